@@ -1,0 +1,94 @@
+# minimta: make, make check, make install (DESTDIR, PREFIX).
+# Variants build in folders of their own beside the plain one: SAN=address,undefined, BROKEN=name (tests only).
+PREFIX	?= /usr/local
+CC	?= cc
+CFLAGS	?= -O2 -g
+VARIANT	:= $(if $(BROKEN),broken-$(BROKEN),$(if $(SAN),san,plain))
+OUT	:= build/$(VARIANT)
+
+PKGS	:= libevent libcares libconfuse libidn2 libxxhash libseccomp libcrypto json-c
+ALL_CFLAGS := -std=c17 -D_GNU_SOURCE -I. -Wall -Wextra -Wshadow -Wmissing-prototypes -Wstrict-prototypes \
+	-Wpointer-arith -Wwrite-strings -Wvla -fno-common -fstack-protector-strong -fPIE -pthread \
+	-DPREFIX='"$(PREFIX)"' $(if $(WERROR),-Werror) $(if $(BROKEN),-DBROKEN_$(BROKEN)) \
+	$(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=undefined) \
+	$(shell pkg-config --cflags $(PKGS)) $(CFLAGS)
+ALL_LDFLAGS := -pie -pthread -Wl,-z,relro,-z,now -Wl,--as-needed $(if $(SAN),-fsanitize=$(SAN)) $(LDFLAGS)
+LIBS	:= $(shell pkg-config --libs $(PKGS)) -lresolv
+
+# Libraries, a line per source: what every process may use.
+LIB	:=
+
+MX	:=
+
+# Processes and tools, a line per source; the first source of each has main().
+minimta_SRC	:=
+
+smtpd_SRC	:=
+
+resolver_SRC	:=
+
+lookup_SRC	:=
+
+queue_SRC	:=
+
+delivery_SRC	:=
+
+mda_SRC		:=
+
+logger_SRC	:=
+
+sendmail_SRC	:=
+
+minimtactl_SRC	:=
+
+PROGRAMS := $(strip $(foreach p,minimta smtpd resolver lookup queue delivery mda logger sendmail minimtactl,\
+	$(if $($(p)_SRC),$(p))))
+
+# Tests: tests/unit/test_NAME.c is a Check program, tests/fuzz/fuzz_NAME.c a libFuzzer target with a corpus beside it.
+UNIT	:=
+
+FUZZ	:=
+
+ARCHIVE	:= $(OUT)/libminimta.a
+PARTS	:= $(OUT)/libparts.a
+objects	= $(patsubst %.c,$(OUT)/%.o,$(1))
+part_SRC := $(foreach p,$(PROGRAMS),$(wordlist 2,999,$($(p)_SRC)))
+
+all: $(PROGRAMS:%=$(OUT)/bin/%)
+
+$(OUT)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(ARCHIVE): $(call objects,$(LIB) $(MX))
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+# Everything but the mains, for the unit tests.
+$(PARTS): $(call objects,$(sort $(part_SRC)))
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+define program
+$(OUT)/bin/$(1): $(call objects,$($(1)_SRC)) $(ARCHIVE)
+	@mkdir -p $$(@D)
+	$(CC) -o $$@ $$^ $(ALL_LDFLAGS) $(LIBS)
+endef
+$(foreach p,$(PROGRAMS),$(eval $(call program,$(p))))
+
+$(OUT)/tests/unit/%: $(OUT)/tests/unit/%.o $(PARTS) $(ARCHIVE)
+	$(CC) -o $@ $^ $(ALL_LDFLAGS) $(shell pkg-config --libs check) $(LIBS)
+
+$(OUT)/tests/fuzz/%: $(OUT)/tests/fuzz/%.o $(OUT)/tests/fuzz/replay.o $(PARTS) $(ARCHIVE)
+	$(CC) -o $@ $^ $(ALL_LDFLAGS) $(LIBS)
+
+units: $(UNIT:%=$(OUT)/tests/unit/test_%)
+fuzzers: $(FUZZ:%=$(OUT)/tests/fuzz/fuzz_%)
+
+clean:
+	rm -rf build
+
+.PHONY: all units fuzzers clean check install
+.SECONDARY:
+
+-include $(shell find build/$(VARIANT) -name '*.d' 2>/dev/null)

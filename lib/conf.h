@@ -1,0 +1,101 @@
+/*
+ * minimta.conf: read, checked, printed back. Every option is documented in minimta.conf(5); the table in conf.c is the
+ * one place that knows names, types, defaults and bounds. Errors name file and line and say what would be right.
+ *
+ * A child gets the same as text in a sealed memfd, in the form that conf_print() makes, and reads it with
+ * conf_parse_fd(). All strings belong to the conf. Lists end with NULL. Durations are in milliseconds, sizes in bytes.
+ */
+#ifndef LIB_CONF_H
+#define LIB_CONF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/socket.h>
+
+struct conf_network {			/* an address with a prefix length: 192.0.2.0/24, 2001:db8::/32 */
+	int	family;			/* AF_INET, AF_INET6 */
+	uint8_t	address[16];
+	unsigned prefix;
+};
+
+struct conf_listen {
+	struct sockaddr_storage	address;
+	socklen_t		length;
+	char			name[80];	/* "127.0.0.1:2525", "[::1]:25" */
+};
+
+struct conf_relay {			/* relay "example.net" { host = "smtp.example.org:587" } */
+	char	*domain;		/* lower case A-labels; "*" for all that no other relay names */
+	char	*host;			/* name or address literal without brackets */
+	uint16_t port;			/* default smtp_port */
+};
+
+struct conf {
+	/* who we are */
+	char	 *hostname;		/* default: the system's name, completed */
+	char	**domains;		/* local domains, lower case A-labels; default: the hostname */
+	struct conf_listen *listen;	size_t n_listen;	/* default 127.0.0.1:25 and [::1]:25 */
+	struct conf_network *trusted;	size_t n_trusted;	/* may relay; default none */
+
+	/* mailboxes */
+	char	 *aliases;		/* file, aliases(5); default /etc/aliases; "" none */
+	char	 *root_mail;		/* address or local name that gets root's mail; "" : Maildir under state */
+	char	 *maildir;		/* in a system user's home; default "Maildir" */
+	char	 *virtual_directory;	/* DOMAIN/USER below it are mailboxes; "" none */
+	char	 *virtual_user;		/* owns them; default _minimta_virtual */
+	char	 *delimiter;		/* user+tag; default "+"; "" none */
+
+	/* going out */
+	struct conf_relay *relays;	size_t n_relays;
+	uint16_t  smtp_port;		/* of MX hosts; 25 */
+	bool	  private_mx;		/* deliver to loopback and private addresses found by MX; default false */
+	int64_t	  retry_first_ms;	/* default 5m; grows by half each time */
+	int64_t	  retry_most_ms;	/* default 4h */
+	int64_t	  expire_ms;		/* default 5d */
+	uint32_t  delivery_connections;	/* in all; 200 */
+	uint32_t  destination_connections; /* per next hop; 10 */
+
+	/* limits of an SMTP session */
+	uint64_t  message_size;		/* default 50M */
+	uint64_t  header_size;		/* default 256K */
+	uint32_t  recipients;		/* per message; default 1000 */
+	uint32_t  errors;		/* per session, then 421; default 20 */
+	uint32_t  connections;		/* in all; default 1000 */
+	int64_t	  command_timeout_ms;	/* default 5m */
+	int64_t	  data_timeout_ms;	/* a body without a byte; default 3m */
+	int64_t	  session_timeout_ms;	/* default 2h */
+	uint32_t  hops;			/* Received fields; default 50 */
+
+	/* DNS */
+	char	**dns_servers;		/* "address:port"; default: resolv.conf */
+
+	/* places */
+	char	 *spool;		/* /var/spool/minimta */
+	char	 *state;		/* /var/lib/minimta */
+	char	 *control;		/* /run/minimta/control */
+	char	 *empty;		/* /run/minimta/empty: chroot of those that own nothing */
+	uint64_t  segment_size;		/* of the queue's log; default 64M, least 1M */
+	char	 *log_to;		/* "stderr", "syslog"; default: stderr in the foreground, else syslog */
+	char	 *log_level;		/* error, warn, info, debug; default info */
+};
+
+/* The file, or -1 with "file:line: what is wrong; what would be right" in err. Frees nothing on success but what it must. */
+struct conf	*conf_read(const char *path, char *err, size_t size);
+struct conf	*conf_parse_fd(int fd, char *err, size_t size);		/* from conf_print; rewinds first */
+void		 conf_free(struct conf *);
+/* Every option with its value, quoted so that it parses to the same whatever characters it holds. */
+void		 conf_print(const struct conf *, FILE *);
+
+bool		 conf_is_local(const struct conf *, const char *domain);	/* any case; A-labels */
+/* Whether an address is in trusted_networks; v4-mapped IPv6 counts as IPv4. */
+bool		 conf_is_trusted(const struct conf *, const struct sockaddr *);
+/* The relay for a domain (most specific: exact, then "*"), or NULL for MX. */
+const struct conf_relay *conf_relay_for(const struct conf *, const char *domain);
+
+/* "5m", "1h30m", "2d", "90s", "250ms"; "10K", "50M", "2G". 0, or -1. A bare number is seconds, or bytes. */
+int		 conf_duration(const char *, int64_t *ms_r);
+int		 conf_size(const char *, uint64_t *bytes_r);
+
+#endif

@@ -1,0 +1,43 @@
+/*
+ * An envelope: who sent a message, to whom, and what else the next hop must know; and its form on the wire and on
+ * disk (lib/pack.h). Strings are canonical addresses (lib/address.h). Pure.
+ */
+#ifndef LIB_ENVELOPE_H
+#define LIB_ENVELOPE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/pack.h"
+
+enum envelope_flags {
+	ENVELOPE_8BIT = 1,		/* content has bytes above 0x7f, or BODY=8BITMIME was given */
+	ENVELOPE_UTF8 = 2,		/* MAIL FROM said SMTPUTF8 */
+	ENVELOPE_DOTS = 4,		/* some line begins with a dot: must be stuffed for DATA */
+	ENVELOPE_TRUSTED = 8,		/* from a trusted network or a local program */
+	ENVELOPE_LONG_LINES = 16,	/* some line is over 998 bytes */
+};
+
+struct envelope_sender {
+	char		*address;	/* "" for the null reverse-path */
+	char		*client;	/* "192.0.2.1 (mail.example.org)", for the log; "" unknown */
+	char		*session;	/* smtpd's id of the session */
+	uint64_t	 session_id;	/* what lookup's tokens are bound to */
+	uint64_t	 size;		/* declared by SIZE=, 0 unknown */
+	uint32_t	 flags;
+};
+
+struct envelope_rcpt {
+	char		*address;
+	bool		 local;		/* class that the token vouches for */
+};
+
+void	envelope_pack_sender(struct pack *, const struct envelope_sender *);
+void	envelope_pack_rcpt(struct pack *, const struct envelope_rcpt *);
+/* New strings in *r, freed with the functions below. 0, or -1 (nothing to free): not a well-formed one. */
+int	envelope_unpack_sender(struct unpack *, struct envelope_sender *r);
+int	envelope_unpack_rcpt(struct unpack *, struct envelope_rcpt *r);
+void	envelope_free_sender(struct envelope_sender *);
+void	envelope_free_rcpt(struct envelope_rcpt *);
+
+#endif
