@@ -16,7 +16,12 @@ ALL_LDFLAGS := -pie -pthread -Wl,-z,relro,-z,now -Wl,--as-needed $(if $(SAN),-fs
 LIBS	:= $(shell pkg-config --libs $(PKGS)) -lresolv
 
 # Libraries, a line per source: what every process may use.
-LIB	:=
+LIB	:= \
+	lib/envelope.c \
+	lib/ids.c \
+	lib/job.c \
+	lib/route.c \
+	lib/token.c
 
 MX	:=
 

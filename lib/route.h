@@ -13,7 +13,8 @@
  * "mx:DOMAIN" or "relay:HOST:PORT" (an IPv6 host in brackets). Returns to. The domain is in A-labels or a literal.
  */
 char	*route_hop(char to[ROUTE_HOP_MAX], const struct conf *, const char *domain);
-/* Takes it apart. 0, or -1 for what route_hop never makes. host: ADDRESS_DOMAIN_MAX + 1 bytes. */
+/* Takes it apart. 0, or -1 for what route_hop never makes. host: ADDRESS_DOMAIN_MAX + 1 bytes, without the brackets of
+ * an IPv6 relay; the MX form has port 0 (conf->smtp_port applies). */
 int	 route_parse(const char *hop, char *host, int *is_relay_r, unsigned *port_r);
 
 #endif
