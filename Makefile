@@ -17,6 +17,7 @@ LIBS	:= $(shell pkg-config --libs $(PKGS)) -lresolv
 
 # Libraries, a line per source: what every process may use.
 LIB	:= \
+	lib/address.c \
 	lib/envelope.c \
 	lib/ids.c \
 	lib/job.c \

@@ -1,7 +1,8 @@
 /*
  * Addresses and domains of SMTP: RFC 5321, 4.1.2 and 4.1.3, with RFC 6531 and 5890 for what is not ASCII. Pure.
  * A parsed address is canonical: route stripped, quoted local part unquoted and quoted again only if it must be,
- * domain in lower case A-labels (xn--…); the local part keeps its case and its UTF-8.
+ * domain in lower case A-labels (xn--…) without a final dot; literals as inet_ntop writes them; the local part keeps its
+ * case and its UTF-8. A domain whose last label is a number is refused: an IP address belongs in brackets.
  */
 #ifndef LIB_ADDRESS_H
 #define LIB_ADDRESS_H
