@@ -22,7 +22,8 @@ LIB	:= \
 	lib/ids.c \
 	lib/job.c \
 	lib/route.c \
-	lib/token.c
+	lib/token.c \
+	lib/wire.c
 
 MX	:=
 
