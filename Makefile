@@ -17,6 +17,13 @@ LIBS	:= $(shell pkg-config --libs $(PKGS)) -lresolv
 
 # Libraries, a line per source: what every process may use.
 LIB	:= \
+	lib/clock.c \
+	lib/ipc.c \
+	lib/log.c \
+	lib/messages.c \
+	lib/pack.c \
+	lib/process.c \
+	lib/sandbox.c \
 	lib/address.c \
 	lib/envelope.c \
 	lib/ids.c \

@@ -9,6 +9,7 @@
 #ifndef LIB_IPC_H
 #define LIB_IPC_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "lib/messages.h"
@@ -41,6 +42,12 @@ typedef void	ipc_down_fn(void *arg, struct ipc *, const char *reason);
 /* Takes over fd. Handlers get `arg` as their first argument. Aborts on out of memory only. */
 struct ipc	*ipc_new(struct event_base *, int fd, enum proc self, enum proc peer, uint32_t instance,
 		    const struct ipc_handler *, ipc_down_fn *, void *arg);
+/* A second table with an argument of its own, asked after the first. */
+void		 ipc_add_handlers(struct ipc *, const struct ipc_handler *, void *arg);
+/* What handlers get, where it is not what on_down gets. */
+void		 ipc_set_arg(struct ipc *, void *arg);
+/* A channel begins in MSG_PHASE_RUN; a child's channel to master is in MSG_PHASE_START until GO. */
+void		 ipc_set_phase(struct ipc *, enum msg_phase);
 /* Closes at once; what was not sent is lost; no on_down. NULL is fine. Not from inside its own handler or on_down. */
 void		 ipc_free(struct ipc *);
 

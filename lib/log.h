@@ -11,6 +11,7 @@
 #define LIB_LOG_H
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #define LOG_LINE_MAX	4096

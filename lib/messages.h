@@ -34,6 +34,12 @@ enum proc {
 };
 #define PROC_COUNT PROC_ANY
 
+enum msg_phase {
+	MSG_PHASE_START,	/* the receiver has not seen GO */
+	MSG_PHASE_RUN,
+	MSG_PHASE_ALWAYS,	/* in the table only */
+};
+
 #define MESSAGES(M) \
 	/* master and its children: the start, in this order */ \
 	M(CONFIG,	MASTER,	ANY, START,	0, 0, FD)		/* sealed memfd: configuration text */ \
@@ -45,7 +51,7 @@ enum proc {
 	M(STOP,		MASTER,	ANY, ALWAYS,	0, 0, NOFD)		/* finish what is under way, then exit 0 */ \
 	M(CLOCK,	MASTER,	ANY, ALWAYS,	8, 8, NOFD)		/* i64: the test clock's offset, ms (tests only) */ \
 	M(BAD_PEER,	ANY,	MASTER, ALWAYS,	6, 1024, NOFD)		/* u8 proc, u32 instance, str reason: end it */ \
-	M(LOG,		ANY,	LOGGER, ALWAYS,	2, 16384, NOFD)		/* u8 level, str line */ \
+	M(LOG,		ANY,	LOGGER, ALWAYS,	5, 16384, NOFD)		/* u8 level, str line */ \
 	/* tools: master hands over a connection to the control socket */ \
 	M(CONTROL,	MASTER,	ANY, RUN,	6, 65536, FD)		/* u32 uid, u8 root, str command line (minimtactl(8)) */ \
 	M(SUBMIT,	MASTER,	SMTPD, RUN,	4, 4, FD)		/* u32 uid: an SMTP session from a local program */ \

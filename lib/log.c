@@ -1,0 +1,113 @@
+/*
+ * Log lines (lib/log.h): formatting and escaping. Where they go is decided by the sink.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/log.h"
+
+/* A process has one log: the exception to "no globals". */
+static struct {
+	const char	*process;
+	enum log_level	 level;
+	log_sink_fn	*sink;
+	void		*arg;
+} logging = { .process = "minimta", .level = LOG_LEVEL_INFO };
+
+void
+log_init(const char *process)
+{
+	logging.process = process;
+}
+
+void
+log_set_level(enum log_level level)
+{
+	logging.level = level;
+}
+
+void
+log_set_sink(log_sink_fn *sink, void *arg)
+{
+	logging.sink = sink;
+	logging.arg = arg;
+}
+
+static void
+log_vline(enum log_level level, const char *fmt, va_list ap)
+{
+	char line[LOG_LINE_MAX];
+	int len;
+
+	if (level > logging.level)
+		return;
+	len = snprintf(line, sizeof(line), "%s: ", logging.process);
+	vsnprintf(line + len, sizeof(line) - (size_t)len, fmt, ap);
+	if (logging.sink != NULL)
+		logging.sink(logging.arg, level, line);
+	else
+		fprintf(stderr, "%s\n", line);
+}
+
+void
+log_line(enum log_level level, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	log_vline(level, fmt, ap);
+	va_end(ap);
+}
+
+void
+log_fatal(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	log_vline(LOG_LEVEL_ERROR, fmt, ap);
+	va_end(ap);
+	exit(1);
+}
+
+size_t
+log_escape(char *to, size_t size, const void *from, size_t len)
+{
+	const unsigned char *p = from;
+	size_t n = 0;
+
+	for (size_t i = 0; i < len; i++) {
+		bool plain = p[i] >= 0x20 && p[i] <= 0x7e && p[i] != '"' && p[i] != '\\';
+
+		if (n + (plain ? 1 : 4) >= size)
+			break;
+		if (plain)
+			to[n++] = (char)p[i];
+		else
+			n += (size_t)snprintf(to + n, size - n, "\\x%02x", p[i]);
+	}
+	to[n] = '\0';
+	return n;
+}
+
+const char *
+logqn(const void *value, size_t len)
+{
+	static char buffers[8][LOG_VALUE_MAX + 8];
+	static unsigned turn;
+	char *to = buffers[turn++ % 8];
+	size_t n = log_escape(to + 1, LOG_VALUE_MAX, value, len);
+
+	if (n > 0 && strpbrk(to + 1, " =") == NULL)
+		return to + 1;
+	to[0] = to[n + 1] = '"';
+	to[n + 2] = '\0';
+	return to;
+}
+
+const char *
+logq(const char *value)
+{
+	return value ? logqn(value, strlen(value)) : "-";
+}

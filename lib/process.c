@@ -1,0 +1,337 @@
+/*
+ * How a child of master starts, meets its peers, and ends (lib/process.h). Until GO only master's messages are read, so
+ * that nothing a stranger or another process sends is looked at outside the sandbox.
+ */
+#include <event2/event.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "lib/clock.h"
+#include "lib/log.h"
+#include "lib/pack.h"
+#include "lib/process.h"
+#include "lib/sandbox.h"
+
+/* A channel that came before GO: opened when the loop starts. */
+struct early_peer {
+	int		 fd;
+	enum proc	 proc;
+	uint32_t	 instance;
+};
+
+struct private {
+	bool			 gone;		/* GO was read */
+	bool			 running;
+	struct early_peer	 early[PROCESS_PEERS_MAX];
+	unsigned		 n_early;
+};
+
+static void	on_peer_channel_down(void *, struct ipc *, const char *);
+
+static void
+log_to_logger(void *arg, enum log_level level, const char *line)
+{
+	struct process *p = arg;
+	struct ipc *logger = process_peer(p, PROC_LOGGER);
+	struct pack pk;
+
+	if (logger == NULL) {
+		fprintf(stderr, "%s\n", line);
+		return;
+	}
+	pack_init(&pk);
+	pack_u8(&pk, (uint8_t)level);
+	pack_str(&pk, line);
+	ipc_send_pack(logger, MSG_LOG, 0, &pk, -1);
+	pack_free(&pk);
+}
+
+/* ---- peers ---- */
+
+static void
+add_peer(struct process *p, int fd, enum proc proc, uint32_t instance)
+{
+	struct ipc *ipc;
+
+	for (unsigned i = 0; i < PROCESS_PEERS_MAX; i++) {
+		if (p->peers[i] != NULL)
+			continue;
+		ipc = ipc_new(p->base, fd, p->self, proc, instance, p->handlers, on_peer_channel_down, p);
+		ipc_set_arg(ipc, p->arg);
+		p->peers[i] = ipc;
+		if (proc == PROC_LOGGER && p->self != PROC_LOGGER)
+			log_set_sink(log_to_logger, p);
+		if (p->on_peer != NULL)
+			p->on_peer(p->arg, ipc);
+		return;
+	}
+	close(fd);
+	log_error("event=peer-refused peer=%s what=\"more than %d channels\"", proc_name(proc), PROCESS_PEERS_MAX);
+}
+
+/* A channel ended. Where its peer said something impossible, master hears of it and ends that one. */
+static void
+on_peer_channel_down(void *arg, struct ipc *ipc, const char *reason)
+{
+	struct process *p = arg;
+	struct pack pk;
+
+	for (unsigned i = 0; i < PROCESS_PEERS_MAX; i++)
+		if (p->peers[i] == ipc)
+			p->peers[i] = NULL;
+	if (strcmp(reason, "closed") != 0) {
+		log_error("event=bad-peer peer=%s reason=%s", proc_name(ipc_peer(ipc)), logq(reason));
+		pack_init(&pk);
+		pack_u8(&pk, (uint8_t)ipc_peer(ipc));
+		pack_u32(&pk, ipc_instance(ipc));
+		pack_str(&pk, reason);
+		ipc_send_pack(p->master, MSG_BAD_PEER, 0, &pk, -1);
+		pack_free(&pk);
+	}
+	if (p->on_peer_down != NULL)
+		p->on_peer_down(p->arg, ipc);
+}
+
+struct ipc *
+process_peer(const struct process *p, enum proc proc)
+{
+	for (unsigned i = 0; i < PROCESS_PEERS_MAX; i++)
+		if (p->peers[i] != NULL && ipc_peer(p->peers[i]) == proc)
+			return p->peers[i];
+	return NULL;
+}
+
+/* ---- what master says to every child ---- */
+
+static int
+on_config(void *arg, struct ipc *master, struct ipc_message *m)
+{
+	struct process *p = arg;
+	char err[512];
+
+	(void)master;
+	if ((p->conf = conf_parse_fd(m->fd, err, sizeof(err))) == NULL)
+		log_fatal("event=start-failed what=%s", logq(err));
+	close(m->fd);
+	if (strcmp(p->conf->log_level, "debug") == 0)
+		log_set_level(LOG_LEVEL_DEBUG);
+	else if (strcmp(p->conf->log_level, "warn") == 0)
+		log_set_level(LOG_LEVEL_WARN);
+	else if (strcmp(p->conf->log_level, "error") == 0)
+		log_set_level(LOG_LEVEL_ERROR);
+	return 0;
+}
+
+static int
+on_secret(void *arg, struct ipc *master, struct ipc_message *m)
+{
+	struct process *p = arg;
+
+	(void)master;
+	memcpy(p->secret, m->data, sizeof(p->secret));
+	p->has_secret = true;
+	return 0;
+}
+
+static int
+on_listener(void *arg, struct ipc *master, struct ipc_message *m)
+{
+	struct process *p = arg;
+	struct process_listener *l;
+	struct unpack u;
+
+	(void)master;
+	p->listeners = reallocarray(p->listeners, p->n_listeners + 1, sizeof(*p->listeners));
+	if (p->listeners == NULL)
+		log_fatal("event=out-of-memory");
+	l = &p->listeners[p->n_listeners++];
+	l->fd = m->fd;
+	unpack_init(&u, m->data, m->len);
+	unpack_str_to(&u, l->name, sizeof(l->name));
+	return unpack_end(&u) ? 0 : -1;
+}
+
+static int
+on_peer(void *arg, struct ipc *master, struct ipc_message *m)
+{
+	struct process *p = arg;
+	struct private *pr = p->private;
+	struct unpack u;
+	struct early_peer e = { .fd = m->fd };
+
+	(void)master;
+	unpack_init(&u, m->data, m->len);
+	e.proc = (enum proc)unpack_u8(&u);
+	e.instance = unpack_u32(&u);
+	if (pr->running) {
+		add_peer(p, e.fd, e.proc, e.instance);
+		return 0;
+	}
+	if (pr->n_early == PROCESS_PEERS_MAX)
+		log_fatal("event=start-failed what=\"more than %d channels\"", PROCESS_PEERS_MAX);
+	pr->early[pr->n_early++] = e;
+	return 0;
+}
+
+static int
+on_go(void *arg, struct ipc *master, struct ipc_message *m)
+{
+	struct process *p = arg;
+
+	(void)m;
+	((struct private *)p->private)->gone = true;
+	ipc_set_phase(master, MSG_PHASE_RUN);
+	event_base_loopbreak(p->base);
+	return 0;
+}
+
+static int
+on_stop(void *arg, struct ipc *master, struct ipc_message *m)
+{
+	struct process *p = arg;
+
+	(void)master;
+	(void)m;
+	if (p->stopping)
+		return 0;
+	p->stopping = true;
+	if (p->on_stop != NULL)
+		p->on_stop(p->arg);
+	else
+		process_quit(p);
+	return 0;
+}
+
+static int
+on_clock(void *arg, struct ipc *master, struct ipc_message *m)
+{
+	struct unpack u;
+
+	(void)arg;
+	(void)master;
+	unpack_init(&u, m->data, m->len);
+	clock_shift(unpack_i64(&u));
+	return 0;
+}
+
+static int
+on_status_ask(void *arg, struct ipc *master, struct ipc_message *m)
+{
+	struct process *p = arg;
+	struct pack pk;
+	char text[4096] = "";
+
+	if (p->on_status != NULL)
+		p->on_status(p->arg, text, sizeof(text));
+	pack_init(&pk);
+	pack_str(&pk, text);
+	ipc_send_pack(master, MSG_STATUS, m->id, &pk, -1);
+	pack_free(&pk);
+	return 0;
+}
+
+static const struct ipc_handler from_master[] = {
+	{ MSG_CONFIG, on_config },
+	{ MSG_SECRET, on_secret },
+	{ MSG_LISTENER, on_listener },
+	{ MSG_PEER, on_peer },
+	{ MSG_GO, on_go },
+	{ MSG_STOP, on_stop },
+	{ MSG_CLOCK, on_clock },
+	{ MSG_STATUS_ASK, on_status_ask },
+	{ MSG_NONE, NULL },
+};
+
+/* Without master nobody restarts or stops us: leave. */
+static void
+on_master_down(void *arg, struct ipc *ipc, const char *reason)
+{
+	struct process *p = arg;
+
+	(void)ipc;
+	p->master = NULL;
+	log_error("event=master-gone reason=%s", logq(reason));
+	if (!((struct private *)p->private)->running)
+		exit(1);
+	process_quit(p);
+}
+
+/* ---- start and end ---- */
+
+static void
+refuse_inspection(void)
+{
+	struct rlimit none = { 0, 0 };
+
+	setrlimit(RLIMIT_CORE, &none);
+#ifndef __SANITIZE_ADDRESS__
+	prctl(PR_SET_DUMPABLE, 0);
+#endif
+}
+
+void
+process_init(struct process *p, enum proc self)
+{
+	struct private *pr = calloc(1, sizeof(*pr));
+
+	log_init(proc_name(self));
+	if (fcntl(PROCESS_CHANNEL_FD, F_GETFD) < 0) {
+		fprintf(stderr, "%s is started by minimta(8), not by hand.\n", proc_name(self));
+		exit(64);
+	}
+	fcntl(PROCESS_CHANNEL_FD, F_SETFD, FD_CLOEXEC);
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGINT, SIG_IGN);	/* a terminal's ^C is for master, which stops all in order */
+	signal(SIGHUP, SIG_IGN);
+	refuse_inspection();
+	if (pr == NULL || (p->base = event_base_new()) == NULL)
+		log_fatal("event=out-of-memory");
+	clock_init(p->base);
+	p->self = self;
+	p->private = pr;
+	p->master = ipc_new(p->base, PROCESS_CHANNEL_FD, self, PROC_MASTER, 0, from_master, on_master_down, p);
+	ipc_add_handlers(p->master, p->handlers, p->arg);
+	ipc_set_phase(p->master, MSG_PHASE_START);
+	while (!pr->gone)
+		event_base_loop(p->base, EVLOOP_ONCE);
+	if (p->conf == NULL)
+		log_fatal("event=start-failed what=\"no configuration\"");
+}
+
+void
+process_sandbox(struct process *p)
+{
+	char err[512];
+
+	if (sandbox_enter(p->self, p->conf, err, sizeof(err)) != 0)
+		log_fatal("event=start-failed what=%s", logq(err));
+}
+
+int
+process_run(struct process *p)
+{
+	struct private *pr = p->private;
+
+	pr->running = true;
+	for (unsigned i = 0; i < pr->n_early; i++)
+		add_peer(p, pr->early[i].fd, pr->early[i].proc, pr->early[i].instance);
+	if (p->master != NULL)
+		ipc_send(p->master, MSG_READY, 0, NULL, 0, -1);
+	event_base_dispatch(p->base);
+	for (unsigned i = 0; i < PROCESS_PEERS_MAX; i++)
+		if (p->peers[i] != NULL)
+			ipc_flush(p->peers[i], 1000);
+	return p->master != NULL ? 0 : 1;
+}
+
+void
+process_quit(struct process *p)
+{
+	event_base_loopexit(p->base, NULL);
+}
