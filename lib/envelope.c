@@ -9,6 +9,8 @@
 #include <string.h>
 
 #define ENVELOPE_FLAGS	(ENVELOPE_8BIT | ENVELOPE_UTF8 | ENVELOPE_DOTS | ENVELOPE_TRUSTED | ENVELOPE_LONG_LINES)
+#define RCPT_IS_LOCAL	1
+#define RCPT_IS_FINAL	2
 
 void
 envelope_pack_sender(struct pack *p, const struct envelope_sender *s)
@@ -25,7 +27,7 @@ void
 envelope_pack_rcpt(struct pack *p, const struct envelope_rcpt *r)
 {
 	pack_str(p, r->address);
-	pack_u8(p, r->local);
+	pack_u8(p, (uint8_t)((r->local ? RCPT_IS_LOCAL : 0) | (r->final ? RCPT_IS_FINAL : 0)));
 }
 
 /* An address that went through the parser has no controls; one that has them never did, and could break a header. */
@@ -59,13 +61,14 @@ envelope_unpack_sender(struct unpack *u, struct envelope_sender *r)
 int
 envelope_unpack_rcpt(struct unpack *u, struct envelope_rcpt *r)
 {
-	uint8_t local;
+	uint8_t class;
 
 	memset(r, 0, sizeof(*r));
 	r->address = unpack_str(u);
-	local = unpack_u8(u);
-	r->local = local == 1;
-	if (!unpack_ok(u) || local > 1 || r->address[0] == '\0' || !is_clean(r->address)) {
+	class = unpack_u8(u);
+	r->local = (class & RCPT_IS_LOCAL) != 0;
+	r->final = (class & RCPT_IS_FINAL) != 0;
+	if (!unpack_ok(u) || class > (RCPT_IS_LOCAL | RCPT_IS_FINAL) || r->address[0] == '\0' || !is_clean(r->address)) {
 		envelope_free_rcpt(r);
 		return -1;
 	}

@@ -30,6 +30,7 @@ struct envelope_sender {
 struct envelope_rcpt {
 	char		*address;
 	bool		 local;		/* class that the token vouches for */
+	bool		 final;		/* came of an expansion: to mda as it stands, never expanded again */
 };
 
 void	envelope_pack_sender(struct pack *, const struct envelope_sender *);
