@@ -28,6 +28,7 @@ LIB	:= \
 	lib/envelope.c \
 	lib/ids.c \
 	lib/job.c \
+	lib/reply.c \
 	lib/route.c \
 	lib/token.c \
 	lib/wire.c

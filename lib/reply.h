@@ -37,7 +37,8 @@ enum reply_result reply_feed(struct reply *, const char *data, size_t len, size_
 bool	reply_line(const struct reply *, int n, const char **line_r, size_t *len_r);
 
 /* Writes "250-2.1.0 first\r\n250 2.1.0 last\r\n" for text with '\n' between lines; enhanced may be NULL. Returns the
- * length; lines are cut at 510 bytes, and what is not printable becomes '?'. */
+ * length; lines are cut at 510 bytes, and what is not printable becomes '?'. What does not fit into size
+ * (64 at least) is left out, and the reply is complete all the same. Not terminated. */
 size_t	reply_format(char *to, size_t size, int code, const char *enhanced, const char *text);
 
 #endif
