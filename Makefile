@@ -26,6 +26,7 @@ LIB	:= \
 	lib/sandbox.c \
 	lib/address.c \
 	lib/envelope.c \
+	lib/header.c \
 	lib/ids.c \
 	lib/job.c \
 	lib/reply.c \
