@@ -1,0 +1,214 @@
+#!/usr/bin/python3
+"""
+Runs all tests, or the parts that are named, and counts them. ./check calls it once the packages are there.
+
+A part is a function with a report to fill. What a part needs and does not find is a failed case, never a silent gap;
+without root the parts that need it are left out with a word, but for CI, where that is a failure.
+"""
+import argparse
+import glob
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import minimta_test as mt
+
+JOBS = str(max(2, os.cpu_count() or 2))
+ORDINARY = "nobody"		# the ordinary user of the part "user"
+SAN = {"SAN": "address,undefined"}
+
+
+def make(*targets, **variables):
+	mt.run(["make", "-j" + JOBS, *[f"{k}={v}" for k, v in variables.items()], *targets], cwd=mt.TOP)
+
+
+def build(report, label="plain", **variables):
+	return report.case(f"build {label}", lambda: make("all", "units", "fuzzers", WERROR=1, **variables))
+
+
+def listed(variable):
+	"""The words of a list in the Makefile."""
+	text = open(os.path.join(mt.TOP, "Makefile")).read()
+	m = re.search(rf"^{variable}\s*:=(.*?)\n\s*\n", text, re.M | re.S)
+	return m.group(1).replace("\\", " ").split() if m else []
+
+
+def part_unit(report, variant="plain"):
+	names = listed("UNIT")
+	if not names:
+		report.fail("unit tests", "none in the Makefile's UNIT")
+	for name in names:
+		done = subprocess.run([f"build/{variant}/tests/unit/test_{name}"], cwd=mt.TOP, text=True, errors="replace",
+			stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env={**os.environ, "CK_VERBOSITY": "verbose"})
+		m = re.search(r"Checks: (\d+), Failures: (\d+), Errors: (\d+)", done.stdout)
+		if not m or int(m.group(1)) == 0:
+			report.fail(f"unit {name}", f"exit {done.returncode}, no count of checks\n" + done.stdout[-3000:])
+			continue
+		for line in done.stdout.splitlines():
+			case = re.match(r"(.*?:\d+):([PFE]):(.*?):(.*)", line)
+			if case and case.group(2) == "P":
+				report.ok(f"unit {name} {case.group(3)}:{case.group(4)}")
+			elif case:
+				report.fail(f"unit {name}", line)
+		bad = int(m.group(2)) + int(m.group(3))
+		if done.returncode != 0 and bad == 0:
+			report.fail(f"unit {name}", f"exit {done.returncode}\n" + done.stdout[-3000:])
+
+
+def part_fuzz(report, variant="plain"):
+	for name in listed("FUZZ"):
+		report.case(f"corpus {name}", lambda: mt.run([f"build/{variant}/tests/fuzz/fuzz_{name}", f"tests/fuzz/corpus/{name}"],
+			cwd=mt.TOP))
+	if not listed("FUZZ"):
+		report.fail("fuzz corpora", "none in the Makefile's FUZZ")
+
+
+def part_man(report):
+	pages = sorted(glob.glob(os.path.join(mt.TOP, "man/*.[1-8]")))
+	if not pages:
+		report.fail("manual pages", "none in man/")
+	for page in pages:
+		report.case(f"mandoc {os.path.basename(page)}", lambda: mt.run(["mandoc", "-T", "lint", "-W", "warning", page]))
+
+
+def part_conf(report):
+	"""The shipped example must be right, and what -n prints must parse to the same."""
+	def round_trip():
+		program = os.path.join(mt.BIN, "minimta")
+		once = mt.run([program, "-n", "-c", os.path.join(mt.TOP, "minimta.conf")], stderr=subprocess.PIPE).stdout
+		with tempfile.NamedTemporaryFile("w", suffix=".conf") as f:
+			f.write(once)
+			f.flush()
+			twice = mt.run([program, "-n", "-c", f.name], stderr=subprocess.PIPE).stdout
+		if once != twice or "hostname" not in once:
+			raise mt.Failed(f"printed first:\n{once}\nthen:\n{twice}")
+	report.case("example configuration", round_trip)
+
+
+def part_install(report):
+	"""make install puts everything where a package would."""
+	def install():
+		with tempfile.TemporaryDirectory() as folder:
+			make("install", DESTDIR=folder, PREFIX="/usr")
+			for name in ("usr/sbin/minimta", "usr/sbin/sendmail", "usr/sbin/minimtactl", "usr/bin/mailq", "usr/bin/newaliases",
+			    *[f"usr/libexec/minimta/{p}" for p in mt.CHILDREN],
+			    "usr/share/man/man5/minimta.conf.5", "etc/minimta/minimta.conf"):
+				if not os.path.lexists(os.path.join(folder, name)):
+					raise mt.Failed(f"make install has not made {name}; there are:\n" + mt.run(["find", folder, "-type", "f"]).stdout)
+				if os.path.isfile(os.path.join(folder, name)) and os.stat(os.path.join(folder, name)).st_mode & 0o6000:
+					raise mt.Failed(f"{name} is set-id")
+	report.case("make install", install)
+
+
+def python_part(report, script, label=None, env=None, command=(), options=()):
+	"""A part with a program of its own, whose cases are counted from its last line."""
+	path = os.path.join(mt.TOP, "tests", script)
+	arguments = [*command, "/usr/bin/python3", "-B", path, *(["-v"] if report.verbose else []), *options]
+	child = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, text=True,
+		errors="replace", env={**os.environ, **(env or {})})
+	last = ""
+	for line in child.stdout:
+		if last:
+			print((label + ": " if label and last.startswith(("FAILED", "ok ")) else "") + last, end="", flush=True)
+		last = line
+	code = child.wait()
+	m = re.fullmatch(r"(\d+) passed, (\d+) failed\n?", last)
+	if not m or (code != 0) != (int(m.group(2)) > 0 or int(m.group(1)) == 0):
+		report.fail(label or script, f"exit {code}, the last line was: {last}")
+	else:
+		report.passed += int(m.group(1))
+		report.failed += [label or script] * int(m.group(2))
+
+
+def part_dialogs(report):
+	python_part(report, "dialogs.py")
+
+
+def part_tools(report):
+	python_part(report, "tools.py")
+
+
+def part_user(report):
+	"""The dialogs and the tools once more, as an ordinary user with a copy of what that needs."""
+	if os.geteuid() != 0:
+		return		# then part dialogs has just been that
+	folder = tempfile.mkdtemp(prefix="minimta-user.", dir="/var/tmp")
+	try:
+		os.chmod(folder, 0o755)
+		shutil.copytree(os.path.join(mt.TOP, "tests"), os.path.join(folder, "tests"))
+		shutil.copytree(mt.BIN, os.path.join(folder, "build/plain/bin"))
+		mt.run(["chown", "-R", f"{ORDINARY}:", folder])
+		user = ["setpriv", f"--reuid={ORDINARY}", f"--regid={mt.run(['id', '-g', ORDINARY]).stdout.strip()}", "--clear-groups",
+			"env", f"HOME={folder}", f"USER={ORDINARY}", f"LOGNAME={ORDINARY}", f"MINIMTA_TMP={folder}/tmp", "MINIMTA_BIN="]
+		for script in ("dialogs.py", "tools.py"):
+			path = os.path.join(folder, "tests", script)
+			if os.path.exists(path):
+				python_part(report, path, label=f"as {ORDINARY}", command=user)
+	finally:
+		shutil.rmtree(folder, ignore_errors=True)
+
+
+def part_san(report):
+	if not build(report, "with sanitizers", **SAN):
+		return
+	part_unit(report, "san")
+	part_fuzz(report, "san")
+	python_part(report, "dialogs.py", label="san", env={"MINIMTA_BIN": os.path.join(mt.TOP, "build/san/bin")})
+
+
+def part_root(report):
+	python_part(report, "root.py")
+
+
+def part_kill(report):
+	python_part(report, "kill_sweep.py")
+
+
+def part_power(report):
+	python_part(report, "powercut.py")
+
+
+def part_interop(report):
+	python_part(report, "interop.py")
+
+
+# In the order in which they run: quick ones first.
+PARTS = {
+	"unit": part_unit, "fuzz": part_fuzz, "man": part_man, "conf": part_conf, "install": part_install, "dialogs": part_dialogs,
+	"tools": part_tools, "user": part_user, "root": part_root, "interop": part_interop, "kill": part_kill, "power": part_power,
+	"san": part_san,
+}
+NEED_ROOT = ("root", "interop", "power")
+
+
+def main():
+	options = argparse.ArgumentParser(prog="./check", description="Builds minimta and runs its tests.")
+	options.add_argument("-v", action="store_true", help="tell passed cases too")
+	options.add_argument("parts", nargs="*", metavar="PART", help="of: " + ", ".join(PARTS))
+	options = options.parse_args()
+	unknown = [p for p in options.parts if p not in PARTS]
+	if unknown:
+		sys.exit(f"./check: no part {unknown[0]!r}; there are: {', '.join(PARTS)}")
+	report = mt.Report(options.v)
+	if build(report):
+		for name in options.parts or PARTS:
+			if name in NEED_ROOT and os.geteuid() != 0:
+				if os.environ.get("CI"):
+					report.fail(name, "needs root")
+				else:
+					print(f"-- {name}: left out, it needs root", flush=True)
+				continue
+			print(f"-- {name}", flush=True)
+			before, started = report.passed, time.monotonic()
+			PARTS[name](report)
+			print(f"   {report.passed - before} passed in {time.monotonic() - started:.0f} s", flush=True)
+	return report.finish()
+
+
+if __name__ == "__main__":
+	sys.exit(main())
