@@ -18,6 +18,11 @@ LIBS	:= $(shell pkg-config --libs $(PKGS)) -lresolv
 # Libraries, a line per source: what every process may use.
 LIB	:= \
 	lib/clock.c \
+	lib/conf.c \
+	lib/conf_check.c \
+	lib/conf_parse.c \
+	lib/conf_print.c \
+	lib/conf_value.c \
 	lib/ipc.c \
 	lib/log.c \
 	lib/messages.c \
@@ -37,7 +42,11 @@ LIB	:= \
 MX	:=
 
 # Processes and tools, a line per source; the first source of each has main().
-minimta_SRC	:=
+minimta_SRC	:= \
+	master/main.c \
+	master/children.c \
+	master/control.c \
+	master/places.c
 
 smtpd_SRC	:=
 
@@ -51,7 +60,8 @@ delivery_SRC	:=
 
 mda_SRC		:=
 
-logger_SRC	:=
+logger_SRC	:= \
+	logger/main.c
 
 sendmail_SRC	:=
 

@@ -84,6 +84,8 @@ struct conf {
 /* The file, or -1 with "file:line: what is wrong; what would be right" in err. Frees nothing on success but what it must. */
 struct conf	*conf_read(const char *path, char *err, size_t size);
 struct conf	*conf_parse_fd(int fd, char *err, size_t size);		/* from conf_print; rewinds first */
+/* The same from memory; asks nothing of the system: without a hostname it is "localhost". */
+struct conf	*conf_parse_text(const char *text, size_t len, const char *name, char *err, size_t size);
 void		 conf_free(struct conf *);
 /* Every option with its value, quoted so that it parses to the same whatever characters it holds. */
 void		 conf_print(const struct conf *, FILE *);

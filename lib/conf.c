@@ -1,0 +1,382 @@
+/*
+ * The configuration: the table of its options, reading a file or a descriptor, and the questions asked of it later.
+ *
+ * Every option stands in the table once, with its type, bounds and default. How text becomes tokens is conf_parse.c's
+ * business, how a token becomes a value conf_value.c's, what may not stand together conf_check.c's.
+ */
+#include <sys/stat.h>
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include "lib/address.h"
+#include "lib/conf_option.h"
+#include "lib/log.h"
+#include "lib/token.h"
+
+#define SECOND	INT64_C(1000)
+#define DAY	(86400 * SECOND)
+#define KIB	INT64_C(1024)
+#define MIB	(1024 * KIB)
+#define GIB	(1024 * MIB)
+
+#define AT(field)	offsetof(struct conf, field)
+
+const struct conf_option conf_options[CONF_OPTIONS] = {
+	{ "hostname",		CONF_HOSTNAME,	AT(hostname),		.value = NULL },
+	{ "domains",		CONF_DOMAINS,	AT(domains),		.value = NULL },
+	{ "listen",		CONF_LISTEN,	AT(listen),		.value = NULL },
+	{ "trusted_networks",	CONF_NETWORKS,	AT(trusted),		.value = NULL },
+	{ "aliases",		CONF_FILE,	AT(aliases),		.value = "/etc/aliases" },
+	{ "root_mail",		CONF_MAILBOX,	AT(root_mail),		.value = "" },
+	{ "maildir",		CONF_BELOW,	AT(maildir),		.value = "Maildir" },
+	{ "virtual_directory",	CONF_FILE,	AT(virtual_directory),	.value = "" },
+	{ "virtual_user",	CONF_USER,	AT(virtual_user),	.value = "_minimta_virtual" },
+	{ "recipient_delimiter", CONF_DELIMITER, AT(delimiter),		.value = "+" },
+	{ "smtp_port",		CONF_PORT,	AT(smtp_port),		1, 65535, "25", NULL },
+	{ "deliver_to_private_mx", CONF_BOOL,	AT(private_mx),		.value = "no" },
+	{ "retry_first",	CONF_DURATION,	AT(retry_first_ms),	SECOND, 7 * DAY, "5m", NULL },
+	{ "retry_most",		CONF_DURATION,	AT(retry_most_ms),	SECOND, 7 * DAY, "4h", NULL },
+	{ "expire",		CONF_DURATION,	AT(expire_ms),		SECOND, 365 * DAY, "5d", NULL },
+	{ "delivery_connections", CONF_COUNT,	AT(delivery_connections), 1, 10000, "200", NULL },
+	{ "destination_connections", CONF_COUNT, AT(destination_connections), 1, 10000, "10", NULL },
+	{ "message_size",	CONF_SIZE,	AT(message_size),	64 * KIB, 64 * GIB, "50M", NULL },
+	{ "header_size",	CONF_SIZE,	AT(header_size),	4 * KIB, 16 * MIB, "256K", NULL },
+	{ "recipients",		CONF_COUNT,	AT(recipients),		1, 100000, "1000", NULL },
+	{ "errors",		CONF_COUNT,	AT(errors),		1, 100000, "20", NULL },
+	{ "connections",	CONF_COUNT,	AT(connections),	1, 100000, "1000", NULL },
+	{ "command_timeout",	CONF_DURATION,	AT(command_timeout_ms),	SECOND, TOKEN_LIFE_S * SECOND, "5m", NULL },
+	{ "data_timeout",	CONF_DURATION,	AT(data_timeout_ms),	SECOND, TOKEN_LIFE_S * SECOND, "3m", NULL },
+	/* lookup's tokens live as long, and one must not die before its session. */
+	{ "session_timeout",	CONF_DURATION,	AT(session_timeout_ms),	SECOND, TOKEN_LIFE_S * SECOND, "2h", NULL },
+	{ "hops",		CONF_COUNT,	AT(hops),		1, 1000, "50", NULL },
+	{ "dns_servers",	CONF_SERVERS,	AT(dns_servers),	.value = NULL },
+	{ "spool",		CONF_PLACE,	AT(spool),		.value = "/var/spool/minimta" },
+	{ "state",		CONF_PLACE,	AT(state),		.value = "/var/lib/minimta" },
+	{ "control",		CONF_SOCKET,	AT(control),		.value = "/run/minimta/control" },
+	{ "empty_directory",	CONF_PLACE,	AT(empty),		.value = "/run/minimta/empty" },
+	{ "segment_size",	CONF_SIZE,	AT(segment_size),	MIB, 2 * GIB, "64M", NULL },
+	{ "log_to",		CONF_CHOICE,	AT(log_to),		.value = "", .choices = "stderr syslog" },
+	{ "log_level",		CONF_CHOICE,	AT(log_level),		.value = "info",
+	    .choices = "error warn info debug" },
+};
+
+static void
+out_of_memory(const void *p)
+{
+	if (p == NULL)
+		log_fatal("event=no_memory where=configuration");
+}
+
+const struct conf_option *
+conf_option_find(const char *name)
+{
+	for (size_t i = 0; i < CONF_OPTIONS; i++)
+		if (strcmp(conf_options[i].name, name) == 0)
+			return &conf_options[i];
+	return NULL;
+}
+
+bool
+conf_option_is_list(const struct conf_option *o)
+{
+	return o->type >= CONF_DOMAINS;
+}
+
+/* How many letters must change, come or go to make one word of the other; both short. */
+static unsigned
+distance(const char *a, const char *b)
+{
+	unsigned row[32], above, left_above;
+	size_t n = strlen(b);
+
+	for (size_t j = 0; j <= n; j++)
+		row[j] = (unsigned)j;
+	for (size_t i = 1; a[i - 1] != '\0'; i++) {
+		left_above = row[0];
+		row[0] = (unsigned)i;
+		for (size_t j = 1; j <= n; j++) {
+			above = row[j];
+			row[j] = left_above + (a[i - 1] != b[j - 1]);
+			if (above + 1 < row[j])
+				row[j] = above + 1;
+			if (row[j - 1] + 1 < row[j])
+				row[j] = row[j - 1] + 1;
+			left_above = above;
+		}
+	}
+	return row[n];
+}
+
+const char *
+conf_option_nearest(const char *name)
+{
+	const char *best = NULL;
+	unsigned least = 4, d;
+
+	if (strlen(name) > 40)
+		return NULL;
+	for (size_t i = 0; i < CONF_OPTIONS; i++) {
+		d = distance(name, conf_options[i].name);
+		if (d < least && d < strlen(name)) {
+			least = d;
+			best = conf_options[i].name;
+		}
+	}
+	if (distance(name, "relay") < least)
+		best = "relay";
+	return best;
+}
+
+/* The system's own name with its domain, if that can be found out. */
+static void
+system_name(char *to, size_t size)
+{
+	struct addrinfo hints = { .ai_flags = AI_CANONNAME, .ai_socktype = SOCK_STREAM }, *found = NULL;
+	size_t len;
+
+	if (gethostname(to, size) != 0)
+		snprintf(to, size, "localhost");
+	to[size - 1] = '\0';
+	if (strchr(to, '.') != NULL || getaddrinfo(to, NULL, &hints, &found) != 0)
+		return;
+	len = strlen(to);
+	/* Only a longer form of the same name: a resolver that leads somewhere else must not rename us. */
+	if (found->ai_canonname != NULL && strncasecmp(found->ai_canonname, to, len) == 0 &&
+	    found->ai_canonname[len] == '.' && strlen(found->ai_canonname) < size)
+		snprintf(to, size, "%s", found->ai_canonname);
+	freeaddrinfo(found);
+}
+
+/* What the file left open and no constant can say. */
+static int
+complete(struct conf *c, const char *own_name, char why[CONF_WHY])
+{
+	static const char *const listen[] = { "127.0.0.1:25", "[::1]:25" };
+
+	if (c->hostname == NULL &&
+	    conf_option_set(c, conf_option_find("hostname"), own_name, why) != 0) {
+		snprintf(why, CONF_WHY, "the system's name %s is no host name; set hostname", logq(own_name));
+		return -1;
+	}
+	if (c->domains == NULL && conf_option_set(c, conf_option_find("domains"), c->hostname, why) != 0)
+		return -1;
+	for (size_t i = 0, none = c->n_listen == 0; none && i < 2; i++)
+		if (conf_option_set(c, conf_option_find("listen"), listen[i], why) != 0)
+			return -1;
+	for (size_t i = 0; i < c->n_relays; i++)
+		if (c->relays[i].port == 0)
+			c->relays[i].port = c->smtp_port;
+	if (c->dns_servers == NULL) {
+		c->dns_servers = calloc(1, sizeof(char *));
+		out_of_memory(c->dns_servers);
+	}
+	return 0;
+}
+
+/* own_name NULL: ask the system when the text has none. */
+static struct conf *
+parse(const char *text, size_t len, const char *name, const char *own_name, char *err, size_t size)
+{
+	struct conf *c = calloc(1, sizeof(*c));
+	const struct conf_option *wrong;
+	int lines[CONF_OPTIONS] = { 0 }, line;
+	char why[CONF_WHY], found[256];
+
+	out_of_memory(c);
+	for (size_t i = 0; i < CONF_OPTIONS; i++)
+		if (conf_options[i].value != NULL &&
+		    conf_option_set(c, &conf_options[i], conf_options[i].value, why) != 0)
+			log_fatal("event=bad_default option=%s why=%s", conf_options[i].name, logq(why));
+	if (conf_parse(c, text, len, name, lines, err, size) != 0)
+		goto fail;
+	if (own_name == NULL && c->hostname == NULL) {
+		system_name(found, sizeof(found));
+		own_name = found;
+	}
+	if (complete(c, own_name, why) != 0) {
+		snprintf(err, size, "%s: %s", name, why);
+		goto fail;
+	}
+	if ((wrong = conf_check(c, why)) != NULL) {
+		line = lines[wrong - conf_options];
+		if (line > 0)
+			snprintf(err, size, "%s:%d: %s", name, line, why);
+		else
+			snprintf(err, size, "%s: %s", name, why);
+		goto fail;
+	}
+	return c;
+fail:
+	conf_free(c);
+	return NULL;
+}
+
+/* All of a descriptor as a new string, or NULL with a reason. */
+static char *
+slurp(int fd, size_t *len_r, const char **why_r)
+{
+	char *text = malloc(CONF_FILE_MAX + 1);
+	size_t len = 0;
+	ssize_t n;
+
+	out_of_memory(text);
+	while ((n = read(fd, text + len, CONF_FILE_MAX + 1 - len)) != 0) {
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 || (len += (size_t)n) > CONF_FILE_MAX) {
+			*why_r = n < 0 ? strerror(errno) : "longer than a megabyte; is it the configuration?";
+			free(text);
+			return NULL;
+		}
+	}
+	*len_r = len;
+	return text;
+}
+
+static struct conf *
+read_fd(int fd, const char *name, const char *own_name, char *err, size_t size)
+{
+	const char *why;
+	struct conf *c;
+	size_t len;
+	char *text = slurp(fd, &len, &why);
+
+	if (text == NULL) {
+		snprintf(err, size, "%s: %s", name, why);
+		return NULL;
+	}
+	c = parse(text, len, name, own_name, err, size);
+	free(text);
+	return c;
+}
+
+struct conf *
+conf_read(const char *path, char *err, size_t size)
+{
+	struct conf *c = NULL;
+	struct stat st;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+
+	if (fd < 0 || fstat(fd, &st) != 0)
+		snprintf(err, size, "%s: %s; write the configuration there, or name another file with -c", path,
+		    strerror(errno));
+	else if (S_ISDIR(st.st_mode))
+		snprintf(err, size, "%s: this is a directory; name a file", path);
+	else if (geteuid() == 0 && (st.st_mode & S_IWOTH) != 0)
+		snprintf(err, size, "%s: everybody may write to it; chmod o-w %s", path, path);
+	else
+		c = read_fd(fd, path, NULL, err, size);
+	if (fd >= 0)
+		close(fd);
+	return c;
+}
+
+struct conf *
+conf_parse_fd(int fd, char *err, size_t size)
+{
+	if (lseek(fd, 0, SEEK_SET) != 0) {
+		snprintf(err, size, "configuration: %s", strerror(errno));
+		return NULL;
+	}
+	return read_fd(fd, "configuration", "localhost", err, size);
+}
+
+struct conf *
+conf_parse_text(const char *text, size_t len, const char *name, char *err, size_t size)
+{
+	return parse(text, len, name, "localhost", err, size);
+}
+
+static void
+free_list(char **list)
+{
+	for (size_t i = 0; list != NULL && list[i] != NULL; i++)
+		free(list[i]);
+	free(list);
+}
+
+void
+conf_free(struct conf *c)
+{
+	if (c == NULL)
+		return;
+	for (size_t i = 0; i < CONF_OPTIONS; i++)
+		if (conf_options[i].type <= CONF_CHOICE)
+			free(*(char **)((char *)c + conf_options[i].offset));
+	free_list(c->domains);
+	free_list(c->dns_servers);
+	free(c->listen);
+	free(c->trusted);
+	for (size_t i = 0; i < c->n_relays; i++) {
+		free(c->relays[i].domain);
+		free(c->relays[i].host);
+	}
+	free(c->relays);
+	free(c);
+}
+
+bool
+conf_is_local(const struct conf *c, const char *domain)
+{
+	for (size_t i = 0; c->domains[i] != NULL; i++)
+		if (strcasecmp(c->domains[i], domain) == 0)
+			return true;
+	return false;
+}
+
+static bool
+same_network(const struct conf_network *n, int family, const uint8_t *address)
+{
+	unsigned whole = n->prefix / 8, rest = n->prefix % 8;
+	uint8_t mask = (uint8_t)(0xff00U >> rest);
+
+	return n->family == family && memcmp(n->address, address, whole) == 0 &&
+	    (rest == 0 || ((n->address[whole] ^ address[whole]) & mask) == 0);
+}
+
+bool
+conf_is_trusted(const struct conf *c, const struct sockaddr *sa)
+{
+	const uint8_t *address;
+	int family = sa->sa_family;
+
+	if (family == AF_INET) {
+		address = (const uint8_t *)&((const struct sockaddr_in *)(const void *)sa)->sin_addr;
+	} else if (family == AF_INET6) {
+		const struct in6_addr *a = &((const struct sockaddr_in6 *)(const void *)sa)->sin6_addr;
+
+		address = a->s6_addr;
+		if (IN6_IS_ADDR_V4MAPPED(a)) {
+			family = AF_INET;
+			address += 12;
+		}
+	} else {
+		return false;
+	}
+	for (size_t i = 0; i < c->n_trusted; i++)
+		if (same_network(&c->trusted[i], family, address))
+			return true;
+	return false;
+}
+
+const struct conf_relay *
+conf_relay_for(const struct conf *c, const char *domain)
+{
+	const struct conf_relay *all = NULL;
+
+	for (size_t i = 0; i < c->n_relays; i++) {
+		if (strcasecmp(c->relays[i].domain, domain) == 0)
+			return &c->relays[i];
+		if (strcmp(c->relays[i].domain, "*") == 0)
+			all = &c->relays[i];
+	}
+	return all;
+}

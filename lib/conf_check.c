@@ -1,0 +1,88 @@
+/*
+ * What is right alone and wrong together in a configuration. Called by conf.c when every option has its value; says
+ * which option is at fault, so that its line can be named. Pure.
+ */
+#include <stdarg.h>
+#include <string.h>
+
+#include "lib/address.h"
+#include "lib/conf_option.h"
+
+static const struct conf_option *fault(char why[CONF_WHY], const char *option, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static const struct conf_option *
+fault(char why[CONF_WHY], const char *option, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(why, CONF_WHY, fmt, ap);
+	va_end(ap);
+	return conf_option_find(option);
+}
+
+static const struct conf_option *
+check_times(const struct conf *c, char why[CONF_WHY])
+{
+	char a[32], b[32];
+
+	if (c->retry_most_ms < c->retry_first_ms)
+		return fault(why, "retry_most", "retry_most (%s) is shorter than retry_first (%s); make it as long or longer",
+		    conf_duration_text(a, c->retry_most_ms), conf_duration_text(b, c->retry_first_ms));
+	if (c->expire_ms < c->retry_first_ms)
+		return fault(why, "expire", "expire (%s) is shorter than retry_first (%s); nothing would be tried again",
+		    conf_duration_text(a, c->expire_ms), conf_duration_text(b, c->retry_first_ms));
+	return NULL;
+}
+
+static const struct conf_option *
+check_sizes(const struct conf *c, char why[CONF_WHY])
+{
+	char a[32], b[32];
+
+	if (c->header_size > c->message_size)
+		return fault(why, "header_size", "header_size (%s) is greater than message_size (%s); make it smaller",
+		    conf_size_text(a, c->header_size), conf_size_text(b, c->message_size));
+	return NULL;
+}
+
+/* One directory for two purposes: each would meet the other's files. */
+static const struct conf_option *
+check_places(const struct conf *c, char why[CONF_WHY])
+{
+	const struct { const char *option, *path; } places[] = {
+		{ "spool", c->spool }, { "state", c->state }, { "empty_directory", c->empty }, { "control", c->control },
+		{ "virtual_directory", c->virtual_directory }, { "aliases", c->aliases },
+	};
+	const size_t n = sizeof(places) / sizeof(places[0]);
+
+	for (size_t i = 0; i < n; i++)
+		for (size_t j = 0; j < i; j++)
+			if (places[i].path[0] != '\0' && strcmp(places[i].path, places[j].path) == 0)
+				return fault(why, places[i].option, "%s and %s are the same place; give each its own",
+				    places[j].option, places[i].option);
+	return NULL;
+}
+
+/* A domain that is ours is never sent on: such a relay would never be used. */
+static const struct conf_option *
+check_relays(const struct conf *c, char why[CONF_WHY])
+{
+	for (size_t i = 0; i < c->n_relays; i++)
+		if (conf_is_local(c, c->relays[i].domain))
+			return fault(why, "domains", "%s is among domains and has a relay; take it out of one of them",
+			    c->relays[i].domain);
+	return NULL;
+}
+
+const struct conf_option *
+conf_check(const struct conf *c, char why[CONF_WHY])
+{
+	const struct conf_option *o;
+
+	if ((o = check_times(c, why)) == NULL && (o = check_sizes(c, why)) == NULL &&
+	    (o = check_places(c, why)) == NULL)
+		o = check_relays(c, why);
+	return o;
+}

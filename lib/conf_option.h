@@ -1,0 +1,73 @@
+/*
+ * What the files of the configuration share and nobody else sees: the table of options (conf.c), the step from an
+ * option's text to its place in struct conf (conf_value.c), and what goes together (conf_check.c).
+ *
+ * `why` always gets a phrase in two halves: what is wrong; what would be right.
+ */
+#ifndef LIB_CONF_OPTION_H
+#define LIB_CONF_OPTION_H
+
+#include "lib/conf.h"
+
+#define CONF_FILE_MAX	(1024U * 1024)
+#define CONF_WHY	512
+
+enum conf_type {
+	/* one value, char * */
+	CONF_HOSTNAME,
+	CONF_MAILBOX,			/* an address or a local name, or "" */
+	CONF_FILE,			/* an absolute path, or "" */
+	CONF_PLACE,			/* an absolute path */
+	CONF_SOCKET,			/* an absolute path, short enough for a Unix socket */
+	CONF_BELOW,			/* a path below a home directory */
+	CONF_USER,
+	CONF_DELIMITER,
+	CONF_CHOICE,
+	/* one value, a number */
+	CONF_BOOL,
+	CONF_PORT,			/* uint16_t */
+	CONF_COUNT,			/* uint32_t */
+	CONF_DURATION,			/* int64_t, milliseconds */
+	CONF_SIZE,			/* uint64_t, bytes */
+	/* lists */
+	CONF_DOMAINS,			/* char ** */
+	CONF_SERVERS,			/* char ** */
+	CONF_LISTEN,			/* an array and, right behind it, a count */
+	CONF_NETWORKS,
+};
+
+struct conf_option {
+	const char	*name;
+	enum conf_type	 type;
+	size_t		 offset;		/* in struct conf */
+	int64_t		 least, most;		/* of numbers */
+	const char	*value;			/* the default, as in the file; NULL: an empty list, or computed */
+	const char	*choices;		/* of CONF_CHOICE: words between spaces */
+};
+
+#define CONF_OPTIONS	34
+extern const struct conf_option	conf_options[CONF_OPTIONS];
+
+/* The option of that name, or NULL; the name nearest to a wrong one, or NULL when none is near. */
+const struct conf_option *conf_option_find(const char *name);
+const char	*conf_option_nearest(const char *name);
+bool		 conf_option_is_list(const struct conf_option *);
+
+/* Replaces the value, or appends to a list. 0, or -1 with why. */
+int		 conf_option_set(struct conf *, const struct conf_option *, const char *text, char why[CONF_WHY]);
+/* Appends a relay; the same domain twice is refused. */
+int		 conf_relay_add(struct conf *, const char *domain, const char *host, char why[CONF_WHY]);
+/* Numbers as they are written in the file: "1h30m", "50M". Returns to, 32 bytes. */
+char		*conf_duration_text(char to[32], int64_t ms);
+char		*conf_size_text(char to[32], uint64_t bytes);
+/* "127.0.0.1:25", "[::1]:25" to a socket address; without a port there: port, unless that is -1. 0 or -1 with why. */
+int		 conf_address(struct conf_listen *, const char *text, int port, char why[CONF_WHY]);
+
+/* What is right alone and wrong together: the option at fault, with why, or NULL. */
+const struct conf_option *conf_check(const struct conf *, char why[CONF_WHY]);
+
+/* 0, or -1 with "name:line: …" in err. lines: per option, where it was set. (conf_parse.c) */
+int		 conf_parse(struct conf *, const char *text, size_t len, const char *name, int lines[CONF_OPTIONS],
+		    char *err, size_t size);
+
+#endif

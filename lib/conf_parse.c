@@ -1,0 +1,363 @@
+/*
+ * From the text of a configuration to calls of conf_option_set: libconfuse does it, and this file guards what that
+ * would do in silence or say badly: replace doubled options, expand ${…}, drop characters that it does not know, end
+ * at NUL, in an open string, comment or section. Who calls: conf.c. Errors are "name:line: what is wrong; what would
+ * be right", the first one only.
+ */
+#include <confuse.h>
+#include <ctype.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/conf_option.h"
+#include "lib/log.h"
+
+struct parse {
+	struct conf	*conf;
+	const char	*name;
+	int		*lines;			/* per option, 0: not set */
+	int		 title_line;		/* of the last relay's host, 0: not given */
+	char		 title[300];
+	char		*err;
+	size_t		 size;
+	bool		 failed;
+};
+
+/* libconfuse hands no argument of ours to its callbacks, and its lexer is static anyway: one parse at a time. */
+static struct parse *current;
+
+static int fail(struct parse *, int line, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+static int
+fail(struct parse *p, int line, const char *fmt, ...)
+{
+	char text[1024];
+	va_list ap;
+
+	if (!p->failed) {
+		va_start(ap, fmt);
+		vsnprintf(text, sizeof(text), fmt, ap);
+		va_end(ap);
+		snprintf(p->err, p->size, "%s:%d: %s", p->name, line, text);
+	}
+	p->failed = true;
+	return -1;
+}
+
+/* A first walk over the text, for what the lexer would not report. */
+struct scan {
+	struct parse	*parse;
+	const char	*p, *end;
+	int		 line;
+	int		 brace_line[2];		/* of the braces that are open */
+	int		 depth;
+	char		 word[64];		/* the last one, cut */
+	char		 last;			/* the last token: a sign, 'w' for a word or string, 0 at the start */
+	char		 option[64];		/* the word before the last '=' */
+};
+
+static int
+scan_comment(struct scan *s)
+{
+	int from = s->line;
+
+	if (*s->p == '#') {
+		while (s->p < s->end && *s->p != '\n')
+			s->p++;
+		return 0;
+	}
+	for (s->p += 2; s->end - s->p >= 2; s->p++) {
+		if (s->p[0] == '*' && s->p[1] == '/') {
+			s->p += 2;
+			return 0;
+		}
+		s->line += *s->p == '\n';
+	}
+	return fail(s->parse, from, "this comment does not end; close it with */");
+}
+
+static void
+scan_keep_word(struct scan *s, const char *from)
+{
+	snprintf(s->word, sizeof(s->word), "%.*s", (int)(s->p - from > 63 ? 63 : s->p - from), from);
+	s->last = 'w';
+}
+
+/* Of the escapes of "…" only those that are what anybody expects; the others are numbers, NUL among them. */
+static int
+scan_escape(struct scan *s)
+{
+	if (s->end - s->p >= 2 && strchr("\\\"'$nrt\n", s->p[1]) == NULL)
+		return fail(s->parse, s->line, "a backslash before %s means nothing here; write \\\\, or the value between "
+		    "single quotes", logqn(s->p + 1, 1));
+	return 0;
+}
+
+static int
+scan_string(struct scan *s)
+{
+	const char quote = *s->p, *from = s->p + 1;
+	int first = s->line;
+
+	for (s->p++; s->p < s->end && *s->p != quote; s->p++) {
+		if (quote == '"' && s->end - s->p >= 2 && s->p[0] == '$' && s->p[1] == '{')
+			return fail(s->parse, s->line, "${ in a value is not replaced by anything; write the value between "
+			    "single quotes");
+		if (*s->p == '\\') {
+			if (quote == '"' && scan_escape(s) != 0)
+				return -1;
+			if (s->end - s->p >= 2)
+				s->p++;
+		}
+		s->line += *s->p == '\n';
+	}
+	if (s->p >= s->end)
+		return fail(s->parse, first, "this string does not end; close it with %c", quote);
+	scan_keep_word(s, from);
+	s->p++;
+	return 0;
+}
+
+static int
+scan_word(struct scan *s)
+{
+	const char *from = s->p;
+
+	for (; s->p < s->end && strchr(" #\"'\t\n\r={}()+,*", *s->p) == NULL; s->p++) {
+		if ((unsigned char)*s->p < 0x20 || *s->p == 0x7f)
+			return fail(s->parse, s->line, "a control character (%s) stands outside quotes; write the value "
+			    "between single quotes", logqn(s->p, 1));
+		if (*s->p == ';')
+			return fail(s->parse, s->line, "\";\" ends nothing here; leave it out, or write the value between "
+			    "single quotes");
+		if (*s->p == '$' && s->end - s->p >= 2 && s->p[1] == '{')
+			return fail(s->parse, s->line, "${ in a value is not replaced by anything; write the value between "
+			    "single quotes");
+	}
+	scan_keep_word(s, from);
+	return 0;
+}
+
+static int
+scan_open(struct scan *s)
+{
+	const struct conf_option *o = conf_option_find(s->option);
+
+	if (s->last == '=' && o != NULL && !conf_option_is_list(o))
+		return fail(s->parse, s->line, "%s takes one value and no list; write %s = value", o->name, o->name);
+	if (s->depth == 2)
+		return fail(s->parse, s->line, "\"{\" is one too many; close the one of line %d first", s->brace_line[1]);
+	s->brace_line[s->depth++] = s->line;
+	return 0;
+}
+
+static int
+scan_sign(struct scan *s)
+{
+	char c = *s->p;
+
+	if (c == '*' || c == '+' || c == '(' || c == ')' || (c == '\r' && !(s->end - s->p >= 2 && s->p[1] == '\n')))
+		return fail(s->parse, s->line, "%s has no meaning here; write a value that holds it between quotes",
+		    logqn(&c, 1));
+	if (c == '=')
+		snprintf(s->option, sizeof(s->option), "%s", s->word);
+	if (c == '{' && scan_open(s) != 0)
+		return -1;
+	if (c == '}' && s->depth == 0)
+		return fail(s->parse, s->line, "\"}\" closes nothing; leave it out");
+	if (c == '}' && s->last == '{')
+		return fail(s->parse, s->line, "there is nothing between { and }; leave the option out for its default");
+	if (c == '}' && s->last == ',')
+		return fail(s->parse, s->line, "a value is missing before \"}\"; leave out the last comma");
+	s->depth -= c == '}';
+	if (c != '\r')
+		s->last = c;
+	s->p++;
+	return 0;
+}
+
+static int
+scan_token(struct scan *s)
+{
+	char c = *s->p, next = s->end - s->p >= 2 ? s->p[1] : '\0';
+
+	if (c == '\n')
+		s->line++;
+	if (c == '\n' || c == ' ' || c == '\t') {
+		s->p++;
+		return 0;
+	}
+	if (c == '#' || (c == '/' && next == '*'))
+		return scan_comment(s);
+	if (c == '/' && next == '/')
+		return fail(s->parse, s->line, "\"//\" begins neither a path nor a comment; begin a comment with #");
+	if (c == '"' || c == '\'')
+		return scan_string(s);
+	if (strchr("={}()+,*\r", c) != NULL)
+		return scan_sign(s);
+	return scan_word(s);
+}
+
+static int
+scan(struct parse *p, const char *text, size_t len)
+{
+	struct scan s = { .parse = p, .p = text, .end = text + len, .line = 1 };
+	const char *nul = memchr(text, '\0', len);
+
+	if (nul != NULL) {
+		for (const char *q = text; q < nul; q++)
+			s.line += *q == '\n';
+		return fail(p, s.line, "a NUL byte stands here; the configuration is plain text");
+	}
+	while (s.p < s.end)
+		if (scan_token(&s) != 0)
+			return -1;
+	if (s.depth > 0)
+		return fail(p, s.brace_line[s.depth - 1], "\"{\" is never closed; write } behind the last value");
+	if (s.last == '=' || s.last == ',')
+		return fail(p, s.line, "the file ends where a value is expected; write one, or leave the option out");
+	return 0;
+}
+
+/* Each value that the file gives to an option of the table. */
+static int
+on_value(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
+{
+	struct parse *p = current;
+	const struct conf_option *o = conf_option_find(opt->name);
+	size_t i = (size_t)(o - conf_options);
+	char why[CONF_WHY];
+
+	/* With the first value of an assignment libconfuse has just forgotten those of an earlier one. */
+	if (opt->nvalues == 1) {
+		if (p->lines[i] != 0)
+			return fail(p, cfg->line, "%s is given twice, first on line %d; keep one", o->name, p->lines[i]);
+		p->lines[i] = cfg->line;
+	}
+	if (conf_option_set(p->conf, o, value, why) != 0)
+		return fail(p, cfg->line, "%s: %s", o->name, why);
+	*(const char **)result = value;
+	return 0;
+}
+
+static int
+on_host(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
+{
+	struct parse *p = current;
+	char why[CONF_WHY];
+
+	(void)opt;
+	if (p->title_line != 0 && strcmp(p->title, cfg_title(cfg)) == 0)
+		return fail(p, cfg->line, "host is given twice, first on line %d; keep one", p->title_line);
+	if (strlen(cfg_title(cfg)) >= sizeof(p->title))
+		return fail(p, cfg->line, "relay: %s is not a domain; it is too long", logq(cfg_title(cfg)));
+	snprintf(p->title, sizeof(p->title), "%s", cfg_title(cfg));
+	p->title_line = cfg->line;
+	if (conf_relay_add(p->conf, cfg_title(cfg), value, why) != 0)
+		return fail(p, cfg->line, "relay: %s", why);
+	*(const char **)result = value;
+	return 0;
+}
+
+static int
+on_relay(cfg_t *cfg, cfg_opt_t *opt)
+{
+	(void)opt;
+	if (current->title_line == 0)
+		return fail(current, cfg->line, "this relay has no host; write host = \"smtp.example.org:587\" inside");
+	current->title_line = 0;
+	return 0;
+}
+
+static void
+say_unknown(struct parse *p, int line, const char *name, bool in_relay)
+{
+	const char *near = conf_option_nearest(name);
+
+	if (in_relay)
+		fail(p, line, "no such option in relay: %s; the only one is host", logq(name));
+	else if (near != NULL)
+		fail(p, line, "no such option: %s; did you mean %s?", logq(name), near);
+	else
+		fail(p, line, "no such option: %s; minimta.conf(5) has the list, and a value with spaces needs quotes",
+		    logq(name));
+}
+
+/* libconfuse's own complaints, by their format, in words that help. */
+static void
+on_error(cfg_t *cfg, const char *fmt, va_list ap)
+{
+	static const char relay[] = "write relay \"example.net\" { host = \"smtp.example.org:587\" }";
+	struct parse *p = current;
+	char text[256];
+
+	if (strcmp(fmt, "no such option '%s'") == 0)
+		say_unknown(p, cfg->line, va_arg(ap, const char *), cfg_title(cfg) != NULL);
+	else if (strcmp(fmt, "found duplicate title '%s'") == 0)
+		fail(p, cfg->line, "relay %s is given twice; keep one", logq(va_arg(ap, const char *)));
+	else if (strncmp(fmt, "missing title", 13) == 0)
+		fail(p, cfg->line, "relay stands without a domain; %s", relay);
+	else if (strncmp(fmt, "missing opening brace", 21) == 0)
+		fail(p, cfg->line, "\"{\" is missing after relay and its domain; %s", relay);
+	else if (strncmp(fmt, "missing equal sign", 18) == 0) {
+		const char *name = va_arg(ap, const char *);
+
+		fail(p, cfg->line, "\"=\" is missing after %s; write %s = value", name, name);
+	} else if (strncmp(fmt, "unexpected token", 16) == 0)
+		fail(p, cfg->line, "%s is not expected here; write name = value, or name = { value, value }",
+		    logq(va_arg(ap, const char *)));
+	else if (strncmp(fmt, "premature end", 13) == 0)
+		fail(p, cfg->line, "the file ends in the middle of an option; write name = value");
+	else {
+		vsnprintf(text, sizeof(text), fmt, ap);
+		fail(p, cfg->line, "%s; minimta.conf(5) says how options are written", text);
+	}
+}
+
+static int
+run(struct parse *p, const char *text)
+{
+	cfg_opt_t host[] = { CFG_STR_CB("host", NULL, CFGF_NODEFAULT, on_host), CFG_END() };
+	cfg_opt_t options[CONF_OPTIONS + 2];
+	cfg_t *cfg;
+	int rc;
+
+	for (size_t i = 0; i < CONF_OPTIONS; i++) {
+		cfg_opt_t one = CFG_STR_CB(conf_options[i].name, NULL, CFGF_NODEFAULT, on_value);
+
+		if (conf_option_is_list(&conf_options[i]))
+			one.flags |= CFGF_LIST;
+		options[i] = one;
+	}
+	options[CONF_OPTIONS] = (cfg_opt_t)CFG_SEC("relay", host, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES);
+	options[CONF_OPTIONS + 1] = (cfg_opt_t)CFG_END();
+	if ((cfg = cfg_init(options, CFGF_NONE)) == NULL)
+		log_fatal("event=no_memory where=configuration");
+	cfg_set_error_function(cfg, on_error);
+	cfg_set_validate_func(cfg, "relay", on_relay);
+	rc = cfg_parse_buf(cfg, text);
+	cfg_free(cfg);
+	if (rc != CFG_SUCCESS)
+		fail(p, 1, "this is no configuration; minimta.conf(5) says how options are written");
+	return p->failed ? -1 : 0;
+}
+
+int
+conf_parse(struct conf *conf, const char *text, size_t len, const char *name, int lines[CONF_OPTIONS], char *err,
+    size_t size)
+{
+	struct parse p = { .conf = conf, .name = name, .lines = lines, .err = err, .size = size };
+	char *copy;
+	int rc;
+
+	if (scan(&p, text, len) != 0)
+		return -1;
+	if ((copy = strndup(text, len)) == NULL)
+		log_fatal("event=no_memory where=configuration");
+	current = &p;
+	rc = run(&p, copy);
+	current = NULL;
+	free(copy);
+	return rc;
+}

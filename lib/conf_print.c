@@ -1,0 +1,106 @@
+/*
+ * A configuration as text that parses to the same, whatever characters its values hold: for `minimta -n` and for the
+ * children, who get it in a memfd. Strings stand between single quotes, where libconfuse expands nothing.
+ */
+#include <arpa/inet.h>
+#include <string.h>
+
+#include "lib/conf_option.h"
+
+static void
+quoted(FILE *f, const char *text)
+{
+	putc('\'', f);
+	for (; *text != '\0'; text++) {
+		if (*text == '\\' || *text == '\'')
+			putc('\\', f);
+		putc(*text, f);
+	}
+	putc('\'', f);
+}
+
+/* The n-th value of a list as text, or NULL past its end. */
+static const char *
+item(const struct conf *c, const struct conf_option *o, size_t n, char buffer[80])
+{
+	const void *at = (const char *)c + o->offset;
+	char address[INET6_ADDRSTRLEN];
+
+	if (o->type == CONF_LISTEN)
+		return n < c->n_listen ? c->listen[n].name : NULL;
+	if (o->type != CONF_NETWORKS)
+		return (*(char *const *const *)at)[n];
+	if (n >= c->n_trusted)
+		return NULL;
+	inet_ntop(c->trusted[n].family, c->trusted[n].address, address, sizeof(address));
+	snprintf(buffer, 80, "%s/%u", address, c->trusted[n].prefix);
+	return buffer;
+}
+
+static void
+print_list(const struct conf *c, const struct conf_option *o, FILE *f)
+{
+	const char *text;
+	char buffer[80];
+
+	if (item(c, o, 0, buffer) == NULL)		/* what an empty list is: its default */
+		return;
+	fprintf(f, "%s = { ", o->name);
+	for (size_t n = 0; (text = item(c, o, n, buffer)) != NULL; n++) {
+		fputs(n > 0 ? ", " : "", f);
+		quoted(f, text);
+	}
+	fputs(" }\n", f);
+}
+
+static void
+print_option(const struct conf *c, const struct conf_option *o, FILE *f)
+{
+	const void *at = (const char *)c + o->offset;
+	char text[32];
+
+	if (conf_option_is_list(o)) {
+		print_list(c, o, f);
+		return;
+	}
+	fprintf(f, "%s = ", o->name);
+	switch (o->type) {
+	case CONF_BOOL:
+		fputs(*(const bool *)at ? "yes" : "no", f);
+		break;
+	case CONF_PORT:
+		fprintf(f, "%u", (unsigned)*(const uint16_t *)at);
+		break;
+	case CONF_COUNT:
+		fprintf(f, "%u", *(const uint32_t *)at);
+		break;
+	case CONF_DURATION:
+		fputs(conf_duration_text(text, *(const int64_t *)at), f);
+		break;
+	case CONF_SIZE:
+		fputs(conf_size_text(text, *(const uint64_t *)at), f);
+		break;
+	default:
+		quoted(f, *(char *const *)at);
+	}
+	putc('\n', f);
+}
+
+void
+conf_print(const struct conf *c, FILE *f)
+{
+	char host[300];
+
+	for (size_t i = 0; i < CONF_OPTIONS; i++)
+		print_option(c, &conf_options[i], f);
+	for (size_t i = 0; i < c->n_relays; i++) {
+		const struct conf_relay *r = &c->relays[i];
+
+		fputs("relay ", f);
+		quoted(f, r->domain);
+		snprintf(host, sizeof(host), strchr(r->host, ':') != NULL ? "[%s]:%u" : "%s:%u", r->host, (unsigned)r->port);
+		fputs(" { host = ", f);
+		quoted(f, host);
+		fputs(" }\n", f);
+	}
+}

@@ -1,0 +1,576 @@
+/*
+ * From an option's text to its value: durations, sizes, paths, addresses, networks, names. Pure, but for the parsing
+ * of numeric addresses by getaddrinfo (which asks nobody). Called by conf_parse.c for each value in the file.
+ */
+#include <sys/un.h>
+
+#include <ctype.h>
+#include <limits.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/address.h"
+#include "lib/conf_option.h"
+#include "lib/log.h"
+
+static int wrong(char why[CONF_WHY], const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+static int
+wrong(char why[CONF_WHY], const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(why, CONF_WHY, fmt, ap);
+	va_end(ap);
+	return -1;
+}
+
+static void *
+grow(void *list, size_t n, size_t size)
+{
+	list = reallocarray(list, n, size);
+	if (list == NULL)
+		log_fatal("event=no_memory where=configuration");
+	return list;
+}
+
+static char *
+copy(const char *text)
+{
+	char *s = strdup(text);
+
+	if (s == NULL)
+		log_fatal("event=no_memory where=configuration");
+	return s;
+}
+
+/* Digits at *p, which moves behind them. 0, or -1: none, or too many. */
+static int
+digits(const char **p, uint64_t *r)
+{
+	uint64_t n = 0;
+
+	if (!isdigit((unsigned char)**p))
+		return -1;
+	for (; isdigit((unsigned char)**p); (*p)++)
+		if (__builtin_mul_overflow(n, 10, &n) || __builtin_add_overflow(n, (uint64_t)(**p - '0'), &n))
+			return -1;
+	*r = n;
+	return 0;
+}
+
+static const struct {
+	const char	*name;
+	int64_t		 ms;
+} units[] = { { "d", 86400000 }, { "h", 3600000 }, { "ms", 1 }, { "m", 60000 }, { "s", 1000 } };
+
+#define N_UNITS	(sizeof(units) / sizeof(units[0]))
+
+int
+conf_duration(const char *text, int64_t *ms_r)
+{
+	int64_t sum = 0, part;
+	uint64_t n;
+	size_t u;
+
+	do {
+		if (digits(&text, &n) != 0 || n > INT64_MAX)
+			return -1;
+		for (u = 0; u < N_UNITS && strncmp(text, units[u].name, strlen(units[u].name)) != 0; u++)
+			;
+		if (u == N_UNITS && (*text != '\0' || sum != 0))
+			return -1;
+		if (u < N_UNITS)
+			text += strlen(units[u].name);
+		if (__builtin_mul_overflow((int64_t)n, u < N_UNITS ? units[u].ms : 1000, &part) ||
+		    __builtin_add_overflow(sum, part, &sum))
+			return -1;
+	} while (*text != '\0');
+	*ms_r = sum;
+	return 0;
+}
+
+int
+conf_size(const char *text, uint64_t *bytes_r)
+{
+	static const char letters[] = "KMGT";
+	const char *unit;
+	uint64_t n;
+	int shift = 0;
+
+	if (digits(&text, &n) != 0)
+		return -1;
+	if (*text != '\0' && (unit = strchr(letters, toupper((unsigned char)*text))) != NULL) {
+		shift = 10 * (int)(unit - letters + 1);
+		text++;
+	}
+	if (*text != '\0' || n > UINT64_MAX >> shift)
+		return -1;
+	*bytes_r = n << shift;
+	return 0;
+}
+
+char *
+conf_duration_text(char to[32], int64_t ms)
+{
+	static const size_t order[] = { 0, 1, 3, 4, 2 };	/* d h m s ms */
+	size_t len = 0;
+
+	snprintf(to, 32, "0s");
+	for (size_t i = 0; i < N_UNITS && ms > 0; i++) {
+		int64_t n = ms / units[order[i]].ms;
+
+		ms %= units[order[i]].ms;
+		if (n > 0 && len < 32)
+			len += (size_t)snprintf(to + len, 32 - len, "%lld%s", (long long)n, units[order[i]].name);
+	}
+	return to;
+}
+
+char *
+conf_size_text(char to[32], uint64_t bytes)
+{
+	int unit = 0;
+
+	while (unit < 4 && bytes != 0 && bytes % 1024 == 0) {
+		bytes /= 1024;
+		unit++;
+	}
+	snprintf(to, 32, "%llu%.*s", (unsigned long long)bytes, unit > 0, &"KMGT"[unit > 0 ? unit - 1 : 0]);
+	return to;
+}
+
+static int
+resolve_numeric(struct conf_listen *l, const char *host, const char *port)
+{
+	struct addrinfo hints = { .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM };
+	struct addrinfo *found = NULL;
+
+	if (getaddrinfo(host, port, &hints, &found) != 0)
+		return -1;
+	memset(l, 0, sizeof(*l));
+	memcpy(&l->address, found->ai_addr, found->ai_addrlen);
+	l->length = found->ai_addrlen;
+	freeaddrinfo(found);
+	return 0;
+}
+
+/* Splits "host:port" and "[host]:port" at the port. Its text in *port_r ("" when there is none). 0 or -1. */
+static int
+split_port(const char *text, char *host, size_t size, bool *bracket_r, const char **port_r)
+{
+	const char *end;
+
+	*bracket_r = text[0] == '[';
+	if (*bracket_r) {
+		end = strchr(++text, ']');
+		if (end == NULL || (end[1] != ':' && end[1] != '\0'))
+			return -1;
+		*port_r = end[1] == ':' ? end + 2 : "";
+		if (end[1] == ':' && end[2] == '\0')
+			return -1;
+	} else {
+		end = strrchr(text, ':');
+		/* Several colons are an IPv6 address that lacks its brackets, or has no port. */
+		if (end != NULL && strchr(text, ':') != end)
+			end = NULL;
+		*port_r = end != NULL ? end + 1 : "";
+		if (end != NULL && end[1] == '\0')
+			return -1;
+		if (end == NULL)
+			end = text + strlen(text);
+	}
+	if (end == text || (size_t)(end - text) >= size)
+		return -1;
+	snprintf(host, size, "%.*s", (int)(end - text), text);
+	return 0;
+}
+
+static int
+port_number(const char *text, unsigned least, unsigned *r)
+{
+	uint64_t n;
+
+	if (digits(&text, &n) != 0 || *text != '\0' || n < least || n > 65535)
+		return -1;
+	*r = (unsigned)n;
+	return 0;
+}
+
+int
+conf_address(struct conf_listen *l, const char *text, int port, char why[CONF_WHY])
+{
+	static const char right[] = "write an address and a port, as in 127.0.0.1:25 or [::1]:25";
+	char host[128], number[16], name[64];
+	const char *after;
+	unsigned n = (unsigned)port;
+	bool bracket;
+
+	if (split_port(text, host, sizeof(host), &bracket, &after) != 0)
+		return wrong(why, "%s is not an address; %s", logq(text), right);
+	if (*after == '\0' && port < 0)
+		return wrong(why, "%s has no port; %s", logq(text), right);
+	if (*after != '\0' && port_number(after, 0, &n) != 0)
+		return wrong(why, "%s has an impossible port; a port is a number from 0 to 65535", logq(text));
+	snprintf(number, sizeof(number), "%u", n);
+	if (resolve_numeric(l, host, number) != 0)
+		return wrong(why, "%s is not a numeric address; %s", logq(text), right);
+	if (bracket != (l->address.ss_family == AF_INET6) && *after != '\0')
+		return wrong(why, "%s has %s brackets; %s", logq(text), bracket ? "wrong" : "no", right);
+	if (getnameinfo((struct sockaddr *)&l->address, l->length, name, sizeof(name), NULL, 0, NI_NUMERICHOST) != 0)
+		return wrong(why, "%s is not a numeric address; %s", logq(text), right);
+	snprintf(l->name, sizeof(l->name), strchr(name, ':') != NULL ? "[%s]:%u" : "%s:%u", name, n);
+	return 0;
+}
+
+static int
+set_listen(struct conf *c, const char *text, char why[CONF_WHY])
+{
+	struct conf_listen l;
+
+	if (conf_address(&l, text, -1, why) != 0)
+		return -1;
+	for (size_t i = 0; i < c->n_listen; i++)
+		if (strcmp(c->listen[i].name, l.name) == 0 && strcmp(strrchr(l.name, ':'), ":0") != 0)
+			return wrong(why, "%s is given twice; name each address once", l.name);
+	c->listen = grow(c->listen, c->n_listen + 1, sizeof(l));
+	c->listen[c->n_listen++] = l;
+	return 0;
+}
+
+/* An IPv4 network written as v4-mapped IPv6 is the IPv4 network. */
+static void
+unmap(struct conf_network *n)
+{
+	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
+
+	if (n->family == AF_INET6 && n->prefix >= 96 && memcmp(n->address, mapped, sizeof(mapped)) == 0) {
+		n->family = AF_INET;
+		n->prefix -= 96;
+		memmove(n->address, n->address + 12, 4);
+		memset(n->address + 4, 0, 12);
+	}
+}
+
+static bool
+bits_beyond_prefix(const struct conf_network *n)
+{
+	for (unsigned bit = n->prefix; bit < (n->family == AF_INET ? 32U : 128U); bit++)
+		if ((n->address[bit / 8] & (0x80U >> bit % 8)) != 0)
+			return true;
+	return false;
+}
+
+static int
+parse_network(struct conf_network *n, const char *text, char why[CONF_WHY])
+{
+	static const char right[] = "write it as 192.0.2.0/24 or 2001:db8::/32";
+	const char *slash = strchrnul(text, '/'), *p = slash + 1;
+	struct conf_listen l;
+	uint64_t prefix;
+	char host[64];
+	unsigned bits;
+
+	memset(n, 0, sizeof(*n));
+	if ((size_t)(slash - text) >= sizeof(host) || strchr(text, '%') != NULL)
+		return wrong(why, "%s is not a network; %s", logq(text), right);
+	snprintf(host, sizeof(host), "%.*s", (int)(slash - text), text);
+	/* getaddrinfo takes 10.1 for 10.0.0.1, which hardly anybody means who writes it. */
+	if (resolve_numeric(&l, host, "0") != 0 || (strchr(host, ':') == NULL && strspn(host, "0123456789.") != strlen(host)))
+		return wrong(why, "%s is not a network; %s", logq(text), right);
+	n->family = l.address.ss_family;
+	bits = n->family == AF_INET ? 32 : 128;
+	if (n->family == AF_INET)
+		memcpy(n->address, &((struct sockaddr_in *)(void *)&l.address)->sin_addr, 4);
+	else
+		memcpy(n->address, &((struct sockaddr_in6 *)(void *)&l.address)->sin6_addr, 16);
+	prefix = bits;
+	if (*slash == '/' && (digits(&p, &prefix) != 0 || *p != '\0' || prefix > bits))
+		return wrong(why, "%s has an impossible prefix length; it is a number from 1 to %u", logq(text), bits);
+	n->prefix = (unsigned)prefix;
+	if (bits_beyond_prefix(n))
+		return wrong(why, "%s has bits set beyond its prefix; clear them, or write /%u for the one address",
+		    logq(text), bits);
+	unmap(n);
+	if (n->prefix == 0)
+		return wrong(why, "%s lets everybody send mail through this server; name your own networks", logq(text));
+	return 0;
+}
+
+static int
+set_network(struct conf *c, const char *text, char why[CONF_WHY])
+{
+	struct conf_network n;
+
+	if (parse_network(&n, text, why) != 0)
+		return -1;
+	c->trusted = grow(c->trusted, c->n_trusted + 1, sizeof(n));
+	c->trusted[c->n_trusted++] = n;
+	return 0;
+}
+
+static int
+append(char ***list, const char *text, char why[CONF_WHY])
+{
+	size_t n = 0;
+
+	for (; *list != NULL && (*list)[n] != NULL; n++)
+		if (strcmp((*list)[n], text) == 0)
+			return wrong(why, "%s is given twice; name each once", logq(text));
+	*list = grow(*list, n + 2, sizeof(char *));
+	(*list)[n] = copy(text);
+	(*list)[n + 1] = NULL;
+	return 0;
+}
+
+static int
+set_domain(char ***list, const char *text, char why[CONF_WHY])
+{
+	char domain[ADDRESS_DOMAIN_MAX + 1];
+
+	if (address_domain(domain, text, ADDRESS_UTF8) != 0)
+		return wrong(why, "%s is not a domain; write a name as in example.org", logq(text));
+	return append(list, domain, why);
+}
+
+static int
+set_server(char ***list, const char *text, char why[CONF_WHY])
+{
+	struct conf_listen l;
+
+	if (conf_address(&l, text, 53, why) != 0)
+		return wrong(why, "%s is not the address of a DNS server; write 192.0.2.53, 192.0.2.53:5353 or "
+		    "[2001:db8::53]:53", logq(text));
+	return append(list, l.name, why);
+}
+
+static int
+set_text(char **to, const char *text)
+{
+	char *new = copy(text);
+
+	free(*to);
+	*to = new;
+	return 0;
+}
+
+static int
+set_hostname(char **to, const char *text, char why[CONF_WHY])
+{
+	char domain[ADDRESS_DOMAIN_MAX + 1];
+
+	if (address_domain(domain, text, ADDRESS_UTF8) != 0 || domain[0] == '[')
+		return wrong(why, "%s is not a host name; write a name as in mail.example.org", logq(text));
+	return set_text(to, domain);
+}
+
+static int
+set_mailbox(char **to, const char *text, char why[CONF_WHY])
+{
+	struct address a;
+	const char *reason = "";
+
+	if (text[0] == '\0')
+		return set_text(to, "");
+	if (address_parse(&a, text, ADDRESS_BARE | ADDRESS_UTF8, &reason) != ADDRESS_OK)
+		return wrong(why, "%s is not an address; write one as in admin@example.org, or a local name", logq(text));
+	return set_text(to, a.text);
+}
+
+static int
+set_path(char **to, const char *text, size_t most, char why[CONF_WHY])
+{
+	if (text[0] != '/')
+		return wrong(why, "%s is not an absolute path; begin it with a slash", logq(text));
+	if (strlen(text) > most)
+		return wrong(why, "the path has %zu bytes; at most %zu are possible", strlen(text), most);
+	return set_text(to, text);
+}
+
+/* A folder below a home directory must not lead out of it. */
+static int
+set_below(char **to, const char *text, char why[CONF_WHY])
+{
+	static const char right[] = "write a name below the home directory, as in Maildir";
+	const char *p = text, *end;
+
+	if (text[0] == '\0' || text[0] == '/' || strlen(text) > NAME_MAX)
+		return wrong(why, "%s is not a path below a home directory; %s", logq(text), right);
+	for (; *p != '\0'; p = *end == '/' ? end + 1 : end) {
+		end = strchrnul(p, '/');
+		if (end == p || (end - p == 1 && p[0] == '.') || (end - p == 2 && p[0] == '.' && p[1] == '.'))
+			return wrong(why, "%s leads elsewhere; %s", logq(text), right);
+	}
+	return set_text(to, text);
+}
+
+static int
+set_user(char **to, const char *text, char why[CONF_WHY])
+{
+	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
+
+	if (text[0] == '\0' || text[0] == '-' || strlen(text) > 32 || text[strspn(text, allowed)] != '\0')
+		return wrong(why, "%s is not a user's name; write a name from the password file", logq(text));
+	return set_text(to, text);
+}
+
+static int
+set_delimiter(char **to, const char *text, char why[CONF_WHY])
+{
+	if (text[0] != '\0' && (text[1] != '\0' || strchr("+-_=#~^", text[0]) == NULL))
+		return wrong(why, "%s cannot stand between user and tag; write one of + - _ = # ~ ^, or ''", logq(text));
+	return set_text(to, text);
+}
+
+static int
+set_choice(char **to, const struct conf_option *o, const char *text, char why[CONF_WHY])
+{
+	size_t len = strlen(text);
+
+	/* "" is a choice where it is the default: "as fits how minimta was started". */
+	if (len == 0 && o->value[0] == '\0')
+		return set_text(to, text);
+	for (const char *w = o->choices; len > 0 && *w != '\0'; w += strspn(w, " ")) {
+		size_t n = strcspn(w, " ");
+
+		if (n == len && strncmp(w, text, n) == 0)
+			return set_text(to, text);
+		w += n;
+	}
+	return wrong(why, "%s is not possible for %s; choose one of: %s", logq(text), o->name, o->choices);
+}
+
+static int
+set_bool(bool *to, const char *text, char why[CONF_WHY])
+{
+	if (strcmp(text, "yes") != 0 && strcmp(text, "no") != 0)
+		return wrong(why, "%s is neither yes nor no; write one of them", logq(text));
+	*to = text[0] == 'y';
+	return 0;
+}
+
+static int
+set_count(void *to, const struct conf_option *o, const char *text, char why[CONF_WHY])
+{
+	const char *p = text;
+	uint64_t n;
+
+	if (digits(&p, &n) != 0 || *p != '\0')
+		return wrong(why, "%s is not a number; write one from %lld to %lld", logq(text), (long long)o->least,
+		    (long long)o->most);
+	if (n < (uint64_t)o->least || n > (uint64_t)o->most)
+		return wrong(why, "%s is out of range; write a number from %lld to %lld", logq(text), (long long)o->least,
+		    (long long)o->most);
+	if (o->type == CONF_PORT)
+		*(uint16_t *)to = (uint16_t)n;
+	else
+		*(uint32_t *)to = (uint32_t)n;
+	return 0;
+}
+
+static int
+set_duration(int64_t *to, const struct conf_option *o, const char *text, char why[CONF_WHY])
+{
+	char least[32], most[32];
+	int64_t ms;
+
+	if (conf_duration(text, &ms) != 0)
+		return wrong(why, "%s is not a duration; write it as in 90s, 5m, 1h30m or 2d", logq(text));
+	if (ms < o->least || ms > o->most)
+		return wrong(why, "%s is out of range; write a duration from %s to %s", logq(text),
+		    conf_duration_text(least, o->least), conf_duration_text(most, o->most));
+	*to = ms;
+	return 0;
+}
+
+static int
+set_size(uint64_t *to, const struct conf_option *o, const char *text, char why[CONF_WHY])
+{
+	char least[32], most[32];
+	uint64_t bytes;
+
+	if (conf_size(text, &bytes) != 0)
+		return wrong(why, "%s is not a size; write it as in 100000, 512K, 50M or 2G", logq(text));
+	if (bytes < (uint64_t)o->least || bytes > (uint64_t)o->most)
+		return wrong(why, "%s is out of range; write a size from %s to %s", logq(text),
+		    conf_size_text(least, (uint64_t)o->least), conf_size_text(most, (uint64_t)o->most));
+	*to = bytes;
+	return 0;
+}
+
+int
+conf_option_set(struct conf *c, const struct conf_option *o, const char *text, char why[CONF_WHY])
+{
+	void *to = (char *)c + o->offset;
+
+	switch (o->type) {
+	case CONF_HOSTNAME:
+		return set_hostname(to, text, why);
+	case CONF_MAILBOX:
+		return set_mailbox(to, text, why);
+	case CONF_FILE:
+		return text[0] == '\0' ? set_text(to, text) : set_path(to, text, PATH_MAX / 2, why);
+	case CONF_PLACE:
+		return set_path(to, text, PATH_MAX / 2, why);
+	case CONF_SOCKET:
+		return set_path(to, text, sizeof(((struct sockaddr_un *)0)->sun_path) - 1, why);
+	case CONF_BELOW:
+		return set_below(to, text, why);
+	case CONF_USER:
+		return set_user(to, text, why);
+	case CONF_DELIMITER:
+		return set_delimiter(to, text, why);
+	case CONF_CHOICE:
+		return set_choice(to, o, text, why);
+	case CONF_BOOL:
+		return set_bool(to, text, why);
+	case CONF_PORT:
+	case CONF_COUNT:
+		return set_count(to, o, text, why);
+	case CONF_DURATION:
+		return set_duration(to, o, text, why);
+	case CONF_SIZE:
+		return set_size(to, o, text, why);
+	case CONF_DOMAINS:
+		return set_domain(to, text, why);
+	case CONF_SERVERS:
+		return set_server(to, text, why);
+	case CONF_LISTEN:
+		return set_listen(c, text, why);
+	case CONF_NETWORKS:
+		return set_network(c, text, why);
+	}
+	return wrong(why, "%s is of no known type", o->name);
+}
+
+int
+conf_relay_add(struct conf *c, const char *title, const char *text, char why[CONF_WHY])
+{
+	static const char right[] = "write a name or an address, and a port if it is not smtp_port, as in smtp.example.org:587";
+	char domain[ADDRESS_DOMAIN_MAX + 1] = "*", host[ADDRESS_DOMAIN_MAX + 1], name[ADDRESS_DOMAIN_MAX + 1];
+	struct conf_listen l;
+	const char *after;
+	unsigned port = 0;
+	bool bracket;
+
+	if (strcmp(title, "*") != 0 && address_domain(domain, title, ADDRESS_UTF8) != 0)
+		return wrong(why, "%s is not a domain; write a name as in example.net, or '*' for all others", logq(title));
+	for (size_t i = 0; i < c->n_relays; i++)
+		if (strcmp(c->relays[i].domain, domain) == 0)
+			return wrong(why, "relay %s is given twice; keep one", logq(domain));
+	if (split_port(text, host, sizeof(host), &bracket, &after) != 0)
+		return wrong(why, "%s is not a host; %s", logq(text), right);
+	if (*after != '\0' && port_number(after, 1, &port) != 0)
+		return wrong(why, "%s has an impossible port; a port is a number from 1 to 65535", logq(text));
+	if (resolve_numeric(&l, host, "0") == 0)
+		snprintf(name, sizeof(name), "%s", host);
+	else if (bracket || address_domain(name, host, ADDRESS_UTF8) != 0)
+		return wrong(why, "%s is not a host; %s", logq(text), right);
+	c->relays = grow(c->relays, c->n_relays + 1, sizeof(*c->relays));
+	c->relays[c->n_relays++] = (struct conf_relay){ copy(domain), copy(name), (uint16_t)port };
+	return 0;
+}
