@@ -1,0 +1,130 @@
+/*
+ * logger: takes every process' log lines and writes them, to standard error (foreground) or to syslog. It keeps nothing
+ * and decides nothing; what comes in was escaped by its sender, and is escaped again here, since no sender is believed.
+ *
+ * In the background the standard error of all processes is a pipe that ends here (descriptor 4), so that a last word
+ * of a library or of the kernel's sandbox is not lost.
+ */
+#include <event2/buffer.h>
+#include <event2/event.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#include "lib/clock.h"
+#include "lib/log.h"
+#include "lib/pack.h"
+#include "lib/process.h"
+
+#define STRAY_FD	4
+#define STRAY_LINE_MAX	1024
+
+struct logger {
+	struct process	 process;
+	bool		 to_syslog;
+	uint64_t	 lines;
+	struct event	*stray;		/* what processes wrote to standard error */
+	char		 stray_line[STRAY_LINE_MAX];
+	size_t		 stray_len;
+};
+
+static void
+write_line(struct logger *lg, enum log_level level, const char *line)
+{
+	static const int priority[] = { LOG_ERR, LOG_WARNING, LOG_INFO, LOG_DEBUG };
+	char safe[LOG_LINE_MAX];
+	size_t len = 0;
+
+	/* The sender's quotes stay; anything that could end a line or steer a terminal does not. */
+	for (; *line != '\0' && len < sizeof(safe) - 5; line++) {
+		if ((unsigned char)*line >= 0x20 && (unsigned char)*line <= 0x7e)
+			safe[len++] = *line;
+		else
+			len += (size_t)snprintf(safe + len, 5, "\\x%02x", (unsigned char)*line);
+	}
+	safe[len] = '\0';
+	lg->lines++;
+	if (lg->to_syslog)
+		syslog(priority[level], "%s", safe);
+	else
+		fprintf(stderr, "%s\n", safe);
+}
+
+static int
+on_log(void *arg, struct ipc *peer, struct ipc_message *m)
+{
+	struct unpack u;
+	unsigned level;
+	char *line;
+
+	unpack_init(&u, m->data, m->len);
+	level = unpack_u8(&u);
+	line = unpack_str(&u);
+	if (unpack_end(&u) && level <= LOG_LEVEL_DEBUG)
+		write_line(arg, (enum log_level)level, line);
+	else
+		ipc_fail(peer, "LOG: no log line");
+	free(line);
+	return 0;
+}
+
+static void
+sink(void *arg, enum log_level level, const char *line)
+{
+	write_line(arg, level, line);
+}
+
+static void
+on_stray(evutil_socket_t fd, short what, void *arg)
+{
+	struct logger *lg = arg;
+	char bytes[512];
+	ssize_t n = read(fd, bytes, sizeof(bytes));
+
+	(void)what;
+	if (n == 0)
+		event_del(lg->stray);
+	for (ssize_t i = 0; i < n; i++) {
+		if (bytes[i] != '\n' && lg->stray_len < sizeof(lg->stray_line) - 1) {
+			lg->stray_line[lg->stray_len++] = bytes[i];
+			continue;
+		}
+		lg->stray_line[lg->stray_len] = '\0';
+		lg->stray_len = 0;
+		write_line(lg, LOG_LEVEL_WARN, lg->stray_line);
+	}
+}
+
+static void
+on_status(void *arg, char *to, size_t size)
+{
+	struct logger *lg = arg;
+
+	snprintf(to, size, "lines=%llu", (unsigned long long)lg->lines);
+}
+
+static const struct ipc_handler handlers[] = {
+	{ MSG_LOG, on_log },
+	{ MSG_NONE, NULL },
+};
+
+int
+main(void)
+{
+	struct logger lg = { .process = { .handlers = handlers, .on_status = on_status } };
+
+	lg.process.arg = &lg;
+	process_init(&lg.process, PROC_LOGGER);
+	lg.to_syslog = strcmp(lg.process.conf->log_to, "syslog") == 0;
+	if (lg.to_syslog) {
+		openlog("minimta", LOG_NDELAY | LOG_PID, LOG_MAIL);
+		lg.stray = event_new(lg.process.base, STRAY_FD, EV_READ | EV_PERSIST, on_stray, &lg);
+		event_add(lg.stray, NULL);
+	}
+	log_set_sink(sink, &lg);
+	setvbuf(stderr, NULL, _IOLBF, 0);
+	process_sandbox(&lg.process);
+	return process_run(&lg.process);
+}

@@ -1,0 +1,368 @@
+/*
+ * The control socket: one line of words from a tool (separated by tabs, ended by LF), whose user the kernel names
+ * (SO_PEERCRED). Most lines are passed on together with the connection to the process that they are for; master itself
+ * answers `status` and, for tests, `clock`. minimtactl(8) describes the lines.
+ */
+#include <errno.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "lib/log.h"
+#include "lib/pack.h"
+#include "master/master.h"
+
+#define LINE_MAX_HERE	(60 * 1024)
+#define LINE_MS		10000	/* for the line to arrive */
+#define STATUS_MS	2000	/* for all processes to answer */
+#define CALLERS_MAX	128
+
+struct caller {
+	LIST_ENTRY(caller)	next;
+	struct control		*control;
+	int			 fd;
+	struct event		*readable;
+	struct timer		 deadline;
+	uid_t			 uid;
+	char			*line;
+	size_t			 len;
+	/* while processes are asked */
+	uint64_t		 question;
+	unsigned		 waiting;
+	bool			 quiet;		/* the answer is "ok" alone */
+	char			*answers[PROC_COUNT];
+};
+
+struct control {
+	struct master		*master;
+	struct event		*accept;
+	int			 fd;
+	unsigned		 n;
+	uint64_t		 questions;
+	LIST_HEAD(, caller)	 callers;
+};
+
+static void	run_status(struct caller *);
+static void	run_clock(struct caller *);
+static void	run_stop(struct caller *);
+
+/* What the first word means: passed on to a process, or done here. */
+static const struct command {
+	const char	*word;
+	enum proc	 to;
+	void		(*run)(struct caller *);
+} commands[] = {
+	{ "submit", PROC_SMTPD, NULL },
+	{ "queue", PROC_QUEUE, NULL },
+	{ "mailq", PROC_QUEUE, NULL },
+	{ "aliases", PROC_LOOKUP, NULL },
+	{ "status", PROC_MASTER, run_status },
+	{ "clock", PROC_MASTER, run_clock },
+	{ "stop", PROC_MASTER, run_stop },
+};
+
+static void
+caller_free(struct caller *c)
+{
+	LIST_REMOVE(c, next);
+	c->control->n--;
+	timer_stop(&c->deadline);
+	event_free(c->readable);
+	for (unsigned p = 0; p < PROC_COUNT; p++)
+		free(c->answers[p]);
+	if (c->fd >= 0)
+		close(c->fd);
+	free(c->line);
+	free(c);
+}
+
+/* Answers and closes. What does not fit in the socket's buffer of a caller that does not read is lost. */
+static void
+answer(struct caller *c, const char *text)
+{
+	size_t len = strlen(text);
+
+	for (ssize_t n; len > 0 && (n = send(c->fd, text, len, MSG_NOSIGNAL | MSG_DONTWAIT)) > 0; len -= (size_t)n)
+		text += n;
+	caller_free(c);
+}
+
+static bool
+may_change(const struct caller *c)
+{
+	return c->uid == 0 || c->uid == geteuid();
+}
+
+static void
+pass_on(struct caller *c, const struct command *cmd)
+{
+	struct child *to = &c->control->master->children[cmd->to];
+	struct pack pk;
+	char text[128];
+
+	if (to->state != CHILD_READY) {
+		snprintf(text, sizeof(text), "error: %s is being restarted; try again in a moment\n", proc_name(cmd->to));
+		answer(c, text);
+		return;
+	}
+	pack_init(&pk);
+	pack_u32(&pk, c->uid);
+	if (strcmp(cmd->word, "submit") != 0) {
+		pack_u8(&pk, may_change(c));
+		pack_str(&pk, c->line);
+		ipc_send_pack(to->ipc, MSG_CONTROL, 0, &pk, c->fd);
+	} else
+		ipc_send_pack(to->ipc, MSG_SUBMIT, 0, &pk, c->fd);
+	pack_free(&pk);
+	c->fd = -1;
+	caller_free(c);
+}
+
+static void
+run_line(struct caller *c)
+{
+	size_t word = strcspn(c->line, "\t");
+
+	event_del(c->readable);
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+		const struct command *cmd = &commands[i];
+
+		if (strlen(cmd->word) != word || memcmp(cmd->word, c->line, word) != 0)
+			continue;
+		if (cmd->run != NULL)
+			cmd->run(c);
+		else
+			pass_on(c, cmd);
+		return;
+	}
+	answer(c, "error: unknown command; expected submit, queue, mailq, aliases, status or stop\n");
+}
+
+/* ---- questions to all processes ---- */
+
+static void
+ask_all(struct caller *c)
+{
+	struct master *m = c->control->master;
+
+	c->question = ++c->control->questions;
+	for (unsigned p = PROC_MASTER + 1; p < PROC_COUNT; p++)
+		if (m->children[p].state == CHILD_READY) {
+			ipc_send(m->children[p].ipc, MSG_STATUS_ASK, c->question, NULL, 0, -1);
+			c->waiting++;
+		}
+	timer_start(&c->deadline, STATUS_MS);
+}
+
+static void
+report(struct caller *c)
+{
+	static const char *const states[] = { "away", "starting", "running" };
+	struct master *m = c->control->master;
+	char *text = NULL;
+	size_t size;
+	FILE *f = open_memstream(&text, &size);
+
+	if (f == NULL)
+		log_fatal("event=out-of-memory");
+	fprintf(f, "ok\n");
+	if (!c->quiet) {
+		fprintf(f, "minimta version=%s pid=%d uptime_s=%" PRId64 " hostname=%s\n", MASTER_VERSION, (int)getpid(),
+		    (clock_ms() - m->started_ms) / 1000, m->conf->hostname);
+		for (unsigned p = PROC_MASTER + 1; p < PROC_COUNT; p++) {
+			const struct child *ch = &m->children[p];
+			const char *said = c->answers[p];
+
+			fprintf(f, "%s state=%s pid=%d starts=%u %s\n", proc_name((enum proc)p), states[ch->state],
+			    (int)ch->pid, ch->instance,
+			    said ? said : ch->state == CHILD_READY ? "what=\"did not answer\"" : "");
+		}
+	}
+	fclose(f);
+	answer(c, text);
+	free(text);
+}
+
+int
+control_on_status(void *arg, struct ipc *ipc, struct ipc_message *msg)
+{
+	struct master *m = arg;
+	struct caller *c;
+	struct unpack u;
+
+	LIST_FOREACH(c, &m->control->callers, next)
+		if (c->question == msg->id)
+			break;
+	if (c == NULL || c->waiting == 0 || c->answers[ipc_peer(ipc)] != NULL)
+		return 0;	/* too late */
+	unpack_init(&u, msg->data, msg->len);
+	c->answers[ipc_peer(ipc)] = unpack_str(&u);
+	if (!unpack_end(&u))
+		return -1;
+	if (--c->waiting == 0)
+		report(c);
+	return 0;
+}
+
+static void
+run_status(struct caller *c)
+{
+	ask_all(c);
+}
+
+/* "ok" comes when every process has the new time. */
+static void
+run_clock(struct caller *c)
+{
+	int64_t offset;
+	char end;
+
+	if (!c->control->master->test_clock || !may_change(c)) {
+		answer(c, "error: the clock can be set only under minimta -T\n");
+	} else if (sscanf(c->line, "clock\t%" SCNd64 "%c", &offset, &end) != 1) {
+		answer(c, "error: expected: clock <milliseconds from real time>\n");
+	} else {
+		children_shift_clock(c->control->master, offset);
+		c->quiet = true;
+		ask_all(c);
+	}
+}
+
+static void
+run_stop(struct caller *c)
+{
+	struct master *m = c->control->master;
+
+	if (!may_change(c)) {
+		answer(c, "error: only root may stop it\n");
+		return;
+	}
+	answer(c, "ok\n");
+	children_stop(m, 0);
+}
+
+/* ---- connections ---- */
+
+static void
+on_deadline(void *arg)
+{
+	struct caller *c = arg;
+
+	if (c->waiting > 0)
+		report(c);
+	else
+		answer(c, "error: no command came; expected one line\n");
+}
+
+static void
+on_readable(evutil_socket_t fd, short what, void *arg)
+{
+	struct caller *c = arg;
+	ssize_t n = recv(fd, c->line + c->len, LINE_MAX_HERE - c->len, MSG_PEEK | MSG_DONTWAIT);
+	char *end;
+
+	(void)what;
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n <= 0) {
+		caller_free(c);
+		return;
+	}
+	/* Only the line is taken: what follows is for the process that gets the connection. */
+	end = memchr(c->line + c->len, '\n', (size_t)n);
+	if (end != NULL)
+		n = end - (c->line + c->len) + 1;
+	if (recv(fd, c->line + c->len, (size_t)n, MSG_DONTWAIT) != n) {
+		caller_free(c);
+		return;
+	}
+	c->len += (size_t)n;
+	if (end != NULL) {
+		*end = '\0';
+		run_line(c);
+	} else if (c->len == LINE_MAX_HERE)
+		answer(c, "error: the line is too long\n");
+}
+
+static void
+on_accept(evutil_socket_t fd, short what, void *arg)
+{
+	struct control *ctl = arg;
+	struct caller *c;
+	struct ucred cred;
+	socklen_t len = sizeof(cred);
+	int peer = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+	(void)what;
+	if (peer < 0)
+		return;
+	if (getsockopt(peer, SOL_SOCKET, SO_PEERCRED, &cred, &len) != 0 || ctl->n >= CALLERS_MAX) {
+		close(peer);
+		return;
+	}
+	if ((c = calloc(1, sizeof(*c))) == NULL || (c->line = malloc(LINE_MAX_HERE + 1)) == NULL)
+		log_fatal("event=out-of-memory");
+	c->control = ctl;
+	c->fd = peer;
+	c->uid = cred.uid;
+	c->readable = event_new(ctl->master->base, peer, EV_READ | EV_PERSIST, on_readable, c);
+	if (c->readable == NULL)
+		log_fatal("event=out-of-memory");
+	event_add(c->readable, NULL);
+	timer_set(&c->deadline, on_deadline, c);
+	timer_start(&c->deadline, LINE_MS);
+	LIST_INSERT_HEAD(&ctl->callers, c, next);
+	ctl->n++;
+}
+
+int
+control_open(struct master *m, char *err, size_t size)
+{
+	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+	struct control *ctl = calloc(1, sizeof(*ctl));
+
+	if (ctl == NULL)
+		log_fatal("event=out-of-memory");
+	m->control = ctl;
+	ctl->master = m;
+	LIST_INIT(&ctl->callers);
+	if ((size_t)snprintf(sun.sun_path, sizeof(sun.sun_path), "%s", m->conf->control) >= sizeof(sun.sun_path)) {
+		snprintf(err, size, "control %s: longer than a socket's path may be (%zu)", m->conf->control,
+		    sizeof(sun.sun_path) - 1);
+		return -1;
+	}
+	/* The lock on the spool says that no other master of this site runs: an old socket is a leftover. */
+	unlink(sun.sun_path);
+	ctl->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (ctl->fd < 0 || bind(ctl->fd, (struct sockaddr *)&sun, sizeof(sun)) != 0 || chmod(sun.sun_path, 0666) != 0 ||
+	    listen(ctl->fd, 128) != 0) {
+		snprintf(err, size, "control socket %s: %s", sun.sun_path, strerror(errno));
+		return -1;
+	}
+	ctl->accept = event_new(m->base, ctl->fd, EV_READ | EV_PERSIST, on_accept, ctl);
+	if (ctl->accept == NULL)
+		log_fatal("event=out-of-memory");
+	event_add(ctl->accept, NULL);
+	return 0;
+}
+
+void
+control_close(struct master *m)
+{
+	struct caller *c;
+
+	while ((c = LIST_FIRST(&m->control->callers)) != NULL)
+		caller_free(c);
+	event_free(m->control->accept);
+	close(m->control->fd);
+	unlink(m->conf->control);
+	free(m->control);
+}

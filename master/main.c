@@ -1,0 +1,214 @@
+/*
+ * minimta(8): reads the configuration, prepares places and ports, starts the other processes and looks after them.
+ */
+#include <errno.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <syslog.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "lib/log.h"
+#include "lib/sandbox.h"
+#include "master/master.h"
+
+#define CONFIGURATION	"/etc/minimta/minimta.conf"
+#ifndef PREFIX
+#define PREFIX		"/usr/local"
+#endif
+
+static const char usage[] =
+	"usage: minimta [-fnT] [-c file]\n"
+	"	-c file	read this configuration instead of " CONFIGURATION "\n"
+	"	-f	stay in the foreground\n"
+	"	-n	check the configuration, print it back, and exit\n"
+	"	-T	for tests: let the control socket set the clock\n";
+
+static void
+to_syslog(void *arg, enum log_level level, const char *line)
+{
+	static const int priority[] = { LOG_ERR, LOG_WARNING, LOG_INFO, LOG_DEBUG };
+
+	(void)arg;
+	syslog(priority[level], "%s", line);
+}
+
+/* The children stand beside this program, in a build folder, or where make install puts them. */
+static void
+find_programs(struct master *m)
+{
+	char self[4000], probe[4100];
+	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	char *slash;
+
+	if (n > 0) {
+		self[n] = '\0';
+		if ((slash = strrchr(self, '/')) != NULL)
+			*slash = '\0';
+		snprintf(probe, sizeof(probe), "%s/smtpd", self);
+		if (access(probe, X_OK) == 0) {
+			snprintf(m->programs, sizeof(m->programs), "%s", self);
+			return;
+		}
+	}
+	snprintf(m->programs, sizeof(m->programs), PREFIX "/libexec/minimta");
+}
+
+/* The parent waits until all is ready and exits with the outcome; the child goes on as the server. */
+static void
+into_background(struct master *m)
+{
+	char ready;
+	int fds[2];
+	int null;
+
+	if (pipe2(fds, O_CLOEXEC) != 0)
+		log_fatal("event=start-failed what=%s", logq(strerror(errno)));
+	switch (fork()) {
+	case -1:
+		log_fatal("event=start-failed what=%s", logq(strerror(errno)));
+	case 0:
+		break;
+	default:
+		close(fds[1]);
+		if (read(fds[0], &ready, 1) == 1)
+			exit(0);
+		fprintf(stderr, "minimta: did not start; the log says why (try minimta -f)\n");
+		exit(1);
+	}
+	close(fds[0]);
+	m->ready_pipe = fds[1];
+	setsid();
+	if (chdir("/") != 0 || (null = open("/dev/null", O_RDWR | O_CLOEXEC)) < 0)
+		log_fatal("event=start-failed what=%s", logq(strerror(errno)));
+	dup2(null, STDIN_FILENO);
+	dup2(null, STDOUT_FILENO);
+	dup2(null, STDERR_FILENO);
+}
+
+static void
+choose_log(struct master *m)
+{
+	struct conf *conf = m->conf;
+
+	if (*conf->log_to == '\0') {
+		free(conf->log_to);
+		conf->log_to = strdup(m->foreground ? "stderr" : "syslog");
+	}
+	if (conf->log_to == NULL)
+		log_fatal("event=out-of-memory");
+	m->stray[0] = m->stray[1] = -1;
+	if (strcmp(conf->log_to, "syslog") == 0) {
+		openlog("minimta", LOG_NDELAY | LOG_PID, LOG_MAIL);
+		log_set_sink(to_syslog, NULL);
+		if (pipe2(m->stray, O_CLOEXEC | O_NONBLOCK) != 0)
+			log_fatal("event=start-failed what=%s", logq(strerror(errno)));
+	}
+}
+
+static void
+on_signal(evutil_socket_t sig, short what, void *arg)
+{
+	struct master *m = arg;
+
+	(void)what;
+	if (sig == SIGCHLD) {
+		children_reap(m);
+		return;
+	}
+	if (m->stop_group < 0)
+		log_info("event=stopping signal=%d", (int)sig);
+	children_stop(m, m->was_ready ? 0 : 1);
+}
+
+static void
+watch_signals(struct master *m, struct event **events, const int *signals, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		events[i] = evsignal_new(m->base, signals[i], on_signal, m);
+		if (events[i] == NULL || event_add(events[i], NULL) != 0)
+			log_fatal("event=out-of-memory");
+	}
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
+}
+
+static int
+serve(struct master *m)
+{
+	static const int signals[] = { SIGCHLD, SIGTERM, SIGINT };
+	struct event *events[3];
+	char err[1024];
+
+	if (geteuid() == 0 && !sandbox_users_exist(err, sizeof(err)))
+		log_fatal("event=start-failed what=\"%s\"", err);
+	if (places_make(m->conf, err, sizeof(err)) != 0 ||
+	    (m->spool_lock = places_lock_spool(m->conf, err, sizeof(err))) < 0)
+		log_fatal("event=start-failed what=%s", logq(err));
+	if (!m->foreground)
+		into_background(m);
+	if ((m->base = event_base_new()) == NULL)
+		log_fatal("event=out-of-memory");
+	clock_init(m->base);
+	m->started_ms = clock_ms();
+	if (getrandom(m->secret, sizeof(m->secret), 0) != sizeof(m->secret))
+		log_fatal("event=start-failed what=\"no random numbers\"");
+	if (places_listen(m, err, sizeof(err)) != 0 || control_open(m, err, sizeof(err)) != 0)
+		log_fatal("event=start-failed what=%s", logq(err));
+	watch_signals(m, events, signals, 3);
+	if (geteuid() != 0)
+		log_info("event=ordinary-user uid=%u what=\"processes share one user and no chroot: a process that is taken over "
+		    "can read what this user can\"", (unsigned)geteuid());
+	children_start(m);
+	event_base_dispatch(m->base);
+	control_close(m);
+	for (size_t i = 0; i < 3; i++)
+		event_free(events[i]);
+	log_info("event=stopped");
+	return m->exit_code;
+}
+
+static int
+check_only(const struct conf *conf)
+{
+	conf_print(conf, stdout);
+	return fflush(stdout) == 0 ? EX_OK : EX_IOERR;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct master m = { .stop_group = -1, .ready_pipe = -1, .stray = { -1, -1 } };
+	const char *path = CONFIGURATION;
+	bool check = false;
+	char err[1024];
+	int opt;
+
+	while ((opt = getopt(argc, argv, "c:fnT")) != -1)
+		switch (opt) {
+		case 'c': path = optarg; break;
+		case 'f': m.foreground = true; break;
+		case 'n': check = true; break;
+		case 'T': m.test_clock = true; break;
+		default: fputs(usage, stderr); return EX_USAGE;
+		}
+	if (optind != argc) {
+		fprintf(stderr, "minimta: unexpected argument: %s\n%s", argv[optind], usage);
+		return EX_USAGE;
+	}
+	log_init("master");
+	if ((m.conf = conf_read(path, err, sizeof(err))) == NULL) {
+		fprintf(stderr, "%s\n", err);
+		return EX_CONFIG;
+	}
+	if (check)
+		return check_only(m.conf);
+	find_programs(&m);
+	choose_log(&m);
+	return serve(&m);
+}
