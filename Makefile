@@ -71,9 +71,18 @@ PROGRAMS := $(strip $(foreach p,minimta smtpd resolver lookup queue delivery mda
 	$(if $($(p)_SRC),$(p))))
 
 # Tests: tests/unit/test_NAME.c is a Check program, tests/fuzz/fuzz_NAME.c a libFuzzer target with a corpus beside it.
-UNIT	:=
+UNIT	:= \
+	address \
+	header \
+	reply \
+	token \
+	wire
 
-FUZZ	:=
+FUZZ	:= \
+	address \
+	header \
+	reply \
+	wire
 
 ARCHIVE	:= $(OUT)/libminimta.a
 PARTS	:= $(OUT)/libparts.a
