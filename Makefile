@@ -39,7 +39,15 @@ LIB	:= \
 	lib/token.c \
 	lib/wire.c
 
-MX	:=
+MX	:= \
+	mx/dns.c \
+	mx/dns_answer.c \
+	mx/dns_cache.c \
+	mx/dns_client.c \
+	mx/dns_pack.c \
+	mx/mx.c \
+	mx/mx_order.c \
+	mx/resolver.c
 
 # Processes and tools, a line per source; the first source of each has main().
 minimta_SRC	:= \
@@ -50,7 +58,8 @@ minimta_SRC	:= \
 
 smtpd_SRC	:=
 
-resolver_SRC	:=
+resolver_SRC	:= \
+	mx/main.c
 
 lookup_SRC	:=
 
@@ -73,6 +82,7 @@ PROGRAMS := $(strip $(foreach p,minimta smtpd resolver lookup queue delivery mda
 # Tests: tests/unit/test_NAME.c is a Check program, tests/fuzz/fuzz_NAME.c a libFuzzer target with a corpus beside it.
 UNIT	:= \
 	address \
+	conf \
 	header \
 	reply \
 	token \
@@ -80,6 +90,7 @@ UNIT	:= \
 
 FUZZ	:= \
 	address \
+	conf \
 	header \
 	reply \
 	wire

@@ -48,7 +48,7 @@ fail(struct parse *p, int line, const char *fmt, ...)
 /* A first walk over the text, for what the lexer would not report. */
 struct scan {
 	struct parse	*parse;
-	const char	*p, *end;
+	char		*p, *end;
 	int		 line;
 	int		 brace_line[2];		/* of the braces that are open */
 	int		 depth;
@@ -57,22 +57,28 @@ struct scan {
 	char		 option[64];		/* the word before the last '=' */
 };
 
+/* Comments become spaces, for libconfuse miscounts their lines. */
 static int
 scan_comment(struct scan *s)
 {
 	int from = s->line;
+	bool closed = false;
 
 	if (*s->p == '#') {
 		while (s->p < s->end && *s->p != '\n')
-			s->p++;
+			*s->p++ = ' ';
 		return 0;
 	}
-	for (s->p += 2; s->end - s->p >= 2; s->p++) {
-		if (s->p[0] == '*' && s->p[1] == '/') {
-			s->p += 2;
-			return 0;
-		}
+	s->p[0] = s->p[1] = ' ';
+	for (s->p += 2; s->p < s->end && !closed; s->p++) {
+		closed = *s->p == '*' && s->end - s->p >= 2 && s->p[1] == '/';
 		s->line += *s->p == '\n';
+		if (*s->p != '\n')
+			*s->p = ' ';
+	}
+	if (closed) {
+		*s->p++ = ' ';
+		return 0;
 	}
 	return fail(s->parse, from, "this comment does not end; close it with */");
 }
@@ -159,7 +165,7 @@ scan_sign(struct scan *s)
 
 	if (c == '*' || c == '+' || c == '(' || c == ')' || (c == '\r' && !(s->end - s->p >= 2 && s->p[1] == '\n')))
 		return fail(s->parse, s->line, "%s has no meaning here; write a value that holds it between quotes",
-		    logqn(&c, 1));
+		    c == '\r' ? "a bare CR" : (char[]){ '"', c, '"', '\0' });
 	if (c == '=')
 		snprintf(s->option, sizeof(s->option), "%s", s->word);
 	if (c == '{' && scan_open(s) != 0)
@@ -200,7 +206,7 @@ scan_token(struct scan *s)
 }
 
 static int
-scan(struct parse *p, const char *text, size_t len)
+scan(struct parse *p, char *text, size_t len)
 {
 	struct scan s = { .parse = p, .p = text, .end = text + len, .line = 1 };
 	const char *nul = memchr(text, '\0', len);
@@ -351,12 +357,12 @@ conf_parse(struct conf *conf, const char *text, size_t len, const char *name, in
 	char *copy;
 	int rc;
 
-	if (scan(&p, text, len) != 0)
-		return -1;
-	if ((copy = strndup(text, len)) == NULL)
+	if ((copy = malloc(len + 1)) == NULL)
 		log_fatal("event=no_memory where=configuration");
+	memcpy(copy, text, len);
+	copy[len] = '\0';
 	current = &p;
-	rc = run(&p, copy);
+	rc = scan(&p, copy, len) != 0 ? -1 : run(&p, copy);
 	current = NULL;
 	free(copy);
 	return rc;
