@@ -3,7 +3,7 @@
  * through the resolver process (mx/dns_client.c: delivery, smtpd). What an answer is, is the same for both.
  *
  * dns_ask() leads to exactly one callback, from the loop and never from inside dns_ask(), or to dns_cancel() after
- * which there is none.
+ * which there is none. A callback may ask and cancel, but not free the whole face.
  */
 #ifndef MX_DNS_H
 #define MX_DNS_H
@@ -30,7 +30,7 @@ enum dns_result {
 	DNS_NXDOMAIN,			/* no such name */
 	DNS_NODATA,			/* the name exists and has no such record */
 	DNS_TEMPORARY,			/* no answer in time, SERVFAIL, refused, nonsense: ask again later */
-	DNS_INVALID,			/* not a name that can be asked */
+	DNS_INVALID,			/* not a name that can be asked, or only impossible names (and CNAMEs) came back */
 };
 
 struct dns_record {
@@ -79,6 +79,7 @@ struct dns_question *dns_ask(struct dns *, enum dns_type, const char *name, uint
 		    void *arg);
 void		 dns_cancel(struct dns_question *);	/* NULL is fine */
 
+bool		 dns_type_known(unsigned);
 const char	*dns_result_name(enum dns_result);	/* "ok", "nxdomain", "nodata", "temporary", "invalid" */
 
 /* Answers between processes: MSG_DNS. unpack: 0 or -1; free what came of 0. */

@@ -1,0 +1,132 @@
+/*
+ * The face of mx/dns.h for delivery and smtpd: questions travel to the resolver process as DNS_ASK, answers come back
+ * as DNS. Of the answers only the ids are believed: one that is not open here was cancelled meanwhile.
+ */
+#include <stdlib.h>
+
+#include <uthash.h>
+
+#include "lib/ipc.h"
+#include "lib/log.h"
+#include "lib/pack.h"
+#include "mx/dns_face.h"
+
+#define GRACE_MS	1000	/* the resolver keeps the deadline; this is for a resolver that hangs */
+
+struct client {
+	struct dns	 dns;
+	struct ipc	*ipc;		/* NULL: away */
+	struct remote	*open;		/* by id */
+	uint64_t	 last_id;
+};
+
+struct remote {				/* a question of which the resolver knows */
+	struct dns_question	 q;
+	uint64_t		 id;	/* 0: it does not, or no longer */
+	UT_hash_handle		 hh;
+};
+
+static void
+client_ask(struct dns_question *q, const char *name, uint32_t deadline_ms)
+{
+	struct client *c = (struct client *)q->dns;
+	struct remote *r = (struct remote *)q;
+	struct pack p;
+
+	if (c->ipc == NULL) {
+		dns_question_fail_later(q, DNS_TEMPORARY, DNS_WHY_AWAY);
+		return;
+	}
+	r->id = ++c->last_id;
+	HASH_ADD(hh, c->open, id, sizeof(r->id), r);
+	pack_init(&p);
+	pack_u16(&p, (uint16_t)q->answer.type);
+	pack_u32(&p, deadline_ms);
+	pack_str(&p, name);
+	ipc_send_pack(c->ipc, MSG_DNS_ASK, r->id, &p, -1);
+	pack_free(&p);
+	timer_start(&q->timer, (int64_t)deadline_ms + GRACE_MS);
+}
+
+static void
+remote_close(struct client *c, struct remote *r)
+{
+	HASH_DEL(c->open, r);
+	r->id = 0;
+}
+
+static void
+client_forget(struct dns_question *q)
+{
+	struct client *c = (struct client *)q->dns;
+	struct remote *r = (struct remote *)q;
+
+	if (r->id == 0)
+		return;
+	ipc_send(c->ipc, MSG_DNS_CANCEL, r->id, NULL, 0, -1);
+	remote_close(c, r);
+}
+
+static void
+client_free(struct dns *dns)
+{
+	free(dns);
+}
+
+static const struct dns_face client_face = {
+	.question_size = sizeof(struct remote),
+	.ask = client_ask,
+	.forget = client_forget,
+	.free = client_free,
+};
+
+struct dns *
+dns_new_client(struct event_base *base)
+{
+	struct client *c = calloc(1, sizeof(*c));
+
+	(void)base;			/* its timers are lib/clock's */
+	if (c == NULL)
+		log_fatal("out of memory");
+	dns_face_init(&c->dns, &client_face);
+	return &c->dns;
+}
+
+void
+dns_set_ipc(struct dns *dns, struct ipc *ipc)
+{
+	struct client *c = (struct client *)dns;
+	struct remote *r, *next;
+
+	if (c->ipc == ipc)
+		return;
+	c->ipc = ipc;
+	HASH_ITER(hh, c->open, r, next) {
+		remote_close(c, r);
+		dns_question_fail_later(&r->q, DNS_TEMPORARY, DNS_WHY_AWAY);
+	}
+}
+
+int
+dns_on_answer(struct dns *dns, struct ipc_message *message)
+{
+	struct client *c = (struct client *)dns;
+	struct dns_answer answer;
+	struct remote *r = NULL;
+	struct unpack u;
+
+	unpack_init(&u, message->data, message->len);
+	if (dns_unpack_answer(&u, &answer) == -1)
+		return ipc_fail(c->ipc, "an answer that cannot be read");
+	HASH_FIND(hh, c->open, &message->id, sizeof(message->id), r);
+	if (!unpack_end(&u) || (r != NULL && r->q.answer.type != answer.type)) {
+		dns_free_answer(&answer);
+		return ipc_fail(c->ipc, "an answer to another question");
+	}
+	if (r != NULL) {
+		remote_close(c, r);
+		dns_question_finish(&r->q, &answer);
+	}
+	dns_free_answer(&answer);
+	return 0;
+}
