@@ -1,0 +1,113 @@
+/*
+ * When which recipients of which message are tried. Pure: a state, an event and the time in, jobs out; a test runs years
+ * of it. It knows no envelope, no socket and no disk; queue/dispatch.c asks it what to do and tells it what came of it.
+ *
+ * A job is what goes out in one attempt: up to SCHEDULE_JOB_RCPTS recipients of one message that share a next hop.
+ * Times are milliseconds of one clock that does not jump; `now` never goes back.
+ *
+ *  - Each hop has a limit of jobs at once that rises with success and falls with failure.
+ *  - Trouble with a hop as a whole is shared by all mail for it: one job at a time probes it, after growing pauses; what
+ *    waits goes as soon as a probe succeeds. Mail that meets trouble where other mail went through is on its own.
+ *  - Each job's own pauses grow by half from retry_first_ms to retry_most_ms, a tenth more or less by chance.
+ *  - Mail that was never tried goes before what waited, three to one; what waited takes three quarters of the places.
+ *  - Nothing expires without an attempt (its own or its hop's probe) that failed since this start.
+ *  - A job in flight when its process died twice is tried alone; after three times the caller holds it.
+ */
+#ifndef QUEUE_SCHEDULE_H
+#define QUEUE_SCHEDULE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define SCHEDULE_JOB_RCPTS	100	/* RFC 5321, 4.5.3.1.8: what every server must take at once */
+#define SCHEDULE_ALL		UINT32_MAX
+#define SCHEDULE_NEVER		INT64_MAX
+
+struct schedule;
+struct schedule_job;
+
+/* Who runs a job. */
+enum schedule_agent {
+	SCHEDULE_LOOKUP,	/* expansion of local recipients */
+	SCHEDULE_MDA,
+	SCHEDULE_DELIVERY,
+	SCHEDULE_AGENTS,
+};
+
+struct schedule_limits {
+	uint32_t	jobs[SCHEDULE_AGENTS];	/* at once */
+	uint32_t	hop_jobs;		/* at once to one hop of delivery */
+	int64_t		retry_first_ms, retry_most_ms, expire_ms;
+};
+
+/* A recipient to be tried. */
+struct schedule_entry {
+	uint64_t	 message;
+	uint32_t	 index;
+	uint32_t	 attempts;	/* so far */
+	const char	*hop;
+	enum schedule_agent agent;
+	int64_t		 arrived_ms;	/* of the message, on the scheduler's clock; may be negative */
+	int64_t		 due_ms;
+};
+
+enum schedule_action {
+	SCHEDULE_NOTHING,	/* for now: see schedule_due */
+	SCHEDULE_START,		/* run this job */
+	SCHEDULE_EXPIRE,	/* give this one up without trying it: its hop fails and its time has come */
+};
+
+/* How an attempt ended for the hop; recipients' own results are told with schedule_settle. */
+enum schedule_end {
+	SCHEDULE_ANSWERED,	/* the hop took mail or answered for each recipient */
+	SCHEDULE_TROUBLE,	/* it could not take mail at all */
+	SCHEDULE_CRASHED,	/* the process running it died: counts as an attempt */
+	SCHEDULE_PUT_BACK,	/* not tried after all: does not count */
+};
+
+struct schedule	*schedule_new(const struct schedule_limits *, uint64_t seed);
+void		 schedule_free(struct schedule *);		/* NULL is fine */
+
+void		 schedule_add(struct schedule *, int64_t now, const struct schedule_entry *);
+bool		 schedule_has(const struct schedule *, uint64_t message);
+/* Forgets recipient `index` or all. Those in a running job count as dropped. Returns how many were known. */
+uint32_t	 schedule_drop(struct schedule *, uint64_t message, uint32_t index);
+/* Due now: one message, all at a hop, or everything (message 0, hop NULL). Pauses of the hops end. How many recipients. */
+uint32_t	 schedule_retry(struct schedule *, int64_t now, uint64_t message, const char *hop);
+/* No job starts for an agent that is away. All are away at first. */
+void		 schedule_agent_up(struct schedule *, enum schedule_agent, bool up);
+
+/* The next thing to do, again and again until NOTHING. The job belongs to the caller until schedule_finish. */
+enum schedule_action schedule_next(struct schedule *, int64_t now, struct schedule_job **);
+/* When schedule_next may have something again without another event. */
+int64_t		 schedule_due(const struct schedule *);
+
+uint64_t	 schedule_job_message(const struct schedule_job *);
+const char	*schedule_job_hop(const struct schedule_job *);
+/* What the last trouble with its hop was; "" none. */
+const char	*schedule_job_trouble(const struct schedule_job *);
+enum schedule_agent schedule_job_agent(const struct schedule_job *);
+uint32_t	 schedule_job_crashes(const struct schedule_job *);
+uint32_t	 schedule_job_size(const struct schedule_job *);
+/* The i-th recipient; false when it was dropped meanwhile. */
+bool		 schedule_job_rcpt(const struct schedule_job *, uint32_t i, uint32_t *index_r, uint32_t *attempts_r);
+/* Whether a failure now is the last one. */
+bool		 schedule_job_expired(const struct schedule_job *, int64_t now);
+/* The i-th recipient needs no further attempt. */
+void		 schedule_settle(struct schedule_job *, uint32_t i);
+/*
+ * The job has ended. What was neither settled nor dropped will be tried again: when, is returned (SCHEDULE_NEVER:
+ * nothing is left). why: of TROUBLE, copied. The job is the scheduler's again and may be gone.
+ */
+int64_t		 schedule_finish(struct schedule *, int64_t now, struct schedule_job *, enum schedule_end, const char *why);
+
+struct schedule_counts {
+	uint32_t	messages, rcpts, active_jobs[SCHEDULE_AGENTS], hops, hops_in_trouble, waiting;
+};
+
+void		 schedule_count(const struct schedule *, struct schedule_counts *);
+/* Whether a recipient is being tried now; SCHEDULE_ALL: any. */
+bool		 schedule_is_active(const struct schedule *, uint64_t message, uint32_t index);
+
+#endif

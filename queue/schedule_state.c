@@ -1,0 +1,315 @@
+/*
+ * The scheduler's lists (queue/schedule_state.h): where a job and a hop stand, and what success and failure do to a hop.
+ * Which job is next and what a result means for it, queue/schedule.c decides; it is the only caller.
+ */
+#include "queue/schedule_state.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/log.h"
+
+#define START_LIMIT	2		/* jobs at once to a hop of which nothing is known */
+#define WHY_MAX		512
+
+void *
+sched_must(void *p)
+{
+	if (p == NULL)
+		log_fatal("event=out-of-memory");
+	return p;
+}
+
+/* xorshift64*: chance that a test can repeat. */
+static uint64_t
+next_random(struct schedule *s)
+{
+	s->random ^= s->random >> 12;
+	s->random ^= s->random << 25;
+	s->random ^= s->random >> 27;
+	return s->random * UINT64_C(2685821657736338717);
+}
+
+/* The pause after `failures` of them: grows by half, to `most`, a tenth more or less. */
+int64_t
+sched_pause_after(struct schedule *s, uint32_t failures, int64_t most)
+{
+	int64_t pause = s->limits.retry_first_ms;
+
+	while (failures-- > 1 && pause < most)
+		pause += pause / 2 + 1;
+	if (pause > most)
+		pause = most;
+	return pause - pause / 10 + (int64_t)(next_random(s) % (uint64_t)(pause / 5 + 1));
+}
+
+/* ---- hops ---- */
+
+struct hop *
+sched_hop_get(struct schedule *s, const char *name, enum schedule_agent agent)
+{
+	struct hop *h;
+
+	HASH_FIND_STR(s->hops, name, h);
+	if (h != NULL)
+		return h;
+	h = sched_must(calloc(1, sizeof(*h) + strlen(name) + 1));
+	memcpy(h->name, name, strlen(name) + 1);
+	h->agent = &s->agents[agent];
+	h->most = agent == SCHEDULE_DELIVERY ? s->limits.hop_jobs : s->limits.jobs[agent];
+	/* Our own processes are no strangers: all their places at once. */
+	h->limit = agent == SCHEDULE_DELIVERY && h->most > START_LIMIT ? START_LIMIT : h->most;
+	h->due.kind = DUE_HOP;
+	h->last_success = INT64_MIN;
+	TAILQ_INIT(&h->fresh);
+	TAILQ_INIT(&h->backlog);
+	HASH_ADD_STR(s->hops, name, h);
+	return h;
+}
+
+void
+sched_hop_unlist(struct hop *h)
+{
+	if (h->listed == HOP_FRESH)
+		TAILQ_REMOVE(&h->agent->fresh, h, next);
+	else if (h->listed == HOP_BACKLOG)
+		TAILQ_REMOVE(&h->agent->backlog, h, next);
+	h->listed = HOP_IDLE;
+}
+
+static bool
+hop_pauses(const struct schedule *s, const struct hop *h)
+{
+	return h->trouble && s->now < h->not_before;
+}
+
+/* Puts a hop where it belongs after any change; frees one that nobody needs. Must be the last use of h. */
+void
+sched_hop_update(struct schedule *s, struct hop *h)
+{
+	int want = HOP_IDLE;
+
+	if (h->active < h->limit && !hop_pauses(s, h)) {
+		if (!TAILQ_EMPTY(&h->fresh))
+			want = HOP_FRESH;
+		else if (!TAILQ_EMPTY(&h->backlog))
+			want = HOP_BACKLOG;
+	}
+	if (want != (int)h->listed) {
+		sched_hop_unlist(h);
+		if (want == HOP_FRESH)
+			TAILQ_INSERT_TAIL(&h->agent->fresh, h, next);
+		else if (want == HOP_BACKLOG)
+			TAILQ_INSERT_TAIL(&h->agent->backlog, h, next);
+		h->listed = want;
+	}
+	if (h->jobs > 0 || hop_pauses(s, h))
+		return;
+	due_remove(&s->heap, &h->due);
+	HASH_DEL(s->hops, h);
+	free(h->why);
+	free(h);
+}
+
+void
+sched_hop_succeeded(struct schedule *s, struct hop *h)
+{
+	h->last_success = s->now;
+	if (h->trouble) {
+		h->trouble = false;
+		h->failures = 0;
+		h->epoch++;
+		h->limit = h->most < START_LIMIT ? h->most : START_LIMIT;
+		due_remove(&s->heap, &h->due);
+	} else if (h->limit < h->most) {
+		h->limit++;
+	}
+}
+
+static void
+give_up_expired(struct schedule *s, struct job_list *list)
+{
+	struct schedule_job *j, *after;
+
+	for (j = TAILQ_FIRST(list); j != NULL; j = after) {
+		after = TAILQ_NEXT(j, next);
+		if (j->message->expires > s->now)
+			continue;
+		TAILQ_REMOVE(list, j, next);
+		TAILQ_INSERT_TAIL(&s->given_up, j, next);
+		j->state = JOB_GIVEN_UP;
+	}
+}
+
+/* A probe failed, or the first trouble of a hop: all its mail pauses. Jobs that ran side by side count once. */
+void
+sched_hop_failed(struct schedule *s, struct hop *h, int64_t job_started, const char *why)
+{
+	int64_t most = s->limits.retry_most_ms / 4;	/* fresh mail waits with the rest: not for hours */
+
+	free(h->why);
+	h->why = sched_must(strndup(why == NULL ? "" : why, WHY_MAX));
+	h->limit = 1;
+	if (h->trouble && job_started <= h->failed_at)
+		return;
+	h->trouble = true;
+	h->failed_at = s->now;
+	h->failures++;
+	if (most < s->limits.retry_first_ms)
+		most = s->limits.retry_first_ms;
+	h->not_before = s->now + sched_pause_after(s, h->failures, most);
+	due_set(&s->heap, &h->due, h->not_before);
+	give_up_expired(s, &h->fresh);
+	give_up_expired(s, &h->backlog);
+}
+
+/* ---- jobs ---- */
+
+struct schedule_job *
+sched_job_new(struct message *m, struct hop *h)
+{
+	struct schedule_job *j = sched_must(calloc(1, sizeof(*j)));
+
+	j->due.kind = DUE_JOB;
+	j->message = m;
+	j->hop = h;
+	j->rcpts = &j->one;
+	j->room = 1;
+	j->sibling = m->jobs;
+	m->jobs = j;
+	h->jobs++;
+	return j;
+}
+
+void
+sched_job_append(struct schedule_job *j, struct rcpt r)
+{
+	struct rcpt *grown;
+
+	if (j->n == j->room) {
+		j->room = j->room == 1 ? 4 : (uint16_t)(j->room * 2);
+		grown = sched_must(reallocarray(j->rcpts == &j->one ? NULL : j->rcpts, j->room, sizeof(*grown)));
+		if (j->rcpts == &j->one)
+			grown[0] = j->one;
+		j->rcpts = grown;
+	}
+	j->rcpts[j->n++] = r;
+}
+
+/* Out of whatever list it is in. */
+void
+sched_job_unlink(struct schedule *s, struct schedule_job *j)
+{
+	switch ((enum job_state)j->state) {
+	case JOB_WAITING:
+		due_remove(&s->heap, &j->due);
+		break;
+	case JOB_READY:
+		TAILQ_REMOVE(j->backlog ? &j->hop->backlog : &j->hop->fresh, j, next);
+		break;
+	case JOB_SUSPECT:
+		TAILQ_REMOVE(&j->hop->agent->suspects, j, next);
+		break;
+	case JOB_GIVEN_UP:
+		TAILQ_REMOVE(&s->given_up, j, next);
+		break;
+	case JOB_ACTIVE:
+		break;
+	}
+}
+
+/* An unlinked job goes, and its message with its last one. The caller updates the hop. */
+void
+sched_job_free(struct schedule *s, struct schedule_job *j)
+{
+	struct schedule_job **at = &j->message->jobs;
+
+	while (*at != j)
+		at = &(*at)->sibling;
+	*at = j->sibling;
+	if (j->message->jobs == NULL) {
+		idmap_remove(&s->messages, j->message->id);
+		free(j->message);
+	}
+	j->hop->jobs--;
+	s->n_rcpts -= j->n;
+	if (j->rcpts != &j->one)
+		free(j->rcpts);
+	free(j);
+}
+
+void
+sched_make_ready(struct schedule *s, struct schedule_job *j)
+{
+	j->backlog = false;
+	for (uint32_t i = 0; i < j->n; i++)
+		if (j->rcpts[i].attempts > 0)
+			j->backlog = true;
+	if (j->crashes >= SCHED_CRASHES_ALONE) {
+		j->state = JOB_SUSPECT;
+		TAILQ_INSERT_TAIL(&j->hop->agent->suspects, j, next);
+		return;
+	}
+	j->state = JOB_READY;
+	if (j->backlog)
+		TAILQ_INSERT_TAIL(&j->hop->backlog, j, next);
+	else
+		TAILQ_INSERT_TAIL(&j->hop->fresh, j, next);
+	sched_hop_update(s, j->hop);
+}
+
+void
+sched_make_wait(struct schedule *s, struct schedule_job *j, int64_t until)
+{
+	if (until <= s->now) {
+		sched_make_ready(s, j);
+		return;
+	}
+	j->state = JOB_WAITING;
+	due_set(&s->heap, &j->due, until);
+}
+
+void
+sched_job_start(struct schedule *s, struct schedule_job *j)
+{
+	sched_job_unlink(s, j);
+	j->state = JOB_ACTIVE;
+	j->due.at = s->now;
+	j->counted = true;
+	j->hop->active++;
+	j->hop->agent->active++;
+	j->hop->agent->active_backlog += j->backlog;
+	sched_hop_unlist(j->hop);		/* to the end of its agent's list: hops are served in turn */
+	sched_hop_update(s, j->hop);
+}
+
+void
+sched_job_stop(struct schedule_job *j)
+{
+	struct agent *a = j->hop->agent;
+
+	if (!j->counted)
+		return;
+	j->counted = false;
+	j->hop->active--;
+	a->active--;
+	a->active_backlog -= j->backlog;
+	if (a->alone == j)
+		a->alone = NULL;
+}
+
+void
+sched_job_compact(struct schedule *s, struct schedule_job *j, bool attempted)
+{
+	uint16_t kept = 0;
+
+	for (uint16_t i = 0; i < j->n; i++) {
+		if (j->rcpts[i].flags != 0)
+			continue;
+		if (attempted && j->rcpts[i].attempts < UINT16_MAX)
+			j->rcpts[i].attempts++;
+		j->rcpts[kept++] = j->rcpts[i];
+	}
+	s->n_rcpts -= (uint32_t)(j->n - kept);
+	j->n = kept;
+}

@@ -1,0 +1,121 @@
+/*
+ * What the scheduler keeps, and the moves between its lists: private to queue/schedule.c and queue/schedule_state.c.
+ * Everything uses schedule.now, set at each event.
+ */
+#ifndef QUEUE_SCHEDULE_STATE_H
+#define QUEUE_SCHEDULE_STATE_H
+
+#include <sys/queue.h>
+#include <uthash.h>
+
+#include "queue/due.h"
+#include "queue/idmap.h"
+#include "queue/schedule.h"
+
+#define SCHED_CRASHES_ALONE	2	/* in flight at so many deaths: tried alone from then on */
+
+enum job_state {
+	JOB_WAITING,			/* in the heap, for its time */
+	JOB_READY,			/* in its hop's list, for a place */
+	JOB_SUSPECT,			/* in its agent's list, to be tried alone */
+	JOB_GIVEN_UP,			/* in the list of those to expire */
+	JOB_ACTIVE,			/* with the caller */
+};
+
+enum rcpt_flags { RCPT_SETTLED = 1, RCPT_DROPPED = 2 };
+
+struct rcpt {
+	uint32_t	index;
+	uint16_t	attempts;
+	uint8_t		flags;
+};
+
+struct schedule_job {
+	struct due		 due;		/* first: the heap's entries are told apart by due.kind. When active: its start */
+	TAILQ_ENTRY(schedule_job) next;
+	struct schedule_job	*sibling;	/* of the same message */
+	struct message		*message;
+	struct hop		*hop;
+	struct rcpt		*rcpts;		/* &one, or an array */
+	struct rcpt		 one;
+	uint32_t		 met;		/* 1 + the hop's epoch when it last met trouble there; 0: never */
+	uint16_t		 n, room;
+	uint8_t			 state, crashes;
+	bool			 counted, backlog;	/* among its hop's and agent's active jobs; as what */
+};
+
+TAILQ_HEAD(job_list, schedule_job);
+
+struct message {
+	uint64_t		 id;
+	int64_t			 expires;
+	struct schedule_job	*jobs;
+};
+
+struct hop {
+	struct due		 due;		/* first, see above: when the next probe may start */
+	UT_hash_handle		 hh;
+	struct agent		*agent;
+	struct job_list		 fresh, backlog;
+	TAILQ_ENTRY(hop)	 next;
+	enum { HOP_IDLE, HOP_FRESH, HOP_BACKLOG } listed;
+	uint32_t		 jobs, active, limit, most, turn;
+	uint32_t		 failures;	/* in a row */
+	uint32_t		 epoch;		/* how often it came back */
+	bool			 trouble;	/* the last thing known of it */
+	int64_t			 not_before, last_success, failed_at;
+	char			*why;
+	char			 name[];
+};
+
+TAILQ_HEAD(hop_list, hop);
+
+struct agent {
+	bool			 up;
+	uint32_t		 most, active, active_backlog, turn;
+	struct hop_list		 fresh, backlog;
+	struct job_list		 suspects;
+	struct schedule_job	*alone;		/* the suspect that is being tried */
+	int64_t			 alone_until, drain_until, suspects_after;
+};
+
+enum due_kind { DUE_JOB, DUE_HOP };
+
+struct schedule {
+	struct schedule_limits	 limits;
+	int64_t			 now;
+	uint64_t		 random;
+	struct idmap		 messages;
+	struct hop		*hops;
+	struct due_heap		 heap;
+	struct job_list		 given_up;
+	struct agent		 agents[SCHEDULE_AGENTS];
+	uint32_t		 n_rcpts;
+};
+
+void	*sched_must(void *);		/* the same pointer; NULL is out of memory and fatal */
+/* The pause after `failures` of them in a row: grows by half, to `most`, a tenth more or less. */
+int64_t	 sched_pause_after(struct schedule *, uint32_t failures, int64_t most);
+
+/* A hop by name, made when new. The caller adds a job to it before anything else. */
+struct hop *sched_hop_get(struct schedule *, const char *name, enum schedule_agent);
+/* Puts it where it belongs after any change, and frees one that nobody needs: must be the last use of it. */
+void	 sched_hop_update(struct schedule *, struct hop *);
+void	 sched_hop_unlist(struct hop *);
+void	 sched_hop_succeeded(struct schedule *, struct hop *);
+/* All its mail pauses; expired mail is given up. Jobs that ran side by side count once. */
+void	 sched_hop_failed(struct schedule *, struct hop *, int64_t job_started, const char *why);
+
+struct schedule_job *sched_job_new(struct message *, struct hop *);	/* in no list, no recipients */
+void	 sched_job_append(struct schedule_job *, struct rcpt);
+void	 sched_job_unlink(struct schedule *, struct schedule_job *);	/* out of whatever list it is in */
+/* An unlinked job goes, and its message with its last one. The caller updates the hop. */
+void	 sched_job_free(struct schedule *, struct schedule_job *);
+void	 sched_make_ready(struct schedule *, struct schedule_job *);
+void	 sched_make_wait(struct schedule *, struct schedule_job *, int64_t until);	/* ready, when that is past */
+void	 sched_job_start(struct schedule *, struct schedule_job *);
+void	 sched_job_stop(struct schedule_job *);
+/* Takes out what was settled or dropped; counts an attempt for the rest. */
+void	 sched_job_compact(struct schedule *, struct schedule_job *, bool attempted);
+
+#endif

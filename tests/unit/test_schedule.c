@@ -1,0 +1,474 @@
+/*
+ * The scheduler over simulated days: nothing starves, nobody is hammered, everything is delivered or expires, and a
+ * message that kills its process is found out. Time is a number here; chance comes from a seed.
+ */
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "queue/schedule.h"
+
+#define SECOND	INT64_C(1000)
+#define MINUTE	(60 * SECOND)
+#define HOUR	(60 * MINUTE)
+#define DAY	(24 * HOUR)
+
+static const struct schedule_limits limits = {
+	.jobs = { 8, 20, 40 }, .hop_jobs = 10,
+	.retry_first_ms = 5 * MINUTE, .retry_most_ms = 4 * HOUR, .expire_ms = 5 * DAY,
+};
+
+static struct schedule *
+new_schedule(uint64_t seed)
+{
+	struct schedule *s = schedule_new(&limits, seed);
+
+	for (int a = 0; a < SCHEDULE_AGENTS; a++)
+		schedule_agent_up(s, (enum schedule_agent)a, true);
+	return s;
+}
+
+static void
+add(struct schedule *s, int64_t now, uint64_t id, uint32_t index, const char *hop)
+{
+	schedule_add(s, now, &(struct schedule_entry){ .message = id, .index = index, .hop = hop,
+	    .agent = SCHEDULE_DELIVERY, .arrived_ms = now, .due_ms = now });
+}
+
+static void
+settle_all(struct schedule_job *j)
+{
+	for (uint32_t i = 0; i < schedule_job_size(j); i++)
+		schedule_settle(j, i);
+}
+
+static struct schedule_job *
+must_start(struct schedule *s, int64_t now)
+{
+	struct schedule_job *j = NULL;
+
+	ck_assert_int_eq(schedule_next(s, now, &j), SCHEDULE_START);
+	return j;
+}
+
+static void
+must_be_idle(struct schedule *s, int64_t now)
+{
+	struct schedule_job *j;
+
+	ck_assert_int_eq(schedule_next(s, now, &j), SCHEDULE_NOTHING);
+}
+
+START_TEST(recipients_at_one_hop_go_together)
+{
+	struct schedule *s = new_schedule(1);
+	struct schedule_job *j;
+	uint32_t index, attempts;
+
+	for (uint32_t i = 0; i < 250; i++)
+		add(s, 0, 7, i, "mx:a.example");
+	add(s, 0, 7, 250, "mx:b.example");
+	for (int n = 0; n < 2; n++) {
+		j = must_start(s, 0);
+		ck_assert_uint_le(schedule_job_size(j), SCHEDULE_JOB_RCPTS);
+		ck_assert(schedule_job_rcpt(j, 0, &index, &attempts));
+		ck_assert_uint_eq(attempts, 0);
+		settle_all(j);
+		ck_assert_int_eq(schedule_finish(s, 0, j, SCHEDULE_ANSWERED, NULL), SCHEDULE_NEVER);
+	}
+	while (schedule_has(s, 7)) {
+		j = must_start(s, 0);
+		settle_all(j);
+		schedule_finish(s, 0, j, SCHEDULE_ANSWERED, NULL);
+	}
+	must_be_idle(s, 0);
+	schedule_free(s);
+}
+END_TEST
+
+START_TEST(limit_grows_with_success)
+{
+	struct schedule *s = new_schedule(1);
+	struct schedule_job *running[16];
+	size_t n = 0;
+
+	for (uint64_t id = 1; id <= 100; id++)
+		add(s, 0, id, 0, "mx:a.example");
+	while (schedule_next(s, 0, &running[n]) == SCHEDULE_START)
+		n++;
+	ck_assert_uint_eq(n, 2);
+	for (int round = 0; round < 20; round++) {
+		settle_all(running[0]);
+		schedule_finish(s, 0, running[0], SCHEDULE_ANSWERED, NULL);
+		memmove(running, running + 1, --n * sizeof(running[0]));
+		while (schedule_next(s, 0, &running[n]) == SCHEDULE_START)
+			n++;
+	}
+	ck_assert_uint_eq(n, limits.hop_jobs);
+	schedule_free(s);
+}
+END_TEST
+
+START_TEST(trouble_is_shared_and_a_probe_opens)
+{
+	struct schedule *s = new_schedule(1);
+	struct schedule_job *a, *b;
+	int64_t now = 0, again;
+
+	for (uint64_t id = 1; id <= 50; id++)
+		add(s, 0, id, 0, "mx:dead.example");
+	a = must_start(s, 0);
+	b = must_start(s, 0);
+	again = schedule_finish(s, now = 10, a, SCHEDULE_TROUBLE, "timed out");
+	ck_assert_int_ge(again, now + 4 * MINUTE);
+	ck_assert_int_eq(schedule_finish(s, 11, b, SCHEDULE_TROUBLE, "timed out"), again);
+	must_be_idle(s, 12);
+	ck_assert_int_eq(schedule_due(s), again);
+	a = must_start(s, again);		/* one probe, and only one */
+	must_be_idle(s, again);
+	ck_assert_str_eq(schedule_job_trouble(a), "timed out");
+	settle_all(a);
+	schedule_finish(s, again + 1, a, SCHEDULE_ANSWERED, NULL);
+	must_start(s, again + 1);		/* it is back: the rest goes without waiting */
+	must_start(s, again + 1);
+	schedule_free(s);
+}
+END_TEST
+
+START_TEST(own_trouble_stops_nobody_else)
+{
+	struct schedule *s = new_schedule(1);
+	struct schedule_job *bad, *good;
+
+	add(s, 0, 1, 0, "mx:a.example");
+	add(s, 0, 2, 0, "mx:a.example");
+	add(s, 0, 3, 0, "mx:a.example");
+	bad = must_start(s, 0);
+	good = must_start(s, 0);
+	settle_all(good);
+	schedule_finish(s, 5, good, SCHEDULE_ANSWERED, NULL);
+	ck_assert_int_gt(schedule_finish(s, 6, bad, SCHEDULE_TROUBLE, "closed"), 4 * MINUTE);
+	must_start(s, 7);
+	schedule_free(s);
+}
+END_TEST
+
+START_TEST(fresh_mail_passes_a_backlog)
+{
+	struct schedule *s = new_schedule(1);
+	struct schedule_job *j;
+	char hop[40];
+	int n = 0;
+
+	/* A hundred hops with old mail, none of which answers for now: they may not take every place. */
+	for (uint64_t id = 1; id <= 100; id++) {
+		snprintf(hop, sizeof(hop), "mx:old%d.example", (int)id);
+		schedule_add(s, 0, &(struct schedule_entry){ .message = id, .hop = hop, .agent = SCHEDULE_DELIVERY,
+		    .attempts = 3 });
+	}
+	while (schedule_next(s, 0, &j) == SCHEDULE_START)
+		n++;
+	ck_assert_int_eq(n, 30);
+	add(s, 1, 1000, 0, "mx:new.example");
+	j = must_start(s, 1);
+	ck_assert_uint_eq(schedule_job_message(j), 1000);
+	schedule_free(s);
+}
+END_TEST
+
+START_TEST(nothing_expires_untried)
+{
+	struct schedule *s = new_schedule(1);
+	struct schedule_job *j;
+	int64_t now = 100 * DAY;
+
+	for (uint64_t id = 1; id <= 3; id++)
+		schedule_add(s, now, &(struct schedule_entry){ .message = id, .hop = "mx:a.example",
+		    .agent = SCHEDULE_DELIVERY, .attempts = 40, .arrived_ms = now - 6 * DAY, .due_ms = now - HOUR });
+	j = must_start(s, now);
+	ck_assert(schedule_job_expired(j, now));
+	settle_all(j);
+	schedule_finish(s, now, j, SCHEDULE_TROUBLE, "no route");
+	/* The first failed for all of them. */
+	for (int i = 0; i < 2; i++) {
+		ck_assert_int_eq(schedule_next(s, now, &j), SCHEDULE_EXPIRE);
+		ck_assert_str_eq(schedule_job_trouble(j), "no route");
+		settle_all(j);
+		schedule_finish(s, now, j, SCHEDULE_PUT_BACK, NULL);
+	}
+	must_be_idle(s, now);
+	ck_assert(!schedule_has(s, 2));
+	schedule_free(s);
+}
+END_TEST
+
+START_TEST(suspects_are_tried_alone)
+{
+	struct schedule *s = new_schedule(1);
+	struct schedule_job *j, *other;
+	int64_t now = 0;
+
+	add(s, now, 1, 0, "mx:a.example");
+	add(s, now, 1, 1, "mx:a.example");
+	for (int death = 0; death < 2; death++) {
+		j = must_start(s, now);
+		now = schedule_finish(s, now, j, SCHEDULE_CRASHED, NULL);
+	}
+	add(s, now, 2, 0, "mx:b.example");
+	j = must_start(s, now);			/* each of the two by itself */
+	ck_assert_uint_eq(schedule_job_size(j), 1);
+	ck_assert_uint_eq(schedule_job_crashes(j), 2);
+	must_be_idle(s, now);			/* message 2 waits, but not for long */
+	ck_assert_int_le(schedule_due(s), now + 10 * SECOND);
+	now += 10 * SECOND;
+	other = must_start(s, now);
+	ck_assert_uint_eq(schedule_job_message(other), 2);
+	schedule_finish(s, now, j, SCHEDULE_CRASHED, NULL);
+	ck_assert_uint_eq(schedule_job_crashes(j), 3);
+	schedule_free(s);
+}
+END_TEST
+
+START_TEST(dropped_while_active)
+{
+	struct schedule *s = new_schedule(1);
+	struct schedule_job *j;
+	uint32_t index, attempts;
+
+	add(s, 0, 1, 4, "mx:a.example");
+	add(s, 0, 1, 5, "mx:a.example");
+	j = must_start(s, 0);
+	ck_assert(schedule_is_active(s, 1, 5));
+	ck_assert_uint_eq(schedule_drop(s, 1, 5), 1);
+	ck_assert(schedule_job_rcpt(j, 0, &index, &attempts));
+	ck_assert(!schedule_job_rcpt(j, 1, &index, &attempts));
+	ck_assert_int_ne(schedule_finish(s, 0, j, SCHEDULE_ANSWERED, NULL), SCHEDULE_NEVER);
+	ck_assert_uint_eq(schedule_drop(s, 1, SCHEDULE_ALL), 1);
+	ck_assert(!schedule_has(s, 1));
+	ck_assert_int_eq(schedule_due(s), SCHEDULE_NEVER);
+	schedule_free(s);
+}
+END_TEST
+
+START_TEST(retry_is_now)
+{
+	struct schedule *s = new_schedule(1);
+	struct schedule_job *j;
+
+	add(s, 0, 1, 0, "mx:a.example");
+	add(s, 0, 2, 0, "mx:b.example");
+	schedule_finish(s, 0, must_start(s, 0), SCHEDULE_TROUBLE, "x");
+	schedule_finish(s, 0, must_start(s, 0), SCHEDULE_ANSWERED, NULL);
+	must_be_idle(s, 1);
+	ck_assert_uint_eq(schedule_retry(s, 1, 0, "mx:a.example"), 1);
+	j = must_start(s, 1);
+	ck_assert_uint_eq(schedule_job_message(j), 1);
+	must_be_idle(s, 1);
+	ck_assert_uint_eq(schedule_retry(s, 1, 2, NULL), 1);
+	must_start(s, 1);
+	ck_assert_uint_eq(schedule_retry(s, 1, 99, NULL), 0);
+	schedule_free(s);
+}
+END_TEST
+
+/* ---- the simulation ---- */
+
+enum habit { GOOD, DEAD, BACK_ON_DAY_3, FLAKY, GREYLISTS, HATES_SEVENTHS, HABITS };
+
+#define HOSTS		60
+#define MESSAGES	3000
+#define RUNNING_MAX	64
+
+struct running { struct schedule_job *job; int64_t ends; };
+
+struct world {
+	struct schedule	*s;
+	int64_t		 now;
+	unsigned	 chance;
+	struct running	 running[RUNNING_MAX];
+	size_t		 n_running;
+	int		 hop_active[HOSTS], hop_attempts[HOSTS];
+	int64_t		 first_try[MESSAGES + 1], ended[MESSAGES + 1];
+	int		 tries[MESSAGES + 1];
+	bool		 expired[MESSAGES + 1];
+};
+
+static unsigned
+chance(struct world *w)
+{
+	return (w->chance = w->chance * 1103515245U + 12345U) >> 16;
+}
+
+static int
+host_of(const struct schedule_job *j)
+{
+	return (int)strtol(schedule_job_hop(j) + 4, NULL, 10);
+}
+
+static enum schedule_end
+behave(struct world *w, struct schedule_job *j, bool *delivered_r)
+{
+	uint64_t id = schedule_job_message(j);
+	bool ok = true, trouble = true;
+
+	switch ((enum habit)(host_of(j) % HABITS)) {
+	case DEAD:
+		ok = false;
+		break;
+	case BACK_ON_DAY_3:
+		ok = w->now > 3 * DAY;
+		break;
+	case FLAKY:
+		ok = chance(w) % 10 >= 3;
+		break;
+	case GREYLISTS:
+		ok = w->now - w->first_try[id] > 10 * MINUTE;
+		trouble = false;
+		break;
+	case HATES_SEVENTHS:
+		ok = id % 7 != 0;
+		break;
+	default:
+		break;
+	}
+	*delivered_r = ok;
+	return ok || !trouble ? SCHEDULE_ANSWERED : SCHEDULE_TROUBLE;
+}
+
+static void
+end_message(struct world *w, struct schedule_job *j, bool expired)
+{
+	uint64_t id = schedule_job_message(j);
+
+	settle_all(j);
+	w->ended[id] = w->now;
+	w->expired[id] = expired;
+}
+
+static void
+finish_one(struct world *w, size_t at)
+{
+	struct schedule_job *j = w->running[at].job;
+	bool delivered;
+	enum schedule_end end = behave(w, j, &delivered);
+
+	w->hop_active[host_of(j)]--;
+	if (delivered || schedule_job_expired(j, w->now))
+		end_message(w, j, !delivered);
+	schedule_finish(w->s, w->now, j, end, "trouble");
+	w->running[at] = w->running[--w->n_running];
+}
+
+static void
+start_all(struct world *w)
+{
+	struct schedule_job *j;
+	enum schedule_action action;
+	uint64_t id;
+	int host;
+
+	while ((action = schedule_next(w->s, w->now, &j)) != SCHEDULE_NOTHING) {
+		id = schedule_job_message(j);
+		host = host_of(j);
+		if (action == SCHEDULE_EXPIRE) {
+			ck_assert_int_gt(w->hop_attempts[host], 0);
+			end_message(w, j, true);
+			schedule_finish(w->s, w->now, j, SCHEDULE_PUT_BACK, NULL);
+			continue;
+		}
+		if (w->tries[id]++ == 0)
+			w->first_try[id] = w->now;
+		w->hop_attempts[host]++;
+		ck_assert_int_le(++w->hop_active[host], (int)limits.hop_jobs);
+		ck_assert_uint_lt(w->n_running, RUNNING_MAX);
+		w->running[w->n_running++] = (struct running){ j,
+		    w->now + (host % HABITS == DEAD ? 30 * SECOND : 200 + (int64_t)(chance(w) % 500)) };
+		ck_assert_uint_le(w->n_running, limits.jobs[SCHEDULE_DELIVERY]);
+	}
+}
+
+static int64_t
+next_event(const struct world *w, int64_t arrival)
+{
+	int64_t at = schedule_due(w->s);
+
+	for (size_t i = 0; i < w->n_running; i++)
+		if (w->running[i].ends < at)
+			at = w->running[i].ends;
+	return arrival < at ? arrival : at;
+}
+
+static void
+simulate(struct world *w)
+{
+	uint64_t id = 0;
+	int64_t arrival = 0, at;
+	char hop[32];
+
+	while ((at = next_event(w, arrival)) != SCHEDULE_NEVER) {
+		ck_assert_int_lt(at, 20 * DAY);
+		w->now = at > w->now ? at : w->now;
+		if (arrival <= w->now) {
+			snprintf(hop, sizeof(hop), "mx:h%d", (int)(chance(w) % HOSTS));
+			add(w->s, w->now, ++id, 0, hop);
+			arrival = id == MESSAGES ? SCHEDULE_NEVER : w->now + 2 * MINUTE;
+		}
+		for (size_t i = w->n_running; i-- > 0;)
+			if (w->running[i].ends <= w->now)
+				finish_one(w, i);
+		start_all(w);
+	}
+}
+
+START_TEST(twenty_days)
+{
+	struct world w = { .s = new_schedule((uint64_t)_i + 1), .chance = (unsigned)_i };
+	struct schedule_counts counts;
+	int expired = 0;
+
+	simulate(&w);
+	schedule_count(w.s, &counts);
+	ck_assert_uint_eq(counts.messages, 0);
+	ck_assert_uint_eq(counts.rcpts, 0);
+	for (int id = 1; id <= MESSAGES; id++) {
+		ck_assert_int_gt(w.ended[id], 0);
+		ck_assert_int_le(w.tries[id], 130);	/* an hourly probe for five days */
+		expired += w.expired[id];
+	}
+	ck_assert_int_gt(expired, MESSAGES / HABITS / 2);
+	for (int host = 0; host < HOSTS; host++) {
+		if (host % HABITS == DEAD)	/* ten days or so, an hour's pause in the end */
+			ck_assert_int_le(w.hop_attempts[host], 350);
+		if (host % HABITS == GREYLISTS)
+			ck_assert_int_gt(w.hop_attempts[host], 10);
+	}
+	schedule_free(w.s);
+}
+END_TEST
+
+int
+main(void)
+{
+	TCase *t = tcase_create("schedule");
+	Suite *suite = suite_create("schedule");
+	SRunner *r;
+	int failed;
+
+	tcase_add_test(t, recipients_at_one_hop_go_together);
+	tcase_add_test(t, limit_grows_with_success);
+	tcase_add_test(t, trouble_is_shared_and_a_probe_opens);
+	tcase_add_test(t, own_trouble_stops_nobody_else);
+	tcase_add_test(t, fresh_mail_passes_a_backlog);
+	tcase_add_test(t, nothing_expires_untried);
+	tcase_add_test(t, suspects_are_tried_alone);
+	tcase_add_test(t, dropped_while_active);
+	tcase_add_test(t, retry_is_now);
+	tcase_add_loop_test(t, twenty_days, 0, 3);
+	suite_add_tcase(suite, t);
+	r = srunner_create(suite);
+	srunner_run_all(r, CK_NORMAL);
+	failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed > 0;
+}
