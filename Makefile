@@ -65,7 +65,15 @@ lookup_SRC	:=
 
 queue_SRC	:=
 
-delivery_SRC	:=
+delivery_SRC	:= \
+	delivery/main.c \
+	delivery/agent.c \
+	delivery/body.c \
+	delivery/client.c \
+	delivery/client_reply.c \
+	delivery/client_steps.c \
+	delivery/client_verdict.c \
+	delivery/pool.c
 
 mda_SRC		:=
 

@@ -1,0 +1,36 @@
+/*
+ * The agent: takes jobs from queue (lib/job.h), brings each message to its next hop, answers for every recipient once.
+ */
+#ifndef DELIVERY_AGENT_H
+#define DELIVERY_AGENT_H
+
+#include <stddef.h>
+#include <sys/socket.h>
+
+#include "lib/ipc.h"
+
+struct agent;
+struct conf;
+struct dns;
+struct event_base;
+
+/* own: our listeners' addresses, by which a loop is known; copied. conf and dns are borrowed. */
+struct agent	*agent_new(struct event_base *, const struct conf *, struct dns *, const struct sockaddr_storage *own,
+		    size_t n_own);
+/* Ends everything at once, without results. NULL is fine. */
+void		 agent_free(struct agent *);
+
+/* Handlers of queue's messages; their arg is the agent. */
+int		 agent_on_job_begin(struct agent *, struct ipc *, struct ipc_message *);
+int		 agent_on_job_rcpt(struct agent *, struct ipc *, struct ipc_message *);
+int		 agent_on_job_data(struct agent *, struct ipc *, struct ipc_message *);
+int		 agent_on_job_start(struct agent *, struct ipc *, struct ipc_message *);
+int		 agent_on_job_cancel(struct agent *, struct ipc *, struct ipc_message *);
+/* The channel is gone: its jobs end, wherever they are. What was under way is sent again by the next queue. */
+void		 agent_queue_down(struct agent *, struct ipc *);
+
+/* No new work; what is under way has half a minute. Then, or when nothing is left, stopped(), once, from the loop. */
+void		 agent_stop(struct agent *, void (*stopped)(void *), void *arg);
+void		 agent_status(const struct agent *, char *to, size_t size);
+
+#endif

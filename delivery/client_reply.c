@@ -1,0 +1,121 @@
+/*
+ * Decides what a reply means where it comes, and what EHLO's reply offers. Does not decide what becomes of the session
+ * (client.c) and makes no records of it (client_verdict.c). Called by client.c; pure, for tests and fuzzing.
+ */
+#include "delivery/client_reply.h"
+
+#include <ctype.h>
+#include <string.h>
+#include <strings.h>
+
+#include "lib/reply.h"
+
+static const char *const step_names[STEP_COUNT] = {
+	[STEP_CONNECT] = "connect",
+	[STEP_GREETING] = "greeting",
+	[STEP_EHLO] = "EHLO",
+	[STEP_HELO] = "HELO",
+	[STEP_RSET] = "RSET",
+	[STEP_MAIL] = "MAIL",
+	[STEP_RCPT] = "RCPT",
+	[STEP_DATA] = "DATA",
+	[STEP_CONTENT] = "content",
+	[STEP_IDLE] = "idle",
+};
+
+const char *
+client_step_name(enum client_step step)
+{
+	return (unsigned)step < STEP_COUNT ? step_names[step] : "?";
+}
+
+/*
+ * RFC 5321, 4.5.3.1.10: a 552 for "too many recipients" is to be read as 452. It is one when others were accepted and
+ * its enhanced code does not say that it is about this mailbox.
+ */
+static bool
+reply_is_too_many(const struct reply *r, unsigned accepted)
+{
+	return r->code == 552 && accepted > 0 && (r->enhanced[0] == '\0' || strcmp(r->enhanced, "5.5.3") == 0);
+}
+
+static enum client_meaning
+means_for_session(enum client_step step, const struct reply *r)
+{
+	bool good = step == STEP_GREETING ? r->code == 220 : r->code / 100 == 2;
+
+	if (good)
+		return REPLY_GOOD;
+	if (r->code / 100 < 4)
+		return REPLY_SENSELESS;
+	return step == STEP_EHLO && r->code / 100 == 5 ? REPLY_TRY_HELO : REPLY_ENDS_SESSION;
+}
+
+enum client_meaning
+client_reply_means(enum client_step step, const struct reply *r, unsigned accepted)
+{
+	int class = r->code / 100;
+
+	if (step < STEP_MAIL)
+		return means_for_session(step, r);
+	if (step >= STEP_IDLE)
+		return REPLY_SENSELESS;
+	/* After the content it is known that all was heard: 421 is then an answer like other 4xx. */
+	if (r->code == 421 && step != STEP_CONTENT)
+		return REPLY_ENDS_SESSION;
+	if (class == 4)
+		return step == STEP_RCPT ? REPLY_DEFERS_ONE : REPLY_DEFERS_ALL;
+	if (class == 5 && step == STEP_RCPT)
+		return reply_is_too_many(r, accepted) ? REPLY_DEFERS_ONE : REPLY_FAILS_ONE;
+	if (class == 5)
+		return REPLY_FAILS_ALL;
+	if (step == STEP_DATA)
+		return r->code == 354 ? REPLY_GOOD : REPLY_SENSELESS;
+	return class == 2 ? REPLY_GOOD : REPLY_SENSELESS;
+}
+
+/* A decimal number of up to 20 digits; what does not fit in 64 bits is "no limit said". */
+static uint64_t
+offered_size(const char *p, size_t len)
+{
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < len && p[i] != ' '; i++) {
+		if (!isdigit((unsigned char)p[i]) || __builtin_mul_overflow(n, 10, &n) ||
+		    __builtin_add_overflow(n, (uint64_t)(p[i] - '0'), &n))
+			return 0;
+	}
+	return n;
+}
+
+static bool
+is_word(const char *p, size_t len, const char *word)
+{
+	return len == strlen(word) && strncasecmp(p, word, len) == 0;
+}
+
+void
+client_offers_read(struct client_offers *o, const struct reply *r)
+{
+	const char *p;
+	size_t len;
+
+	memset(o, 0, sizeof(*o));
+	for (int i = 1; reply_line(r, i, &p, &len); i++) {
+		const char *space = memchr(p, ' ', len);
+		size_t word = space != NULL ? (size_t)(space - p) : len;
+
+		if (is_word(p, word, "PIPELINING"))
+			o->pipelining = true;
+		else if (is_word(p, word, "8BITMIME"))
+			o->eight_bit = true;
+		else if (is_word(p, word, "SMTPUTF8"))
+			o->utf8 = true;
+		else if (is_word(p, word, "CHUNKING"))
+			o->chunking = true;
+		else if (is_word(p, word, "SIZE")) {
+			o->size = true;
+			o->size_max = space != NULL ? offered_size(space + 1, len - word - 1) : 0;
+		}
+	}
+}

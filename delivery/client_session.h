@@ -1,0 +1,100 @@
+/*
+ * What the two halves of the client share: client.c (connection, reading, writing, deadlines, the end) and
+ * client_steps.c (what is said and what follows from the answer). Included by nobody else.
+ */
+#ifndef DELIVERY_CLIENT_SESSION_H
+#define DELIVERY_CLIENT_SESSION_H
+
+#include <sys/socket.h>
+
+#include "delivery/client.h"
+#include "delivery/client_reply.h"
+#include "delivery/client_verdict.h"
+#include "lib/clock.h"
+#include "lib/reply.h"
+#include "lib/wire.h"
+
+struct event;
+struct evbuffer;
+
+#define CLIENT_OUT_BYTES	(64 * 1024)	/* queued to be written; one piece of content may come on top */
+
+enum content_state {
+	CONTENT_NONE,		/* not begun */
+	CONTENT_FLOWING,	/* being taken from the body */
+	CONTENT_ENDED,		/* all in the output, final dot included */
+};
+
+struct client {
+	struct event_base	*base;
+	struct sockaddr_storage	 address;
+	socklen_t		 address_len;
+	const char		*hostname;
+	char			 host[VERDICT_HOST_MAX];
+	int			 fd;
+	struct event		*read_event, *write_event, *over_event;
+	struct evbuffer		*out;
+	struct reply		 reply;
+	struct client_offers	 offers;
+	struct timer		 deadline;	/* of the awaited reply, or of a block of content */
+	struct timer		 total;
+	int64_t			 started_us;
+
+	enum client_step	 step;		/* whose reply is awaited, see client_awaited() */
+	enum client_step	 next;		/* sent next; STEP_IDLE: nothing for now */
+	uint32_t		 awaited;	/* replies to commands sent */
+	bool			 needs_rset;
+	bool			 writing;	/* write_event is set */
+	bool			 broken;	/* it takes nothing more; what it said before is still read */
+	unsigned		 count;
+
+	/* this message */
+	struct client_mail	*mail;
+	uint32_t		 asking, answering;	/* recipient: to be asked next, to be answered next */
+	unsigned		 accepted, replies;
+	enum content_state	 content;
+	struct wire_out		 dots;
+	bool			 ends_line;	/* content so far ends with CRLF, or there was none */
+	size_t			 block;		/* bytes until its deadline is moved */
+	size_t			 text_kept;
+
+	/* the end, reported from the loop by over_event */
+	bool			 over, stale;
+	enum client_end		 end;
+	struct verdict		*why;
+	client_done_fn		*done;
+	void			*done_arg;
+	client_lost_fn		*on_lost;
+	void			*lost_arg;
+};
+
+/* client.c */
+
+/* Reported from the loop; only the first one counts. */
+void	client_over(struct client *, enum client_end);
+/* The transaction is settled; the connection stays. */
+void	client_finish(struct client *, bool needs_rset);
+/* The session cannot go on. Takes over why. */
+void	client_fail(struct client *, struct verdict *why);
+/* It does, because the server says what makes no sense. */
+void	client_senseless(struct client *, const char *what);
+/* A command was put into the output, and a reply to it is due. */
+void	client_expect(struct client *);
+
+/* client_steps.c */
+
+/* After EHLO, and for each further message: settles what this server cannot take, and chooses the first command. */
+void	client_begin(struct client *);
+/* Whether there is a command to be sent that may go out now; and sends it. */
+bool	client_may_send(const struct client *);
+void	client_send_next(struct client *);
+/* Moves content from the body to the output. False: there is none at hand. */
+bool	client_put_content(struct client *);
+enum client_step client_awaited(struct client *);
+int64_t	client_timeout_ms(enum client_step);
+/* One whole reply is there. */
+void	client_answer(struct client *);
+/* All recipients that are still open. Takes over the verdict. */
+void	client_settle_all(struct client *, struct verdict *);
+
+#endif

@@ -1,0 +1,445 @@
+/*
+ * The steps of a session as one table: what each sends, how long its reply may take, what follows from the reply. Two
+ * cursors walk it: `next` is what is sent next, `step` whose reply is awaited; with PIPELINING the first runs ahead.
+ *
+ * Decides the order of a session and what is settled when. What a reply means is client_reply.c's, reading and writing
+ * client.c's, which address is tried and what becomes of recipients that stay open agent.c's.
+ */
+#include <stdarg.h>
+#include <string.h>
+
+#include <event2/buffer.h>
+
+#include "delivery/body.h"
+#include "delivery/client_session.h"
+#include "lib/envelope.h"
+#include "lib/log.h"
+
+#define MINUTES		(60 * 1000)
+#define CONTENT_BYTES	(16 * 1024)		/* at a time into the output */
+#define EAGER_BYTES	(64 * 1024)		/* content up to here is sent by BDAT before RCPT was answered */
+#define TEXT_TOTAL	(1024 * 1024)		/* reply text kept for one message; beyond it only first lines */
+#define TEXT_SHORT	512
+
+struct step {
+	int64_t	timeout_ms;				/* RFC 5321, 4.5.3.2 */
+	bool	pipelined;				/* may follow before what was sent is answered */
+	void	(*send)(struct client *);
+	void	(*answer)(struct client *, enum client_meaning);
+};
+
+static void	send_ehlo(struct client *), send_helo(struct client *), send_rset(struct client *),
+		send_mail(struct client *), send_rcpt(struct client *), send_data(struct client *),
+		send_content(struct client *);
+static void	on_greeting(struct client *, enum client_meaning), on_ehlo(struct client *, enum client_meaning),
+		on_helo(struct client *, enum client_meaning), on_rset(struct client *, enum client_meaning),
+		on_mail(struct client *, enum client_meaning), on_rcpt(struct client *, enum client_meaning),
+		on_data(struct client *, enum client_meaning), on_content(struct client *, enum client_meaning);
+
+static const struct step steps[STEP_COUNT] = {
+	[STEP_CONNECT] =	{ 30 * 1000,	false,	NULL,		NULL },
+	[STEP_GREETING] =	{ 5 * MINUTES,	false,	NULL,		on_greeting },
+	[STEP_EHLO] =		{ 5 * MINUTES,	false,	send_ehlo,	on_ehlo },
+	[STEP_HELO] =		{ 5 * MINUTES,	false,	send_helo,	on_helo },
+	[STEP_RSET] =		{ 5 * MINUTES,	true,	send_rset,	on_rset },
+	[STEP_MAIL] =		{ 5 * MINUTES,	true,	send_mail,	on_mail },
+	[STEP_RCPT] =		{ 5 * MINUTES,	true,	send_rcpt,	on_rcpt },
+	[STEP_DATA] =		{ 2 * MINUTES,	true,	send_data,	on_data },
+	[STEP_CONTENT] =	{ 10 * MINUTES,	true,	send_content,	on_content },
+	[STEP_IDLE] =		{ 0,		false,	NULL,		NULL },
+};
+
+/* ---- verdicts ---- */
+
+static void
+settle(struct client *c, struct client_rcpt *r, struct verdict *v)
+{
+	if (r->verdict != NULL)
+		return;
+	r->verdict = verdict_ref(v);
+	c->mail->n_open--;
+}
+
+/* All that are still open; takes over the reference. */
+void
+client_settle_all(struct client *c, struct verdict *v)
+{
+	for (uint32_t i = 0; i < c->mail->n_rcpts; i++)
+		settle(c, &c->mail->rcpts[i], v);
+	verdict_drop(v);
+}
+
+static struct verdict *
+verdict_of_reply(struct client *c, enum job_outcome outcome, bool host_trouble)
+{
+	size_t most = c->text_kept < TEXT_TOTAL ? VERDICT_TEXT_MAX : TEXT_SHORT;
+
+	c->text_kept += c->reply.text_len;
+	return verdict_from_reply(outcome, host_trouble, c->host, &c->reply, most);
+}
+
+/* ---- what is sent ---- */
+
+static void
+put(struct client *c, const void *data, size_t len)
+{
+	if (evbuffer_add(c->out, data, len) != 0)
+		log_fatal("event=memory where=client");
+}
+
+static void __attribute__((format(printf, 2, 3)))
+putf(struct client *c, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	if (evbuffer_add_vprintf(c->out, fmt, ap) < 0)
+		log_fatal("event=memory where=client");
+	va_end(ap);
+}
+
+static void
+send_ehlo(struct client *c)
+{
+	putf(c, "EHLO %s\r\n", c->hostname);
+	c->step = STEP_EHLO;
+	c->next = STEP_IDLE;
+	client_expect(c);
+}
+
+static void
+send_helo(struct client *c)
+{
+	putf(c, "HELO %s\r\n", c->hostname);
+	c->step = STEP_HELO;
+	c->next = STEP_IDLE;
+	client_expect(c);
+}
+
+static void
+send_rset(struct client *c)
+{
+	put(c, "RSET\r\n", 6);
+	c->step = STEP_RSET;
+	c->next = STEP_MAIL;
+	client_expect(c);
+}
+
+static void
+send_mail(struct client *c)
+{
+	struct client_mail *m = c->mail;
+	bool utf8 = m->sender_utf8 || m->flags & ENVELOPE_UTF8;
+
+	for (uint32_t i = 0; i < m->n_rcpts && !utf8; i++)
+		utf8 = m->rcpts[i].verdict == NULL && m->rcpts[i].utf8;
+	putf(c, "MAIL FROM:<%s>", m->sender);
+	if (c->offers.size)
+		putf(c, " SIZE=%llu", (unsigned long long)body_total(m->body));
+	if (c->offers.eight_bit && m->flags & ENVELOPE_8BIT)
+		put(c, " BODY=8BITMIME", 14);
+	if (c->offers.utf8 && utf8)
+		put(c, " SMTPUTF8", 9);
+	put(c, "\r\n", 2);
+	if (c->awaited == 0)
+		c->step = STEP_MAIL;
+	c->next = STEP_RCPT;
+	client_expect(c);
+}
+
+static void
+send_rcpt(struct client *c)
+{
+	struct client_mail *m = c->mail;
+
+	while (c->asking < m->n_rcpts && m->rcpts[c->asking].verdict != NULL)
+		c->asking++;
+	if (c->asking == m->n_rcpts) {
+		c->next = c->offers.chunking ? STEP_CONTENT : STEP_DATA;
+		return;
+	}
+	putf(c, "RCPT TO:<%s>\r\n", m->rcpts[c->asking].address);
+	m->rcpts[c->asking++].asked = true;
+	client_expect(c);
+}
+
+static void
+send_data(struct client *c)
+{
+	put(c, "DATA\r\n", 6);
+	c->next = STEP_IDLE;
+	client_expect(c);
+}
+
+/* By BDAT: the size is known, so all of it is one chunk. */
+static void
+send_content(struct client *c)
+{
+	putf(c, "BDAT %llu LAST\r\n", (unsigned long long)body_total(c->mail->body));
+	c->next = STEP_IDLE;
+	c->content = CONTENT_FLOWING;
+	client_expect(c);
+}
+
+/*
+ * ENVELOPE_DOTS could say that no line begins with a dot. But smtpd set it, and a dot that is not stuffed would let
+ * content speak SMTP to the next hop; looking costs next to nothing, and the common case is still copied as it is.
+ */
+static void
+put_stuffed(struct client *c, const uint8_t *data, size_t len)
+{
+	uint8_t stuffed[2 * CONTENT_BYTES];
+
+	if ((c->dots.at_line_start && data[0] == '.') || memmem(data, len, "\n.", 2) != NULL) {
+		put(c, stuffed, wire_out_put(&c->dots, data, len, stuffed));
+	} else {
+		put(c, data, len);
+		c->dots.at_line_start = data[len - 1] == '\n';
+	}
+	c->ends_line = c->dots.at_line_start;
+}
+
+bool
+client_put_content(struct client *c)
+{
+	struct body *body = c->mail->body;
+	const uint8_t *data;
+	bool any = false;
+	size_t len;
+
+	while (evbuffer_get_length(c->out) < CLIENT_OUT_BYTES && (len = body_peek(body, &data)) > 0) {
+		if (len > CONTENT_BYTES)
+			len = CONTENT_BYTES;
+		if (c->offers.chunking)
+			put(c, data, len);
+		else
+			put_stuffed(c, data, len);
+		body_skip(body, len);
+		any = true;
+	}
+	if (!body_at_end(body))
+		return any;
+	if (!c->offers.chunking)
+		putf(c, "%s.\r\n", c->ends_line ? "" : "\r\n");
+	c->content = CONTENT_ENDED;
+	return true;
+}
+
+/*
+ * Whether the next command may go out now. The content follows only recipients that were accepted, or, by BDAT, a few
+ * that may yet be: when all are refused the server reads a small message for nothing.
+ */
+bool
+client_may_send(const struct client *c)
+{
+	bool eager;
+
+	if (c->next == STEP_IDLE || evbuffer_get_length(c->out) >= CLIENT_OUT_BYTES)
+		return false;
+	if (c->awaited == 0)
+		return true;
+	if (!steps[c->next].pipelined || !c->offers.pipelining)
+		return false;
+	eager = body_total(c->mail->body) <= EAGER_BYTES && body_is_here(c->mail->body);
+	if (c->next == STEP_CONTENT)
+		return eager && c->mail->n_open > 0;
+	return c->next != STEP_DATA || c->mail->n_open > 0;
+}
+
+void
+client_send_next(struct client *c)
+{
+	if (c->next >= STEP_DATA && c->mail->n_open == 0)
+		client_finish(c, true);
+	else
+		steps[c->next].send(c);
+}
+
+/* ---- what follows from a reply ---- */
+
+static void
+session_refused(struct client *c, enum client_meaning meaning)
+{
+	if (meaning == REPLY_ENDS_SESSION)
+		client_fail(c, verdict_of_reply(c, JOB_DEFERRED, true));
+	else
+		client_senseless(c, "a reply that its command cannot have");
+}
+
+static void
+on_greeting(struct client *c, enum client_meaning meaning)
+{
+	if (meaning == REPLY_GOOD)
+		c->next = STEP_EHLO;
+	else
+		session_refused(c, meaning);
+}
+
+/* Before MAIL: what this server cannot take is settled without asking it. */
+void
+client_begin(struct client *c)
+{
+	struct client_mail *m = c->mail;
+	struct verdict *v;
+
+	c->next = c->needs_rset ? STEP_RSET : STEP_MAIL;
+	c->needs_rset = false;
+	if (c->offers.size_max > 0 && body_total(m->body) > c->offers.size_max)
+		client_settle_all(c, verdict_new(JOB_FAILED, false, "", 552, "5.3.4",
+		    "the message has %llu bytes, and %s takes no more than %llu", (unsigned long long)body_total(m->body),
+		    c->host, (unsigned long long)c->offers.size_max));
+	if (!c->offers.utf8 && m->n_open > 0) {
+		v = verdict_new(JOB_FAILED, false, "", 553, "5.6.7",
+		    "an address is not ASCII, and %s does not offer SMTPUTF8", c->host);
+		for (uint32_t i = 0; i < m->n_rcpts; i++)
+			if (m->rcpts[i].utf8 || m->sender_utf8)
+				settle(c, &m->rcpts[i], v);
+		verdict_drop(v);
+	}
+	if (m->n_open == 0)
+		client_finish(c, c->next == STEP_RSET);
+}
+
+static void
+on_ehlo(struct client *c, enum client_meaning meaning)
+{
+	if (meaning == REPLY_TRY_HELO) {
+		c->next = STEP_HELO;
+	} else if (meaning == REPLY_GOOD) {
+		client_offers_read(&c->offers, &c->reply);
+		client_begin(c);
+	} else {
+		session_refused(c, meaning);
+	}
+}
+
+static void
+on_helo(struct client *c, enum client_meaning meaning)
+{
+	if (meaning == REPLY_GOOD)
+		client_begin(c);
+	else
+		session_refused(c, meaning);
+}
+
+static void
+on_rset(struct client *c, enum client_meaning meaning)
+{
+	if (meaning == REPLY_GOOD)
+		c->step = STEP_MAIL;
+	else
+		session_refused(c, meaning);
+}
+
+/* What a step with recipients has in common; true: go on. */
+static bool
+transaction_goes_on(struct client *c, enum client_meaning meaning)
+{
+	switch (meaning) {
+	case REPLY_GOOD:
+		return true;
+	case REPLY_DEFERS_ALL:
+		client_settle_all(c, verdict_of_reply(c, JOB_DEFERRED, false));
+		return true;
+	case REPLY_FAILS_ALL:
+		client_settle_all(c, verdict_of_reply(c, JOB_FAILED, false));
+		return true;
+	default:
+		session_refused(c, meaning);
+		return false;
+	}
+}
+
+/* Refused: what was pipelined behind it is still answered, and settles nothing more. */
+static void
+on_mail(struct client *c, enum client_meaning meaning)
+{
+	if (transaction_goes_on(c, meaning))
+		c->step = STEP_RCPT;
+}
+
+static void
+on_rcpt(struct client *c, enum client_meaning meaning)
+{
+	struct client_rcpt *r = &c->mail->rcpts[c->answering++];
+	struct verdict *v;
+
+	if (meaning == REPLY_DEFERS_ONE || meaning == REPLY_FAILS_ONE) {
+		v = verdict_of_reply(c, meaning == REPLY_FAILS_ONE ? JOB_FAILED : JOB_DEFERRED, false);
+		settle(c, r, v);
+		verdict_drop(v);
+	} else if (transaction_goes_on(c, meaning)) {
+		c->accepted++;
+	}
+}
+
+static void
+on_data(struct client *c, enum client_meaning meaning)
+{
+	if (!transaction_goes_on(c, meaning))
+		return;
+	if (meaning != REPLY_GOOD) {
+		client_finish(c, true);
+		return;
+	}
+	c->step = STEP_CONTENT;
+	c->content = CONTENT_FLOWING;
+	if (c->mail->n_open == 0) {
+		/* DATA was pipelined, and taken though every recipient was refused: an empty message to nobody ends it. */
+		put(c, ".\r\n", 3);
+		c->content = CONTENT_ENDED;
+	}
+	client_expect(c);
+}
+
+static void
+on_content(struct client *c, enum client_meaning meaning)
+{
+	bool all_sent = client_is_final(c);
+
+	c->step = STEP_CONTENT;
+	if (c->mail->n_open > 0) {
+		if (meaning == REPLY_GOOD && all_sent)
+			client_settle_all(c, verdict_of_reply(c, JOB_DELIVERED, false));
+		else if (meaning == REPLY_GOOD)
+			client_senseless(c, "the message was accepted before its end");
+		else if (c->reply.code == 421)
+			client_settle_all(c, verdict_of_reply(c, JOB_DEFERRED, true));
+		else
+			transaction_goes_on(c, meaning);
+	}
+	if (c->over)
+		return;
+	if (all_sent && c->reply.code != 421)
+		client_finish(c, meaning != REPLY_GOOD);
+	else
+		client_over(c, CLIENT_CLOSED);
+}
+
+/* RCPT's place is found when it is needed: recipients that were settled meanwhile had no RCPT. */
+enum client_step
+client_awaited(struct client *c)
+{
+	if (c->step != STEP_RCPT)
+		return c->step;
+	while (c->answering < c->asking && !c->mail->rcpts[c->answering].asked)
+		c->answering++;
+	if (c->answering < c->asking || c->next == STEP_RCPT)
+		return STEP_RCPT;
+	return c->offers.chunking ? STEP_CONTENT : STEP_DATA;
+}
+
+int64_t
+client_timeout_ms(enum client_step step)
+{
+	return steps[step].timeout_ms;
+}
+
+void
+client_answer(struct client *c)
+{
+	enum client_step step = client_awaited(c);
+
+	c->replies++;
+	steps[step].answer(c, client_reply_means(step, &c->reply, c->accepted));
+}

@@ -1,0 +1,188 @@
+/*
+ * delivery: brings mail to the next hop by SMTP. It alone connects to strangers; it has no files, no keys, and no mail
+ * but what is on its way out. Jobs come from queue, DNS answers from resolver. The work is agent.c's.
+ */
+#include <ifaddrs.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "delivery/agent.h"
+#include "lib/log.h"
+#include "lib/process.h"
+#include "mx/dns.h"
+
+#define OWN_MAX	64		/* addresses of our own that are told from others: loops */
+
+struct delivery {
+	struct process		 process;
+	struct dns		*dns;
+	struct agent		*agent;
+	struct sockaddr_storage	 own[OWN_MAX];
+	size_t			 n_own;
+};
+
+static int
+on_job_begin(void *arg, struct ipc *ipc, struct ipc_message *m)
+{
+	return agent_on_job_begin(((struct delivery *)arg)->agent, ipc, m);
+}
+
+static int
+on_job_rcpt(void *arg, struct ipc *ipc, struct ipc_message *m)
+{
+	return agent_on_job_rcpt(((struct delivery *)arg)->agent, ipc, m);
+}
+
+static int
+on_job_data(void *arg, struct ipc *ipc, struct ipc_message *m)
+{
+	return agent_on_job_data(((struct delivery *)arg)->agent, ipc, m);
+}
+
+static int
+on_job_start(void *arg, struct ipc *ipc, struct ipc_message *m)
+{
+	return agent_on_job_start(((struct delivery *)arg)->agent, ipc, m);
+}
+
+static int
+on_job_cancel(void *arg, struct ipc *ipc, struct ipc_message *m)
+{
+	return agent_on_job_cancel(((struct delivery *)arg)->agent, ipc, m);
+}
+
+static int
+on_dns(void *arg, struct ipc *ipc, struct ipc_message *m)
+{
+	(void)ipc;
+	return dns_on_answer(((struct delivery *)arg)->dns, m);
+}
+
+static const struct ipc_handler handlers[] = {
+	{ MSG_JOB_BEGIN, on_job_begin },
+	{ MSG_JOB_RCPT, on_job_rcpt },
+	{ MSG_JOB_DATA, on_job_data },
+	{ MSG_JOB_START, on_job_start },
+	{ MSG_JOB_CANCEL, on_job_cancel },
+	{ MSG_DNS, on_dns },
+	{ MSG_NONE, NULL },
+};
+
+static void
+on_peer(void *arg, struct ipc *ipc)
+{
+	struct delivery *d = arg;
+
+	if (ipc_peer(ipc) == PROC_RESOLVER)
+		dns_set_ipc(d->dns, ipc);
+}
+
+static void
+on_peer_down(void *arg, struct ipc *ipc)
+{
+	struct delivery *d = arg;
+
+	if (ipc_peer(ipc) == PROC_RESOLVER)
+		dns_set_ipc(d->dns, process_peer(&d->process, PROC_RESOLVER));
+	else if (ipc_peer(ipc) == PROC_QUEUE)
+		agent_queue_down(d->agent, ipc);
+}
+
+static void
+on_stopped(void *arg)
+{
+	process_quit(&((struct delivery *)arg)->process);
+}
+
+static void
+on_stop(void *arg)
+{
+	agent_stop(((struct delivery *)arg)->agent, on_stopped, arg);
+}
+
+static void
+on_status(void *arg, char *to, size_t size)
+{
+	agent_status(((struct delivery *)arg)->agent, to, size);
+}
+
+/* ---- our own addresses ---- */
+
+static bool
+is_wildcard(const struct sockaddr_storage *s)
+{
+	if (s->ss_family == AF_INET)
+		return ((const struct sockaddr_in *)s)->sin_addr.s_addr == htonl(INADDR_ANY);
+	return s->ss_family == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&((const struct sockaddr_in6 *)s)->sin6_addr);
+}
+
+static void
+add_own(struct delivery *d, const struct sockaddr *address, size_t len, in_port_t port)
+{
+	struct sockaddr_storage *s;
+
+	if (d->n_own == OWN_MAX || len > sizeof(*s))
+		return;
+	s = &d->own[d->n_own++];
+	memcpy(s, address, len);
+	if (s->ss_family == AF_INET)
+		((struct sockaddr_in *)s)->sin_port = port;
+	else
+		((struct sockaddr_in6 *)s)->sin6_port = port;
+}
+
+/* A listener on all addresses stands for each one that this machine has. "::" listens for IPv6 only. */
+static void
+add_interfaces(struct delivery *d, int family, in_port_t port)
+{
+	struct ifaddrs *list, *i;
+
+	if (getifaddrs(&list) != 0) {
+		log_warn("event=no-interfaces what=\"a loop to ourselves is known by host name only\"");
+		return;
+	}
+	for (i = list; i != NULL; i = i->ifa_next)
+		if (i->ifa_addr != NULL && i->ifa_addr->sa_family == family)
+			add_own(d, i->ifa_addr,
+			    family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6), port);
+	freeifaddrs(list);
+}
+
+static void
+find_own(struct delivery *d)
+{
+	const struct conf *conf = d->process.conf;
+
+	for (size_t i = 0; i < conf->n_listen; i++) {
+		const struct sockaddr_storage *s = &conf->listen[i].address;
+		in_port_t port = s->ss_family == AF_INET ? ((const struct sockaddr_in *)s)->sin_port :
+		    ((const struct sockaddr_in6 *)s)->sin6_port;
+
+		if (is_wildcard(s))
+			add_interfaces(d, s->ss_family, port);
+		else
+			add_own(d, (const struct sockaddr *)s, conf->listen[i].length, port);
+	}
+}
+
+int
+main(void)
+{
+	struct delivery *d = calloc(1, sizeof(*d));
+
+	if (d == NULL)
+		log_fatal("event=memory where=main");
+	d->process.handlers = handlers;
+	d->process.on_peer = on_peer;
+	d->process.on_peer_down = on_peer_down;
+	d->process.on_stop = on_stop;
+	d->process.on_status = on_status;
+	d->process.arg = d;
+	process_init(&d->process, PROC_DELIVERY);
+	find_own(d);
+	d->dns = dns_new_client(d->process.base);
+	d->agent = agent_new(d->process.base, d->process.conf, d->dns, d->own, d->n_own);
+	process_sandbox(&d->process);
+	return process_run(&d->process);
+}
