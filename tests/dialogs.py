@@ -22,6 +22,9 @@ Steps. TEXT has the escapes \\r \\n \\t \\0 \\e \\\\ \\xNN, and {300*x} for repe
 	S& REGEX  S^ REGEX	the same reply also matches, does not match
 	S! close		the server closes, having said nothing more
 	C! close|reset|shutdown	the client closes, vanishes (RST), closes its sending side
+	hello, bye		220, EHLO, 250; QUIT, 221, close
+	envelope [TO…]		MAIL and RCPT (alice@demo.example), all 250
+	letter FROM TO…		a whole small mail, 250, in the session under way
 	connect NAME, use NAME	another connection; back to one that is there ("1" is the first and needs no connect)
 	repeat N … end		the steps in between N times; {i} counts from 0
 	mail USER count N	the mailbox has exactly N mails (waits for them, and looks again at the end)
@@ -31,7 +34,8 @@ Steps. TEXT has the escapes \\r \\n \\t \\0 \\e \\\\ \\xNN, and {300*x} for repe
 	dns NAME MODE, dns clear, dns release	the same for the name server
 	clock +5m		moves the server's clock
 	log REGEX, nolog REGEX	a line since the start of the dialog (waits); none until its end
-	kill PROCESS, stop PROCESS, cont PROCESS	SIGKILL, SIGSTOP, SIGCONT;  restart [kill]: the whole server
+	kill PROCESS, stop PROCESS, cont PROCESS	SIGKILL, SIGSTOP, SIGCONT
+	terminate, restart [kill]	SIGTERM to master; the whole server stopped (or killed) and started
 	control WORD… => REGEX	an answer of the control socket
 
 A dialog must say what becomes of each connection (S! close or C! …). After the last step the runner itself sends an
@@ -242,6 +246,26 @@ class Run:
 			raise mt.Failed("not a step")
 		handler(rest)
 
+	def do_hello(self, _):
+		self.client().expect(220)
+		self.last = self.client().say("EHLO client.example", 250)
+
+	def do_bye(self, _):
+		self.client().say("QUIT", 221)
+		self.client().expect_close()
+		self.finished.add(self.current)
+
+	def do_envelope(self, recipients, sender="sender@client.example"):
+		self.client().say(f"MAIL FROM:<{sender}>", 250)
+		for recipient in recipients.split() or [f"alice@{mt.DOMAIN}"]:
+			self.client().say(f"RCPT TO:<{recipient}>", 250)
+
+	def do_letter(self, rest):
+		sender, recipients = rest.split(None, 1)
+		self.do_envelope(recipients, "" if sender == "<>" else sender)
+		self.client().say("DATA", 354)
+		self.last = self.client().say("Subject: a letter\r\n\r\nfirst line\r\nlast line\r\n.", 250)
+
 	def do_connect(self, name):
 		self.current = name
 		self.client()
@@ -328,6 +352,9 @@ class Run:
 
 	def do_cont(self, process):
 		self.server.signal(process, signal.SIGCONT)
+
+	def do_terminate(self, _):
+		self.server.child.send_signal(signal.SIGTERM)
 
 	def do_restart(self, how):
 		if how == "kill":

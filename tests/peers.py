@@ -85,6 +85,7 @@ ns 60 A {DNS}
 gone 60 A 192.0.2.99
 postfix 60 A {POSTFIX}
 null 60 MX 0 .
+closed 60 MX 10 postfix
 alias 60 CNAME postfix
 """,
 }

@@ -1,0 +1,101 @@
+#!/usr/bin/python3
+"""
+What each process may do, asserted from /proc while the server runs as root: its user, its root folder, seccomp and no
+new privileges, no core dumps, no capabilities. Needs root.
+
+	tests/root.py [-v]
+"""
+import argparse
+import os
+import pwd
+import re
+import sys
+
+import minimta_test as mt
+
+USERS = {"smtpd": "_minimta_smtpd", "resolver": "_minimta_resolver", "lookup": "_minimta_lookup", "queue": "_minimta_queue",
+	"delivery": "_minimta_delivery", "logger": "_minimta_logger", "mda": "root"}
+EMPTY_ROOT = ("smtpd", "resolver", "delivery", "logger")
+
+
+def status(pid):
+	with open(f"/proc/{pid}/status") as f:
+		return dict(re.match(r"(\w+):\s*(.*)", line).groups() for line in f if ":" in line)
+
+
+def expect(what, got, wanted):
+	if got != wanted:
+		raise mt.Failed(f"{what} is {got!r}, expected {wanted!r}")
+
+
+def check_user(server, pids, name):
+	wanted = str(pwd.getpwnam(USERS[name]).pw_uid)
+	expect("the four user ids", status(pids[name])["Uid"].split(), [wanted] * 4)
+	if wanted != "0":
+		expect("the effective capabilities", int(status(pids[name])["CapEff"], 16), 0)
+		expect("the permitted capabilities", int(status(pids[name])["CapPrm"], 16), 0)
+		group = str(pwd.getpwnam(USERS[name]).pw_gid)
+		expect("the four group ids", status(pids[name])["Gid"].split(), [group] * 4)
+		expect("further groups", [g for g in status(pids[name])["Groups"].split() if g != group], [])
+
+
+def check_root(server, pids, name):
+	root = f"/proc/{pids[name]}/root"
+	if name in EMPTY_ROOT:
+		expect("its root folder", os.path.realpath(os.readlink(root)), os.path.realpath(os.path.join(server.folder, "run/empty")))
+		expect("what it sees there", os.listdir(root), [])
+		expect("the mode of it", os.stat(root).st_mode & 0o022, 0)
+		expect("the owner of it", os.stat(root).st_uid, 0)
+	elif name == "queue":
+		expect("its root folder", os.path.realpath(os.readlink(root)), os.path.realpath(server.spool))
+
+
+def check_fences(server, pids, name):
+	expect("Seccomp", status(pids[name])["Seccomp"], "2")
+	expect("NoNewPrivs", status(pids[name])["NoNewPrivs"], "1")
+	with open(f"/proc/{pids[name]}/limits") as f:
+		core = re.search(r"Max core file size\s+(\S+)\s+(\S+)", f.read())
+	expect("the limit on core dumps", core.groups(), ("0", "0"))
+	# Not dumpable: what belongs to it in /proc belongs to root.
+	expect("the owner of its memory", os.stat(f"/proc/{pids[name]}/mem").st_uid, 0)
+
+
+def check_sockets(server, pids, name):
+	"""Only smtpd and master have the listening socket; mda and queue have no network at all."""
+	inodes = {os.readlink(p) for p in (f"/proc/{pids[name]}/fd/{n}" for n in os.listdir(f"/proc/{pids[name]}/fd")) if os.path.islink(p)}
+	network = set()
+	for table in ("tcp", "tcp6", "udp", "udp6"):
+		with open(f"/proc/net/{table}") as f:
+			network |= {f"socket:[{line.split()[9]}]" for line in f.read().splitlines()[1:]}
+	if name in ("mda", "queue", "logger", "lookup"):
+		expect("its network sockets", sorted(inodes & network), [])
+
+
+def check_master(server, pids):
+	expect("NoNewPrivs of master or a child", [n for n in mt.CHILDREN if n not in pids], [])
+	with open(f"/proc/{pids['minimta']}/limits") as f:
+		expect("the limit on core dumps", re.search(r"Max core file size\s+(\S+)", f.read()).group(1), "0")
+
+
+def main():
+	options = argparse.ArgumentParser(description="What each process may do.")
+	options.add_argument("-v", action="store_true")
+	report = mt.Report(options.parse_args().v)
+	if os.geteuid() != 0:
+		report.fail("rights", "these assertions need root")
+		return report.finish()
+	server = mt.Server()
+	try:
+		server.honest_mail()
+		pids = server.pids()
+		report.case("all processes run", check_master, server, pids)
+		for name in mt.CHILDREN:
+			for test in (check_user, check_root, check_fences, check_sockets):
+				report.case(f"{name}: {test.__name__[6:]}", test, server, pids, name)
+	finally:
+		report.case("a clean end", server.close)
+	return report.finish()
+
+
+if __name__ == "__main__":
+	sys.exit(main())
