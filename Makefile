@@ -1,15 +1,15 @@
 # minimta: make, make check, make install (DESTDIR, PREFIX).
-# Variants build in folders of their own beside the plain one: SAN=address,undefined, BROKEN=name (tests only).
+# Variants build in folders of their own beside the plain one: SAN=address,undefined; BROKEN=name and TEST_KILL=1 (tests only).
 PREFIX	?= /usr/local
 CC	?= cc
 CFLAGS	?= -O2 -g
-VARIANT	:= $(if $(BROKEN),broken-$(BROKEN),$(if $(SAN),san,plain))
+VARIANT	:= $(if $(BROKEN),broken-$(BROKEN),$(if $(TEST_KILL),kill,$(if $(SAN),san,plain)))
 OUT	:= build/$(VARIANT)
 
 PKGS	:= libevent libcares libconfuse libidn2 libxxhash libseccomp libcrypto json-c
 ALL_CFLAGS := -std=c17 -D_GNU_SOURCE -I. -Wall -Wextra -Wshadow -Wmissing-prototypes -Wstrict-prototypes \
 	-Wpointer-arith -Wwrite-strings -Wvla -fno-common -fstack-protector-strong -fPIE -pthread \
-	-DPREFIX='"$(PREFIX)"' $(if $(WERROR),-Werror) $(if $(BROKEN),-DBROKEN_$(BROKEN)) \
+	-DPREFIX='"$(PREFIX)"' $(if $(WERROR),-Werror) $(if $(BROKEN),-DBROKEN_$(BROKEN)) $(if $(TEST_KILL),-DTEST_KILL) \
 	$(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=undefined) \
 	$(shell pkg-config --cflags $(PKGS)) $(CFLAGS)
 ALL_LDFLAGS := -pie -pthread -Wl,-z,relro,-z,now -Wl,--as-needed $(if $(SAN),-fsanitize=$(SAN)) $(LDFLAGS)
@@ -37,7 +37,8 @@ LIB	:= \
 	lib/reply.c \
 	lib/route.c \
 	lib/token.c \
-	lib/wire.c
+	lib/wire.c \
+	lib/mailbox.c
 
 MX	:= \
 	mx/dns.c \
@@ -56,7 +57,19 @@ minimta_SRC	:= \
 	master/control.c \
 	master/places.c
 
-smtpd_SRC	:=
+smtpd_SRC	:= \
+	smtpd/main.c \
+	smtpd/smtpd.c \
+	smtpd/listener.c \
+	smtpd/session.c \
+	smtpd/stream.c \
+	smtpd/commands.c \
+	smtpd/params.c \
+	smtpd/recipient.c \
+	smtpd/transaction.c \
+	smtpd/content.c \
+	smtpd/headscan.c \
+	smtpd/trace.c \
 
 resolver_SRC	:= \
 	mx/main.c
@@ -138,6 +151,9 @@ $(OUT)/tests/fuzz/%: $(OUT)/tests/fuzz/%.o $(OUT)/tests/fuzz/replay.o $(PARTS) $
 
 units: $(UNIT:%=$(OUT)/tests/unit/test_%)
 fuzzers: $(FUZZ:%=$(OUT)/tests/fuzz/fuzz_%)
+
+check:
+	./check
 
 clean:
 	rm -rf build

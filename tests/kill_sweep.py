@@ -1,0 +1,325 @@
+#!/usr/bin/python3
+"""
+Kills over a stream of mail; what was acknowledged must arrive, whole, whatever dies when.
+
+	tests/kill_sweep.py [-v] [-j N] [streams] [points] [broken]
+
+streams	each process, then all at once, is killed again and again while mail comes in, is delivered here and goes out
+points	a build with TEST_KILL dies at its 1st, 2nd, 3rd … system call that changes the disk, in queue and in mda, while
+	mail of every kind goes through; then everything is killed and started again. The kinds of calls that were hit are
+	printed, and a kind that occurs but was never hit is a failure
+broken	a build that acknowledges before it has written (BROKEN=early) must be found out by the same kills
+"""
+import argparse
+import collections
+import concurrent.futures
+import os
+import sys
+import threading
+
+import fake_dns
+import minimta_test as mt
+import sink
+import stream
+
+KILLS = 5			# of each process, over one stream
+MAILS_BETWEEN = 6
+KILL_BIN = os.path.join(mt.TOP, "build/kill/bin")
+BROKEN_BIN = os.path.join(mt.TOP, "build/broken-early/bin")
+# What a queue must have been seen to do to its disk, for the sweep to mean anything: calls, and words of their kinds.
+EXPECTED = {
+	"queue": {"pwrite accept", "pwrite outcome", "pwrite end", "pwrite expand", "pwrite admin", "fdatasync", "fallocate", "rename",
+		"unlink", "fsync"},
+	"mda": {"open", "write", "fsync", "link", "unlink"},
+}
+
+
+class Site:
+	"""A server with a name server and a next hop for far.example, and programs of one's choice."""
+
+	def __init__(self, programs=None, env=None, folder=None, far=None, aliases=""):
+		self.far = far or sink.Sink("127.0.0.2", 0)
+		self.dns = fake_dns.FakeDNS([f"{stream.REMOTE} MX 10 mx.{stream.REMOTE}", f"mx.{stream.REMOTE} A 127.0.0.2"])
+		self.server = mt.Server(start=False, folder=folder, env=env, aliases=aliases, replace={
+			"segment_size": "1M", "trusted_networks": '{"127.0.0.0/8"}', "deliver_to_private_mx": "yes", "retry_first": "1m",
+			"smtp_port": str(self.far.port), "dns_servers": f'{{"127.0.0.1:{self.dns.port}"}}'})
+		self.server.bin = programs or mt.BIN
+
+	def close(self, check=True):
+		self.far.close()
+		self.dns.close()
+		self.server.close(check)
+
+
+def judge(verdict, promises, log):
+	if verdict.lost or verdict.torn:
+		raise mt.Failed(f"of {len(promises)} acknowledged mails {len(verdict.lost)} recipients' are lost, {len(verdict.torn)} torn: "
+			f"{verdict.lost[:5]} {verdict.torn[:2]}; the last log lines:\n" + "\n".join(log[-15:]))
+
+
+# Streams.
+
+def kill_in_stream(process):
+	"""One process (or "all"), KILLS times. Returns the verdict."""
+	site = Site()
+	server, check = site.server, False
+	try:
+		server.start()
+		mail = stream.Stream(server, remote=True, label=process)
+		try:
+			for _ in range(KILLS):
+				mail.wait(len(mail.promises) + MAILS_BETWEEN)
+				kill_once(server, process)
+			mail.wait(len(mail.promises) + MAILS_BETWEEN)
+		finally:
+			mail.stop()
+		verdict = stream.settle(server, mail.promises, [site.far])
+		judge(verdict, mail.promises, server.log.lines)
+		check = True
+	finally:
+		site.close(check)
+	return verdict
+
+
+def kill_once(server, process):
+	since = server.log.mark()
+	if process in ("all", "minimta"):
+		if process == "all":
+			server.kill()
+		else:
+			pids = list(server.pids().values())
+			server.child.kill()
+			server.child.wait()
+			server.await_gone(pids)		# they end when master is gone
+		server.start()
+		return
+	server.signal(process)
+	server.log.wait(rf"event=died process={process}", since)
+	server.move_clock(61)		# the pause before a restart
+	server.log.wait(rf"event=restarted process={process}", since)
+
+
+def run_streams(report):
+	duplicates = {}
+
+	def one(process):
+		duplicates[process] = kill_in_stream(process).duplicates
+	for process in ("all", "minimta", *mt.CHILDREN):
+		report.case(f"{process} killed {KILLS} times", one, process)
+	print("        delivered twice: " + ", ".join(f"{p} {n}" for p, n in duplicates.items()), flush=True)
+
+
+# Points.
+
+class Scenario:
+	"""Mail of every kind: small, large, many at once, expanded, bounced, deferred, removed; segments fill and are reclaimed."""
+
+	def __init__(self, process, at=None):
+		self.process, self.at = process, at
+		folder = mt.temporary("kill-")
+		self.trace = os.path.join(folder, "points")
+		open(self.trace, "w").close()
+		os.chmod(self.trace, 0o666)
+		env = {"MINIMTA_KILL_PROC": process, "MINIMTA_KILL_LOG": self.trace}
+		if at:
+			env["MINIMTA_KILL_AT"] = str(at)
+		self.site = Site(KILL_BIN, env, folder, aliases="team: alice, bob\none: two\ntwo: one\n")
+		self.site.server.own_folder = True
+		self.promises = []
+
+	def points(self):
+		with open(self.trace) as f:
+			return [line.split() for line in f.read().splitlines()]
+
+	def dead(self):
+		return any(words[-1] == "killed" for words in self.points())
+
+	def send(self, label, recipients, size=stream.SMALL, expect=None):
+		"""expect: where it arrives, when that is not the recipients themselves."""
+		promise = stream.Promise(label, size, recipients)
+		with mt.Client(self.site.server.address) as c:
+			c.expect(220)
+			c.say("EHLO points.example", 250)
+			stream.Stream.send(c, promise)
+		promise.recipients = recipients if expect is None else expect
+		self.promises.append(promise)
+
+	def go(self):
+		"""All of it, or until the process is dead."""
+		server = self.site.server
+		for step in (server.start, self.first, self.many, self.deferred, self.reclaim):
+			try:
+				step()
+			except (mt.Failed, OSError, ValueError):
+				if not self.at or not self.dead():
+					raise
+			if self.at and self.dead():
+				return
+
+	def first(self):
+		alice, bob = f"alice@{mt.DOMAIN}", f"bob@{mt.DOMAIN}"
+		self.send("small", [alice])
+		self.send("large", [alice, bob], stream.LARGE)
+		self.send("team", [f"team@{mt.DOMAIN}"], expect=[alice, bob])
+		self.send("out", [f"x@{stream.REMOTE}", alice])
+		self.send("loop", [f"one@{mt.DOMAIN}"], expect=[])
+		self.wait()
+
+	def many(self):
+		"""More than one segment, several in a batch."""
+		def worker(n):
+			for i in range(4):
+				self.send(f"many{n}-{i}", [f"alice@{mt.DOMAIN}"], 90 * 1024)
+		threads = [threading.Thread(target=self.guard, args=(worker, n)) for n in range(4)]
+		for thread in threads:
+			thread.start()
+		for thread in threads:
+			thread.join()
+		self.wait()
+
+	def guard(self, work, *arguments):
+		try:
+			work(*arguments)
+		except (mt.Failed, OSError, ValueError):
+			pass		# the process died: the main thread finds out
+
+	def deferred(self):
+		"""One that waits for its next try, one that an administrator removes, one that he retries."""
+		self.site.far.add("rcpt reply 451 4.2.0 not now")
+		since = self.site.server.log.mark()
+		self.send("removed", [f"gone@{stream.REMOTE}"], expect=[])
+		self.send("later", [f"y@{stream.REMOTE}"])
+		self.site.server.log.wait(r"451", since, count=2)
+		first, body = self.site.server.ask("queue", "list")
+		for line in body.splitlines():
+			if "gone@" in line:
+				self.site.server.ask("queue", "remove", line.split()[0])
+		self.site.far.clear()
+		self.site.server.move_clock(3600)
+		self.wait()
+
+	def reclaim(self):
+		for _ in range(3):
+			self.site.server.move_clock(3600)
+			self.send(f"after{len(self.promises)}", [f"alice@{mt.DOMAIN}"])
+			self.wait()
+
+	def wait(self):
+		"""Until all that was promised is there, or the process is dead."""
+		def there():
+			return self.dead() or not stream.Verdict(self.promises, self.site.server, [self.site.far]).lost
+		self.site.server.log.wait_for(there, "not all has arrived")
+
+	def restart_and_judge(self):
+		"""Everything is killed as well, then started without a kill point."""
+		server = self.site.server
+		if server.child:
+			server.kill()
+		for name in ("MINIMTA_KILL_AT", "MINIMTA_KILL_LOG", "MINIMTA_KILL_PROC"):
+			server.env.pop(name, None)
+		self.site.far.clear()
+		server.start()
+		verdict = stream.settle(server, self.promises, [self.site.far])
+		judge(verdict, self.promises, server.log.lines)
+		marker = f"marker-{self.at}"
+		self.send(marker, [f"alice@{mt.DOMAIN}"])
+		self.wait()
+		return verdict
+
+
+def count_points(process):
+	"""The calls of an undisturbed run, in order."""
+	scenario = Scenario(process)
+	try:
+		scenario.go()
+		return [" ".join(words[1:]) for words in scenario.points()]
+	finally:
+		scenario.site.close(check=False)
+
+
+def die_at(process, number, hit):
+	scenario = Scenario(process, number)
+	check = False
+	try:
+		scenario.go()
+		for words in scenario.points():
+			if words[-1] == "killed":
+				hit[" ".join(words[1:-1])] += 1
+		verdict = scenario.restart_and_judge()
+		check = True
+		return verdict
+	finally:
+		scenario.site.close(check)
+
+
+def sweep(report, process, jobs):
+	seen = []
+	if not report.case(f"points of {process}: an undisturbed run", lambda: seen.extend(count_points(process))):
+		return
+	hit, duplicates = collections.Counter(), []
+
+	def one(number):
+		duplicates.append(die_at(process, number, hit).duplicates)
+	with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+		for number in range(1, len(seen) + 1):
+			pool.submit(report.case, f"{process} dies at its point {number} ({seen[number - 1]})", one, number)
+	print(f"        {process}: {len(seen)} points, {sum(hit.values())} hit, {sum(duplicates)} deliveries twice: " +
+		", ".join(f"{kind} {n}" for kind, n in sorted(hit.items())), flush=True)
+
+	def every_kind():
+		missed = sorted(set(seen) - set(hit))
+		if missed:
+			raise mt.Failed("kinds that occur but were never hit: " + ", ".join(missed))
+		unseen = [e for e in EXPECTED[process] if not any(all(w in kind for w in e.split()) for kind in hit)]
+		if unseen:
+			raise mt.Failed("no point of these kinds: " + ", ".join(sorted(unseen)))
+	report.case(f"points of {process}: every kind was hit", every_kind)
+
+
+def run_points(report, jobs):
+	if report.case("build with kill points", lambda: mt.run(["make", "-j2", "TEST_KILL=1", "all"], cwd=mt.TOP)):
+		for process in ("queue", "mda"):
+			sweep(report, process, jobs)
+
+
+# Broken builds.
+
+def early_is_found():
+	mt.run(["make", "-j2", "BROKEN=early", "all"], cwd=mt.TOP)
+	for i in range(8):
+		site = Site(BROKEN_BIN)
+		try:
+			site.server.start()
+			site.far.add("mail reply 451 4.7.1 not now")
+			mail = stream.Stream(site.server, remote=True, threads=6, label=f"early{i}-")
+			mail.wait(3 + 2 * i)
+			site.server.kill()
+			mail.stop()
+			site.far.clear()
+			site.server.start()
+			if stream.settle(site.server, mail.promises, [site.far], deadline=4).lost:
+				return
+		finally:
+			site.close(check=False)
+	raise mt.Failed("the build that acknowledges before it writes has lost nothing: these kills would not notice")
+
+
+def main():
+	options = argparse.ArgumentParser(description="Kills over a stream of mail.")
+	options.add_argument("-v", action="store_true")
+	options.add_argument("-j", type=int, default=3)
+	options.add_argument("parts", nargs="*", metavar="streams|points|broken")
+	options = options.parse_args()
+	report = mt.Report(options.v)
+	parts = options.parts or ["streams", "points", "broken"]
+	if "streams" in parts:
+		run_streams(report)
+	if "points" in parts:
+		run_points(report, options.j)
+	if "broken" in parts:
+		report.case("a build that acknowledges before it writes is found out", early_is_found)
+	return report.finish()
+
+
+if __name__ == "__main__":
+	sys.exit(main())
