@@ -44,18 +44,17 @@ def part_unit(report, variant="plain"):
 		report.fail("unit tests", "none in the Makefile's UNIT")
 	for name in names:
 		done = subprocess.run([f"build/{variant}/tests/unit/test_{name}"], cwd=mt.TOP, text=True, errors="replace",
-			stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env={**os.environ, "CK_VERBOSITY": "verbose"})
+			stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 		m = re.search(r"Checks: (\d+), Failures: (\d+), Errors: (\d+)", done.stdout)
 		if not m or int(m.group(1)) == 0:
 			report.fail(f"unit {name}", f"exit {done.returncode}, no count of checks\n" + done.stdout[-3000:])
 			continue
-		for line in done.stdout.splitlines():
-			case = re.match(r"(.*?:\d+):([PFE]):(.*?):(.*)", line)
-			if case and case.group(2) == "P":
-				report.ok(f"unit {name} {case.group(3)}:{case.group(4)}")
-			elif case:
-				report.fail(f"unit {name}", line)
 		bad = int(m.group(2)) + int(m.group(3))
+		for _ in range(int(m.group(1)) - bad):
+			report.ok(f"unit {name}")
+		for line in done.stdout.splitlines():
+			if re.match(r".*?:\d+:[FE]:", line):
+				report.fail(f"unit {name}", line)
 		if done.returncode != 0 and bad == 0:
 			report.fail(f"unit {name}", f"exit {done.returncode}\n" + done.stdout[-3000:])
 
