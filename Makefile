@@ -155,6 +155,18 @@ fuzzers: $(FUZZ:%=$(OUT)/tests/fuzz/fuzz_%)
 check:
 	./check
 
+# minimta and the tools for people in sbin, the other processes in libexec; an existing configuration stays.
+SBIN	:= minimta sendmail minimtactl
+install: all
+	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/minimta $(DESTDIR)/etc/minimta
+	install $(patsubst %,$(OUT)/bin/%,$(filter $(SBIN),$(PROGRAMS))) $(DESTDIR)$(PREFIX)/sbin
+	install $(patsubst %,$(OUT)/bin/%,$(filter-out $(SBIN),$(PROGRAMS))) $(DESTDIR)$(PREFIX)/libexec/minimta
+	ln -sf ../sbin/sendmail $(DESTDIR)$(PREFIX)/bin/mailq
+	ln -sf ../sbin/sendmail $(DESTDIR)$(PREFIX)/bin/newaliases
+	test -e $(DESTDIR)/etc/minimta/minimta.conf || install -m 644 minimta.conf $(DESTDIR)/etc/minimta
+	for page in $(wildcard man/*.[1-8]); do \
+		install -D -m 644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page#man/} || exit 1; done
+
 clean:
 	rm -rf build
 
