@@ -104,14 +104,21 @@ PROGRAMS := $(strip $(foreach p,minimta smtpd resolver lookup queue delivery mda
 UNIT	:= \
 	address \
 	conf \
+	dns_answer \
+	dns_cache \
 	header \
+	mx \
+	mx_order \
 	reply \
+	resolver \
 	token \
 	wire
 
 FUZZ	:= \
 	address \
 	conf \
+	dns_answer \
+	dns_pack \
 	header \
 	reply \
 	wire

@@ -10,6 +10,7 @@
 #define LIB_IPC_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "lib/messages.h"

@@ -1,0 +1,250 @@
+/*
+ * Content, by DATA or BDAT. Decides whether a message is one: its lines, its size, its header's size, its hops; and
+ * whether it comes fast enough. A refused message is read to its true end in constant memory, so that nothing inside
+ * it can be taken for a command. Called by stream.c with what was read and by commands.c at the start.
+ */
+#include "smtpd/content.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/log.h"
+#include "smtpd/session.h"
+#include "smtpd/smtpd.h"
+#include "smtpd/transaction.h"
+
+#define SLOW_MS		60000		/* content has this long before its rate counts */
+#define SLOW_RATE	100		/* bytes a second, on average: less is a client that only holds the place */
+#define SLOW_LOOK_MS	10000		/* between looks */
+#define ROOM_LEAST	4096		/* credit below which nothing is taken: pieces should be worth their message */
+#define CREDIT_MS	(5 * 60 * 1000)
+#define EXCESS		(16U * 1024 * 1024)	/* beyond twice the limit nobody reads a refused message to its end */
+
+static void
+start(struct session *s, enum session_input input)
+{
+	s->input = input;
+	s->content_ms = s->last_ms = clock_ms();
+	s->content_in = 0;
+	s->deadline_ms = s->content_ms;		/* a look at once, which sets the next */
+	content_timeout(s);
+}
+
+void
+content_begin_data(struct session *s)
+{
+	wire_in_init(&s->tx->wire, true);
+	headscan_init(&s->tx->header);
+	start(s, INPUT_DATA);
+}
+
+/* Said of a chunk that is not taken, when it has been eaten. */
+static void
+keep_refusal(struct session *s, const struct refusal *why)
+{
+	free(s->chunk_refusal);
+	s->chunk_refusal = NULL;
+	if (why == NULL)
+		return;
+	if ((s->chunk_refusal = malloc(sizeof(*why))) == NULL)
+		log_fatal("event=out-of-memory");
+	*s->chunk_refusal = *why;
+}
+
+static uint64_t
+most_ever(const struct session *s)
+{
+	uint64_t limit = s->srv->process.conf->message_size;
+
+	return limit < UINT64_MAX / 4 ? 2 * limit + EXCESS : UINT64_MAX / 2;
+}
+
+static void	chunk_done(struct session *);
+
+void
+content_begin_chunk(struct session *s, uint64_t size, bool last, const struct refusal *why)
+{
+	if (size > most_ever(s)) {
+		session_end(s, "too-much", 552, "5.3.4", "A chunk far beyond the size limit; goodbye");
+		return;
+	}
+	keep_refusal(s, why);
+	if (why == NULL && s->state != SESSION_CHUNKS) {
+		wire_in_init(&s->tx->wire, false);
+		headscan_init(&s->tx->header);
+		s->state = SESSION_CHUNKS;
+	}
+	s->chunk_left = size;
+	s->chunk_last = last;
+	start(s, INPUT_CHUNK);
+	if (size == 0)
+		chunk_done(s);
+}
+
+/* ---- what is wrong with it ---- */
+
+static const struct refusal bare = { 550, "5.6.11", "Bare CR or LF in the message: lines end with CR LF" };
+static const struct refusal nul = { 554, "5.6.0", "NUL in the message" };
+static const struct refusal long_line = { 554, "5.6.0", "A line of the message is over 65536 bytes" };
+static const struct refusal loop = { 554, "5.4.6", "Too many hops: this message is in a loop" };
+
+/* After each piece: what can be known by now. */
+static void
+check(struct session *s)
+{
+	const struct conf *conf = s->srv->process.conf;
+	struct transaction *tx = s->tx;
+	struct refusal r;
+
+	if (tx->wire.flaws & (WIRE_BARE_LF | WIRE_BARE_CR))
+		transaction_refuse(s, &bare);
+	else if (tx->wire.flaws & WIRE_NUL)
+		transaction_refuse(s, &nul);
+	else if (tx->wire.flaws & WIRE_LINE_TOO_LONG)
+		transaction_refuse(s, &long_line);
+	else if (tx->wire.size > conf->message_size) {
+		refusal_set(&r, 552, "5.3.4", "Message too big: at most %llu bytes here",
+		    (unsigned long long)conf->message_size);
+		transaction_refuse(s, &r);
+	} else if (tx->header.size > conf->header_size) {
+		refusal_set(&r, 552, "5.3.4", "Message header too big: at most %llu bytes here",
+		    (unsigned long long)conf->header_size);
+		transaction_refuse(s, &r);
+	} else if (tx->header.hops > conf->hops)
+		transaction_refuse(s, &loop);
+}
+
+/* Content as it will be stored. Checked before it goes on, so that nothing refused is sent. */
+static void
+put(struct session *s, const uint8_t *content, size_t len)
+{
+	headscan_take(&s->tx->header, content, len);
+	check(s);
+	transaction_content(s, content, len);
+}
+
+/* ---- reading ---- */
+
+static size_t
+least(size_t a, size_t b)
+{
+	return a < b ? a : b;
+}
+
+static size_t
+room_for(const struct session *s)
+{
+	size_t room = s->tx != NULL && s->chunk_refusal == NULL ? transaction_room(s->tx) : SIZE_MAX;
+
+	/* Two bytes less: what was held back at a line's start may come on top. */
+	return room > ROOM_LEAST ? room - 2 : 0;
+}
+
+size_t
+content_read_size(const struct session *s)
+{
+	return least(SMTPD_READ_MAX, room_for(s));
+}
+
+/* No credit left: input waits in the socket. */
+static bool
+paused(struct session *s)
+{
+	if (room_for(s) > 0)
+		return false;
+	s->paused_ms = clock_ms();
+	session_suspend(s, WAIT_CREDIT, CREDIT_MS);
+	return true;
+}
+
+static size_t
+take_data(struct session *s, const uint8_t *data, size_t len)
+{
+	uint8_t *to = s->srv->content;
+	size_t used, n;
+	bool end;
+
+	n = wire_in_take(&s->tx->wire, data, len, to, &used, &end);
+	put(s, to, n);
+	if (end) {
+		session_await_command(s);
+		transaction_end(s);
+	}
+	return used;
+}
+
+/* The chunk has been read: its reply, which for the last one is queue's. */
+static void
+chunk_done(struct session *s)
+{
+	bool last = s->chunk_last;
+	struct refusal r;
+
+	session_await_command(s);
+	if (s->chunk_refusal != NULL) {
+		r = *s->chunk_refusal;
+		keep_refusal(s, NULL);
+		session_refuse(s, &r);
+	} else if (last) {
+		put(s, s->srv->content, wire_in_finish(&s->tx->wire, s->srv->content));
+		transaction_end(s);
+	} else if (s->tx->refusal.code != 0)
+		transaction_end(s);	/* nothing that follows can mend it */
+	else
+		session_reply(s, 250, "2.0.0", "%llu bytes so far", (unsigned long long)s->tx->wire.size);
+}
+
+static size_t
+take_chunk(struct session *s, const uint8_t *data, size_t len)
+{
+	uint8_t *to = s->srv->content;
+	size_t used = len, n;
+	bool end;
+
+	if (len > s->chunk_left)
+		len = (size_t)s->chunk_left;
+	if (s->chunk_refusal == NULL) {
+		n = wire_in_take(&s->tx->wire, data, len, to, &used, &end);
+		put(s, to, n);
+	} else
+		used = len;
+	s->chunk_left -= used;
+	if (s->chunk_left == 0)
+		chunk_done(s);
+	return used;
+}
+
+size_t
+content_take(struct session *s, const uint8_t *data, size_t len)
+{
+	size_t used;
+
+	if (paused(s))
+		return 0;
+	if (s->paused_ms != 0) {
+		s->content_ms += clock_ms() - s->paused_ms;
+		s->last_ms = clock_ms();
+		s->paused_ms = 0;
+	}
+	len = least(len, least(SMTPD_READ_MAX, room_for(s)));
+	s->content_in += len;
+	used = s->input == INPUT_DATA ? take_data(s, data, len) : take_chunk(s, data, len);
+	if (s->content_in > most_ever(s))
+		session_end(s, "too-much", 552, "5.3.4", "Far more than the size limit; goodbye");
+	return used;
+}
+
+void
+content_timeout(struct session *s)
+{
+	int64_t now = clock_ms(), took = now - s->content_ms;
+	int64_t silence_ends = s->last_ms + s->srv->process.conf->data_timeout_ms;
+	int64_t look = took < SLOW_MS ? s->content_ms + SLOW_MS : now + SLOW_LOOK_MS;
+
+	if (now >= silence_ends)
+		session_end(s, "data-timeout", 421, "4.4.2", "Waited too long for the rest of the message; goodbye");
+	else if (took >= SLOW_MS && s->content_in < (uint64_t)took / 1000 * SLOW_RATE)
+		session_end(s, "slow", 421, "4.4.2", "The message comes too slowly; goodbye");
+	else
+		s->deadline_ms = silence_ends < look ? silence_ends : look;
+}

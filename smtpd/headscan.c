@@ -1,0 +1,90 @@
+/*
+ * A look at a message's header while it streams by: its size and its Received fields (RFC 5321, 6.3), in constant
+ * memory whatever comes. It ends at the empty line, or at a line that is no field (RFC 5322, 2.2): what a person types
+ * into telnet often has no header at all. content.c asks it and decides.
+ */
+#include "smtpd/headscan.h"
+
+#include <string.h>
+
+enum {
+	LINE_START,
+	NAME,			/* in a field's name */
+	NAME_SPACE,		/* blanks before its colon: obsolete, seen in practice */
+	VALUE,			/* after the colon, or in a folded line */
+	OVER,
+};
+
+static const char received[] = "received";
+
+void
+headscan_init(struct headscan *h)
+{
+	memset(h, 0, sizeof(*h));
+}
+
+bool
+headscan_over(const struct headscan *h)
+{
+	return h->state == OVER;
+}
+
+static void
+take_name(struct headscan *h, uint8_t c)
+{
+	if (c == ':') {
+		if (h->match == sizeof(received) - 1)
+			h->hops++;
+		h->state = VALUE;
+	} else if (c == ' ' || c == '\t')
+		h->state = NAME_SPACE;
+	else if (c <= ' ' || c >= 0x7f || h->state == NAME_SPACE)
+		h->state = OVER;
+	else if (h->match < sizeof(received) - 1 && (c | 0x20) == received[h->match])
+		h->match++;
+	else
+		h->match = sizeof(received);	/* another name */
+}
+
+static void
+take_byte(struct headscan *h, uint8_t c)
+{
+	switch (h->state) {
+	case LINE_START:
+		h->match = 0;
+		if (c == ' ' || c == '\t')
+			h->state = h->size > 1 ? VALUE : OVER;	/* a fold needs a field before it */
+		else if (c == '\r' || c == '\n' || c == ':')
+			h->state = OVER;
+		else {
+			h->state = NAME;
+			take_name(h, c);
+		}
+		break;
+	case NAME:
+	case NAME_SPACE:
+		take_name(h, c);
+		break;
+	default:
+		if (c == '\n')
+			h->state = LINE_START;
+	}
+}
+
+void
+headscan_take(struct headscan *h, const uint8_t *data, size_t len)
+{
+	const uint8_t *end = data + len, *lf;
+
+	while (data < end && h->state != OVER) {
+		if (h->state == VALUE) {	/* most of a header is values: skip to the line's end */
+			lf = memchr(data, '\n', (size_t)(end - data));
+			h->size += (size_t)((lf != NULL ? lf : end) - data);
+			if (lf == NULL)
+				return;
+			data = lf;
+		}
+		h->size++;
+		take_byte(h, *data++);
+	}
+}

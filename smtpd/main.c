@@ -1,0 +1,50 @@
+/*
+ * smtpd: the process that strangers talk to. It owns nothing: an empty root, connections that it accepts, and a channel
+ * each to lookup, queue and logger. What a session is: session.h.
+ */
+#include <stdlib.h>
+#include <sys/resource.h>
+
+#include "lib/log.h"
+#include "smtpd/listener.h"
+#include "smtpd/smtpd.h"
+
+#define OTHER_FDS	128		/* beside the clients': channels, local programs, copies on their way to lookup */
+
+/* As many descriptors as the configured connections need, as far as we may. */
+static void
+raise_limit(const struct conf *conf)
+{
+	struct rlimit limit;
+	rlim_t wanted = (rlim_t)conf->connections + OTHER_FDS;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
+		return;
+	limit.rlim_cur = wanted;
+	if (limit.rlim_max < wanted && limit.rlim_max != RLIM_INFINITY)
+		limit.rlim_max = wanted;
+	if (setrlimit(RLIMIT_NOFILE, &limit) == 0)
+		return;
+	/* Only root may raise the hard limit. */
+	getrlimit(RLIMIT_NOFILE, &limit);
+	limit.rlim_cur = limit.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < wanted)
+		log_warn("event=few-descriptors have=%llu want=%llu", (unsigned long long)limit.rlim_cur,
+		    (unsigned long long)wanted);
+}
+
+int
+main(void)
+{
+	struct smtpd *srv = malloc(sizeof(*srv));
+
+	if (srv == NULL)
+		log_fatal("event=out-of-memory");
+	smtpd_init(srv);
+	process_init(&srv->process, PROC_SMTPD);
+	smtpd_start(srv);
+	raise_limit(srv->process.conf);
+	listener_start(srv);
+	process_sandbox(&srv->process);
+	return process_run(&srv->process);
+}

@@ -1,0 +1,281 @@
+/*
+ * A session's life: how it begins, what is said in it, how it ends. What a line means is for commands.c, content for
+ * content.c, the socket for stream.c. Called by listener.c and main.c (new ones) and by all who reply.
+ */
+#include "smtpd/session.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/log.h"
+#include "smtpd/smtpd.h"
+#include "smtpd/stream.h"
+#include "smtpd/transaction.h"
+
+#define LAST_WORDS_MS	10000		/* for a client to take our last replies */
+#define EVICT_MS	10000		/* idle before MAIL: its place may go to a new client */
+#define QUESTION_BITS	24		/* of a question's id; the rest is the session's number */
+
+/* ---- birth ---- */
+
+static void
+name_client(struct session *s, const struct sockaddr *address)
+{
+	const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)address;
+
+	if (address->sa_family == AF_INET)
+		inet_ntop(AF_INET, &((const struct sockaddr_in *)address)->sin_addr, s->client, sizeof(s->client));
+	else if (address->sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&six->sin6_addr))
+		inet_ntop(AF_INET, &six->sin6_addr.s6_addr[12], s->client, sizeof(s->client));
+	else if (address->sa_family == AF_INET6)
+		inet_ntop(AF_INET6, &six->sin6_addr, s->client, sizeof(s->client));
+	else
+		snprintf(s->client, sizeof(s->client), "unknown");
+}
+
+/* Clients are counted by network, /24 or /64: what one attacker can easily have. */
+static unsigned
+network_of(const char *client)
+{
+	unsigned hash = 5381;
+	uint8_t bytes[16] = { 0 };
+	size_t n = 0;
+
+	if (inet_pton(AF_INET, client, bytes) == 1)
+		n = 3;
+	else if (inet_pton(AF_INET6, client, bytes) == 1)
+		n = 8;
+	for (size_t i = 0; i < n; i++)
+		hash = hash * 33 ^ bytes[i];
+	return hash;
+}
+
+static void
+on_lifetime(void *arg)
+{
+	struct session *s = arg;
+
+	/* A message that is being made safe is not given up: that would be delivered twice. */
+	if (s->wait == WAIT_DONE) {
+		timer_start(&s->lifetime, LAST_WORDS_MS);
+		return;
+	}
+	session_end(s, "session-timeout", 421, "4.4.2", "This session has lasted too long; goodbye");
+	stream_go_on(s);
+}
+
+/* Who speaks before the greeting does not speak SMTP (RFC 5321, 4.3.1). */
+static void
+greet(struct session *s)
+{
+	if (!s->local && stream_sent_ahead(s))
+		session_end(s, "early-talker", 554, "5.5.0", "An SMTP client waits for the greeting");
+	else
+		session_reply(s, 220, NULL, "%s ESMTP minimta", s->srv->process.conf->hostname);
+	stream_go_on(s);
+}
+
+void
+session_new(struct smtpd *srv, int fd, const struct sockaddr *address, unsigned uid, const char *listener)
+{
+	struct session *s = calloc(1, sizeof(*s));
+
+	if (s == NULL)
+		log_fatal("event=out-of-memory");
+	s->srv = srv;
+	s->fd = fd;
+	s->number = ++srv->last_number;
+	s->id = id_random();
+	snprintf(s->id_word, sizeof(s->id_word), "%s", id_text(s->id));
+	s->listener = listener;
+	s->local = address == NULL;
+	if (s->local)
+		snprintf(s->client, sizeof(s->client), "local uid %u", uid);
+	else
+		name_client(s, address);
+	s->network = network_of(s->client);
+	s->state = SESSION_START;
+	s->began_ms = s->last_ms = clock_ms();
+	session_await_command(s);
+	stream_init(s);
+	timer_set(&s->lifetime, on_lifetime, s);
+	timer_start(&s->lifetime, srv->process.conf->session_timeout_ms);
+	TAILQ_INSERT_TAIL(&srv->sessions, s, next);
+	HASH_ADD(hh, srv->by_number, number, sizeof(s->number), s);
+	srv->n_sessions++;
+	srv->n_local += s->local;
+	srv->total_sessions++;
+	greet(s);
+}
+
+/* ---- replies ---- */
+
+static void
+log_refusal(const struct session *s, int code, const char *text)
+{
+	s->srv->total_refused++;
+	if (s->line != NULL)
+		log_info("session=%s event=refused command=%s code=%d text=%s", s->id_word, logq(s->line), code, logq(text));
+	else
+		log_info("session=%s event=refused code=%d text=%s", s->id_word, code, logq(text));
+}
+
+static void
+reply(struct session *s, int code, const char *enhanced, const char *text)
+{
+	if (code >= 400)
+		log_refusal(s, code, text);
+	if (code >= 500 && !s->closing && ++s->errors >= s->srv->process.conf->errors) {
+		stream_reply(s, 421, "4.7.0", "Too many errors; goodbye");
+		session_close(s, "errors");
+		return;
+	}
+	stream_reply(s, code, enhanced, text);
+}
+
+void
+session_reply(struct session *s, int code, const char *enhanced, const char *fmt, ...)
+{
+	char text[3072];
+	va_list ap;
+
+	if (s->closing)
+		return;
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	reply(s, code, enhanced, text);
+}
+
+void
+session_refuse(struct session *s, const struct refusal *r)
+{
+	session_reply(s, r->code, r->enhanced, "%s", r->text);
+}
+
+void
+session_end(struct session *s, const char *reason, int code, const char *enhanced, const char *fmt, ...)
+{
+	char text[512];
+	va_list ap;
+
+	if (s->closing)
+		return;
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	session_close(s, reason);	/* first, so that this is the reply whatever the count of errors */
+	reply(s, code, enhanced, text);
+}
+
+/* ---- waiting ---- */
+
+void
+session_await_command(struct session *s)
+{
+	s->input = INPUT_COMMANDS;
+	s->deadline_ms = clock_ms() + s->srv->process.conf->command_timeout_ms;
+}
+
+uint64_t
+session_question(struct session *s)
+{
+	return s->number << QUESTION_BITS | (++s->asked & ((1U << QUESTION_BITS) - 1));
+}
+
+struct session *
+session_find(struct smtpd *srv, uint64_t question)
+{
+	uint64_t number = question >> QUESTION_BITS;
+	struct session *s;
+
+	HASH_FIND(hh, srv->by_number, &number, sizeof(number), s);
+	return s;
+}
+
+void
+session_suspend(struct session *s, enum session_wait wait, int64_t deadline_ms)
+{
+	s->wait = wait;
+	s->deadline_ms = clock_ms() + deadline_ms;
+}
+
+void
+session_resume(struct session *s)
+{
+	s->wait = WAIT_NONE;
+	s->ask = 0;
+	if (s->input == INPUT_COMMANDS)
+		session_await_command(s);
+}
+
+/* ---- the end ---- */
+
+void
+session_close(struct session *s, const char *reason)
+{
+	if (s->closing)
+		return;
+	s->closing = true;
+	s->reason = reason;
+	s->wait = WAIT_NONE;
+	s->deadline_ms = clock_ms() + LAST_WORDS_MS;
+	transaction_free(s);
+}
+
+static void
+log_end(const struct session *s)
+{
+	log_info("session=%s event=session client=%s helo=%s listener=%s messages=%u recipients=%u commands=%u errors=%u "
+	    "reason=%s ms=%lld", s->id_word, logq(s->client), logq(s->helo), logq(s->listener), s->messages,
+	    s->recipients, s->commands, s->errors, s->reason, (long long)(clock_ms() - s->began_ms));
+}
+
+/* Callers up the stack may still look at it: it goes onto the list of the dead. */
+void
+session_finish(struct session *s)
+{
+	struct smtpd *srv = s->srv;
+
+	log_end(s);
+	stream_free(s);
+	timer_stop(&s->lifetime);
+	close(s->fd);
+	s->fd = -1;
+	TAILQ_REMOVE(&srv->sessions, s, next);
+	HASH_DEL(srv->by_number, s);
+	srv->n_sessions--;
+	srv->n_local -= s->local;
+	TAILQ_INSERT_TAIL(&srv->dead, s, next);
+	event_active(srv->reap, 0, 0);
+}
+
+void
+session_free(struct session *s)
+{
+	if (s == NULL)
+		return;
+	transaction_free(s);
+	free(s->chunk_refusal);
+	free(s->helo);
+	free(s->in);
+	free(s->out);
+	free(s);
+}
+
+bool
+session_evictable(const struct session *s, int64_t now_ms)
+{
+	return session_idle(s) && !s->local && !s->closing && now_ms - s->last_ms >= EVICT_MS;
+}
+
+bool
+session_idle(const struct session *s)
+{
+	return s->tx == NULL && s->wait == WAIT_NONE && s->input != INPUT_CHUNK;
+}

@@ -1,0 +1,141 @@
+/*
+ * The smtpd process without its start: its table of messages, what becomes of its sessions when a peer goes or the
+ * whole server stops, and its status. main.c and the fuzz target run it.
+ */
+#include "smtpd/smtpd.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/log.h"
+#include "lib/pack.h"
+#include "smtpd/listener.h"
+#include "smtpd/recipient.h"
+#include "smtpd/session.h"
+#include "smtpd/stream.h"
+#include "smtpd/transaction.h"
+
+#define DRAIN_MS	30000		/* after STOP: for messages under way */
+
+static void	check_drained(struct smtpd *);
+
+/* The only place where sessions are freed. */
+static void
+on_reap(evutil_socket_t fd, short what, void *arg)
+{
+	struct smtpd *srv = arg;
+	struct session *s;
+
+	(void)fd;
+	(void)what;
+	while ((s = TAILQ_FIRST(&srv->dead)) != NULL) {
+		TAILQ_REMOVE(&srv->dead, s, next);
+		session_free(s);
+	}
+	check_drained(srv);
+}
+
+/* A program on this machine speaks SMTP over the control socket. */
+static int
+on_submit(void *arg, struct ipc *master, struct ipc_message *m)
+{
+	struct smtpd *srv = arg;
+	struct unpack u;
+
+	(void)master;
+	unpack_init(&u, m->data, m->len);
+	evutil_make_socket_nonblocking(m->fd);
+	if (srv->stopping)
+		close(m->fd);
+	else
+		session_new(srv, m->fd, NULL, unpack_u32(&u), "control");
+	return 0;
+}
+
+static const struct ipc_handler handlers[] = {
+	{ MSG_TRUST, recipient_on_trust },
+	{ MSG_RCPT, recipient_on_rcpt },
+	{ MSG_MAIL_CREDIT, transaction_on_credit },
+	{ MSG_MAIL_DONE, transaction_on_done },
+	{ MSG_SUBMIT, on_submit },
+	{ MSG_NONE, NULL },
+};
+
+static void
+on_peer_down(void *arg, struct ipc *ipc)
+{
+	if (ipc_peer(ipc) == PROC_LOOKUP)
+		recipient_lookup_down(arg);
+	if (ipc_peer(ipc) == PROC_LOOKUP || ipc_peer(ipc) == PROC_QUEUE)
+		transaction_peer_down(arg, ipc_peer(ipc));
+}
+
+/* ---- stop ---- */
+
+static void
+check_drained(struct smtpd *srv)
+{
+	if (!srv->stopping || srv->n_sessions > 0)
+		return;
+	timer_stop(&srv->drain);
+	process_quit(&srv->process);
+}
+
+static void
+on_drain_over(void *arg)
+{
+	struct smtpd *srv = arg;
+
+	log_warn("event=stop sessions=%u what=\"cut off, their messages were not complete in time\"", srv->n_sessions);
+	process_quit(&srv->process);
+}
+
+/* Sessions without a message under way end now (stream.c sees to it), the others after theirs. */
+static void
+on_stop(void *arg)
+{
+	struct smtpd *srv = arg;
+	struct session *s, *next;
+
+	srv->stopping = true;
+	listener_stop(srv);
+	timer_start(&srv->drain, DRAIN_MS);
+	for (s = TAILQ_FIRST(&srv->sessions); s != NULL; s = next) {
+		next = TAILQ_NEXT(s, next);
+		stream_go_on(s);
+	}
+	check_drained(srv);
+}
+
+static void
+on_status(void *arg, char *to, size_t size)
+{
+	const struct smtpd *srv = arg;
+
+	snprintf(to, size, "sessions=%u local=%u sessions_total=%llu messages_total=%llu refused_total=%llu",
+	    srv->n_sessions, srv->n_local, (unsigned long long)srv->total_sessions,
+	    (unsigned long long)srv->total_messages, (unsigned long long)srv->total_refused);
+}
+
+void
+smtpd_init(struct smtpd *srv)
+{
+	memset(srv, 0, sizeof(*srv));
+	TAILQ_INIT(&srv->sessions);
+	TAILQ_INIT(&srv->dead);
+	srv->reserve_fd = -1;
+	timer_set(&srv->drain, on_drain_over, srv);
+	srv->process.handlers = handlers;
+	srv->process.on_peer_down = on_peer_down;
+	srv->process.on_stop = on_stop;
+	srv->process.on_status = on_status;
+	srv->process.arg = srv;
+}
+
+void
+smtpd_start(struct smtpd *srv)
+{
+	if ((srv->reap = event_new(srv->process.base, -1, 0, on_reap, srv)) == NULL)
+		log_fatal("event=out-of-memory");
+}

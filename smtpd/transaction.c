@@ -1,0 +1,425 @@
+/*
+ * One message on its way to queue. Decides when it is sent whole and when it streams, how much may be under way, and
+ * what the client hears at the end. What is wrong with its content content.c has found by then; what queue answers is
+ * queue's decision. Called by commands.c (MAIL, RSET), content.c (content) and with queue's answers.
+ */
+#include "smtpd/transaction.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/envelope.h"
+#include "lib/log.h"
+#include "smtpd/recipient.h"
+#include "smtpd/session.h"
+#include "smtpd/smtpd.h"
+#include "smtpd/stream.h"
+#include "smtpd/trace.h"
+
+#define DONE_MS		(5 * 60 * 1000)	/* a client waits 10 minutes for the reply to its dot (RFC 5321, 4.5.3.2.6) */
+#define ROOM_MS		20		/* between looks whether queue has caught up */
+#define PENDING_MAX	(IPC_OUT_MAX / 4)	/* on its way to queue from all sessions; more than IPC_OUT_MAX ends queue */
+#define CONTENT_FIRST	4096		/* bytes to begin gathering with */
+
+static const struct refusal queue_away = { 451, "4.3.0", "The queue is not there now; try again" };
+
+void
+transaction_new(struct session *s, const struct address *sender, const struct params_mail *m)
+{
+	struct transaction *tx = calloc(1, sizeof(*tx));
+
+	if (tx == NULL || (tx->sender = strdup(sender->text)) == NULL)
+		log_fatal("event=out-of-memory");
+	tx->id = session_question(s);
+	tx->declared = m->size;
+	tx->eight_bit = m->eight_bit;
+	tx->utf8 = m->utf8;
+	tx->began_ms = clock_ms();
+	s->tx = tx;
+	s->state = SESSION_MAIL;
+}
+
+static void
+forget_content(struct transaction *tx)
+{
+	free(tx->content);
+	tx->content = NULL;
+	tx->len = tx->room = 0;
+}
+
+/* Queue need not wait for an end any more; after MAIL_END it does not, and what it has made safe stands. */
+static void
+abort_in_queue(struct session *s)
+{
+	struct ipc *queue = process_peer(&s->srv->process, PROC_QUEUE);
+
+	if (s->tx->sent && !s->tx->ended && queue != NULL)
+		ipc_send(queue, MSG_MAIL_ABORT, s->tx->id, NULL, 0, -1);
+	s->tx->sent = false;
+}
+
+void
+transaction_free(struct session *s)
+{
+	struct transaction *tx = s->tx;
+	struct recipient *r, *next;
+
+	if (tx == NULL)
+		return;
+	abort_in_queue(s);
+	HASH_ITER(hh, tx->recipients, r, next) {
+		HASH_DEL(tx->recipients, r);
+		free(r);
+	}
+	forget_content(tx);
+	free(tx->asking);
+	free(tx->sender);
+	free(tx);
+	s->tx = NULL;
+	s->state = SESSION_READY;
+}
+
+void
+transaction_add(struct session *s, const char *address, bool local, const void *token, size_t len)
+{
+	size_t size = strlen(address) + 1;
+	struct recipient *r = calloc(1, sizeof(*r) + size);
+
+	if (r == NULL)
+		log_fatal("event=out-of-memory");
+	memcpy(r->address, address, size);
+	r->local = local;
+	r->token_len = (uint8_t)len;
+	if (len > 0)
+		memcpy(r->token, token, len);
+	HASH_ADD_KEYPTR(hh, s->tx->recipients, r->address, size - 1, r);
+}
+
+bool
+transaction_has(const struct transaction *tx, const char *address)
+{
+	struct recipient *r;
+
+	HASH_FIND(hh, tx->recipients, address, strlen(address), r);
+	return r != NULL;
+}
+
+void
+transaction_refuse(struct session *s, const struct refusal *r)
+{
+	if (s->tx->refusal.code != 0)
+		return;
+	s->tx->refusal = *r;
+	forget_content(s->tx);
+	abort_in_queue(s);
+}
+
+/* ---- to queue ---- */
+
+static uint32_t
+envelope_flags_of(const struct session *s)
+{
+	const struct transaction *tx = s->tx;
+
+	return (tx->eight_bit || tx->wire.eight_bit ? ENVELOPE_8BIT : 0) | (tx->utf8 ? ENVELOPE_UTF8 : 0) |
+	    (tx->wire.dot_lines ? ENVELOPE_DOTS : 0) | (s->trusted || s->local ? ENVELOPE_TRUSTED : 0) |
+	    (tx->wire.long_lines ? ENVELOPE_LONG_LINES : 0);
+}
+
+static void
+send_envelope(struct session *s, struct ipc *queue)
+{
+	struct transaction *tx = s->tx;
+	struct recipient *r, *next;
+	char client[400];
+	struct envelope_sender sender = { .address = tx->sender, .client = client, .session = s->id_word,
+	    .session_id = s->id, .size = tx->declared, .flags = envelope_flags_of(s) };
+	struct pack p;
+
+	snprintf(client, sizeof(client), "%s (%s)", s->client, s->helo);
+	pack_init(&p);
+	envelope_pack_sender(&p, &sender);
+	ipc_send_pack(queue, MSG_MAIL_BEGIN, tx->id, &p, -1);
+	HASH_ITER(hh, tx->recipients, r, next) {
+		envelope_pack_rcpt(&p, &(struct envelope_rcpt){ .address = r->address, .local = r->local });
+		pack_blob(&p, r->token, r->token_len);
+		ipc_send_pack(queue, MSG_MAIL_RCPT, tx->id, &p, -1);
+	}
+	pack_free(&p);
+	tx->sent = true;
+}
+
+static void
+send_content(struct session *s, struct ipc *queue, const uint8_t *data, size_t len)
+{
+	s->tx->passed += len;
+	for (size_t n; len > 0; data += n, len -= n) {
+		n = len < MSG_CHUNK_MAX ? len : MSG_CHUNK_MAX;
+		ipc_send(queue, MSG_MAIL_DATA, s->tx->id, data, n, -1);
+	}
+}
+
+static void
+gather(struct transaction *tx, const uint8_t *data, size_t len)
+{
+	size_t room = tx->room;
+
+	if (tx->len + len > room) {
+		/* What the client declared saves growing; it is believed no further than that. */
+		if (room == 0 && tx->declared < MSG_INLINE_MAX)
+			room = (size_t)tx->declared + CONTENT_FIRST;
+		while (room < tx->len + len)
+			room = room > 0 ? 2 * room : CONTENT_FIRST;
+		if ((tx->content = realloc(tx->content, room)) == NULL)
+			log_fatal("event=out-of-memory");
+		tx->room = room;
+	}
+	memcpy(tx->content + tx->len, data, len);
+	tx->len += len;
+}
+
+size_t
+transaction_room(const struct transaction *tx)
+{
+	uint64_t window = MSG_INLINE_MAX + MSG_CREDIT + tx->taken;
+
+	return tx->sent && tx->refusal.code == 0 ? (size_t)(window - tx->passed) : SIZE_MAX;
+}
+
+void
+transaction_content(struct session *s, const uint8_t *data, size_t len)
+{
+	struct ipc *queue = process_peer(&s->srv->process, PROC_QUEUE);
+	struct transaction *tx = s->tx;
+
+	if (tx->refusal.code != 0 || len == 0)
+		return;
+	if (!tx->sent && tx->len + len <= MSG_INLINE_MAX) {
+		gather(tx, data, len);
+		return;
+	}
+	if (queue == NULL) {
+		transaction_refuse(s, &queue_away);
+		return;
+	}
+	if (!tx->sent) {
+		send_envelope(s, queue);
+		send_content(s, queue, tx->content, tx->len);
+		forget_content(tx);
+	}
+	send_content(s, queue, data, len);
+}
+
+static void
+send_end(struct session *s, struct ipc *queue)
+{
+	struct transaction *tx = s->tx;
+	char client[72], head[TRACE_MAX], tail[TRACE_MAX];
+	struct trace t = { .helo = s->helo, .client = client, .hostname = s->srv->process.conf->hostname,
+	    .protocol = tx->utf8 ? "UTF8SMTP" : s->esmtp ? "ESMTP" : "SMTP", .now = clock_wall(),
+	    .recipient = HASH_COUNT(tx->recipients) == 1 ? tx->recipients->address : NULL };
+	struct pack p;
+
+	if (s->local)
+		snprintf(client, sizeof(client), "%s", s->client);
+	else
+		snprintf(client, sizeof(client), "[%s%s]", strchr(s->client, ':') ? "IPv6:" : "", s->client);
+	trace_head(head, sizeof(head), &t);
+	trace_tail(tail, sizeof(tail), &t);
+	pack_init(&p);
+	pack_u64(&p, tx->wire.size);
+	pack_u32(&p, envelope_flags_of(s));
+	pack_str(&p, head);
+	pack_str(&p, tail);
+	ipc_send_pack(queue, MSG_MAIL_END, tx->id, &p, -1);
+	pack_free(&p);
+	tx->ended = true;
+}
+
+/* ---- the end ---- */
+
+static void
+log_message(const struct session *s, int code, const char *id)
+{
+	const struct transaction *tx = s->tx;
+
+	log_info("session=%s event=message msg=%s from=%s nrcpt=%u size=%llu code=%d ms=%lld", s->id_word,
+	    *id != '\0' ? logq(id) : "-", logq(tx->sender), HASH_COUNT(tx->recipients),
+	    (unsigned long long)tx->wire.size, code, (long long)(clock_ms() - tx->began_ms));
+}
+
+/* The last word on a message. */
+static void
+conclude(struct session *s, int code, const char *enhanced, const char *text, const char *id)
+{
+	struct refusal r;
+
+	log_message(s, code, id);
+	if (code == 250) {
+		s->messages++;
+		s->srv->total_messages++;
+		s->recipients += HASH_COUNT(s->tx->recipients);
+		s->junk = 0;
+	}
+	session_resume(s);
+	transaction_free(s);
+	refusal_from(&r, code, enhanced, text);
+	session_refuse(s, &r);
+}
+
+void
+transaction_end(struct session *s)
+{
+	struct ipc *queue = process_peer(&s->srv->process, PROC_QUEUE);
+	struct transaction *tx = s->tx;
+
+	if (tx->refusal.code == 0 && queue == NULL)
+		transaction_refuse(s, &queue_away);
+	if (tx->refusal.code != 0) {
+		struct refusal r = tx->refusal;
+
+		conclude(s, r.code, r.enhanced, r.text, "");
+		return;
+	}
+	if (!tx->sent && ipc_pending(queue) > PENDING_MAX) {
+		session_suspend(s, WAIT_ROOM, ROOM_MS);
+		return;
+	}
+	if (!tx->sent) {
+		send_envelope(s, queue);
+		send_content(s, queue, tx->content, tx->len);
+		forget_content(tx);
+	}
+	send_end(s, queue);
+	session_suspend(s, WAIT_DONE, DONE_MS);
+}
+
+void
+transaction_timeout(struct session *s)
+{
+	switch (s->wait) {
+	case WAIT_TRUST:
+	case WAIT_RCPT:
+		recipient_timeout(s);
+		break;
+	case WAIT_ROOM:
+		s->wait = WAIT_NONE;
+		transaction_end(s);
+		break;
+	case WAIT_CREDIT:
+		transaction_refuse(s, &queue_away);
+		session_resume(s);
+		break;
+	case WAIT_DONE:
+		/* It may have been made safe all the same: the client will send it again, which is no loss. */
+		log_warn("session=%s event=queue-late", s->id_word);
+		conclude(s, 451, "4.3.0", "The queue has not answered in time; try again", "");
+		break;
+	default:
+		break;
+	}
+}
+
+/* ---- queue's answers ---- */
+
+/* The session with the transaction that a message is about; NULL when it has been given up meanwhile. */
+static struct session *
+find(struct smtpd *srv, const struct ipc_message *m)
+{
+	struct session *s = session_find(srv, m->id);
+
+	return s != NULL && s->tx != NULL && s->tx->id == m->id && s->tx->sent ? s : NULL;
+}
+
+int
+transaction_on_credit(void *arg, struct ipc *queue, struct ipc_message *m)
+{
+	struct session *s = find(arg, m);
+	struct unpack u;
+	uint32_t n;
+
+	unpack_init(&u, m->data, m->len);
+	n = unpack_u32(&u);
+	if (s == NULL)
+		return 0;
+	if (n > s->tx->passed - s->tx->taken)
+		return ipc_fail(queue, "credit for more than was sent");
+	s->tx->taken += n;
+	if (s->wait == WAIT_CREDIT) {
+		session_resume(s);
+		stream_go_on(s);
+	}
+	return 0;
+}
+
+static const char *
+enhanced_for(unsigned code)
+{
+	return code == 250 ? "2.0.0" : code == 452 ? "4.3.1" : code == 552 ? "5.3.4" : code >= 500 ? "5.6.0" : "4.3.0";
+}
+
+int
+transaction_on_done(void *arg, struct ipc *queue, struct ipc_message *m)
+{
+	struct session *s = find(arg, m);
+	struct refusal r;
+	struct unpack u;
+	char text[512], id[64], ok[160];
+	unsigned code;
+
+	unpack_init(&u, m->data, m->len);
+	code = unpack_u16(&u);
+	unpack_str_to(&u, text, sizeof(text));
+	unpack_str_to(&u, id, sizeof(id));
+	if (!unpack_end(&u) || (code != 250 && (code < 400 || code > 599)))
+		return ipc_fail(queue, "a MAIL_DONE that is none");
+	if (s == NULL)
+		return 0;
+	if (code == 250 && !s->tx->ended)
+		return ipc_fail(queue, "MAIL_DONE 250 before MAIL_END");
+	snprintf(ok, sizeof(ok), "Accepted as %s", id);
+	if (s->tx->ended)
+		conclude(s, (int)code, enhanced_for(code), code == 250 ? ok : text, id);
+	else {
+		refusal_from(&r, (int)code, enhanced_for(code), text);
+		s->tx->sent = false;	/* queue has ended it */
+		transaction_refuse(s, &r);
+		if (s->wait == WAIT_CREDIT)
+			session_resume(s);
+	}
+	stream_go_on(s);
+	return 0;
+}
+
+/* Content has begun to come, or is complete. */
+static bool
+under_way(const struct session *s)
+{
+	return s->tx != NULL && (s->tx->sent || s->input == INPUT_DATA || s->state == SESSION_CHUNKS ||
+	    s->wait == WAIT_ROOM);
+}
+
+/*
+ * One rule for both peers and every size of message: its content is read to the end, then its sender tries again. (A
+ * message that has not been sent to queue, or whose recipients a new lookup may see otherwise, might be saved; but then
+ * the answer would depend on its size and on who died.)
+ */
+void
+transaction_peer_down(struct smtpd *srv, enum proc who)
+{
+	static const struct refusal gone = { 451, "4.3.0", "Something here failed while the message came; try again" };
+	struct session *s, *next;
+
+	for (s = TAILQ_FIRST(&srv->sessions); s != NULL; s = next) {
+		next = TAILQ_NEXT(s, next);
+		if (!under_way(s) || (who != PROC_QUEUE && s->wait == WAIT_DONE))
+			continue;
+		transaction_refuse(s, &gone);
+		if (s->wait == WAIT_DONE || s->wait == WAIT_ROOM)
+			conclude(s, gone.code, gone.enhanced, gone.text, "");
+		else if (s->wait == WAIT_CREDIT)
+			session_resume(s);
+		stream_go_on(s);
+	}
+}

@@ -1,0 +1,74 @@
+/*
+ * One message on its way in, from MAIL to queue's word on it. Private to smtpd/.
+ *
+ * Up to MSG_INLINE_MAX bytes stay here and go to queue whole, at the end; what is larger streams by credit. A refusal
+ * that is found before the end is kept (the first one counts), the rest of the content is read and thrown away.
+ * Whatever replies may end the session, and with it the transaction: nothing here is looked at after a reply.
+ */
+#ifndef SMTPD_TRANSACTION_H
+#define SMTPD_TRANSACTION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <uthash.h>
+
+#include "lib/address.h"
+#include "lib/ipc.h"
+#include "lib/wire.h"
+#include "smtpd/headscan.h"
+#include "smtpd/params.h"
+
+struct session;
+struct smtpd;
+
+struct recipient {
+	UT_hash_handle	 hh;			/* by address: who is named twice gets one copy */
+	bool		 local;
+	uint8_t		 token_len;
+	uint8_t		 token[64];		/* lookup's, for queue */
+	char		 address[];
+};
+
+struct transaction {
+	uint64_t	 id;			/* towards queue */
+	char		*sender;
+	uint64_t	 declared;		/* SIZE=, 0 unknown */
+	bool		 eight_bit, utf8;	/* as MAIL said */
+	struct recipient *recipients;		/* in the order they came */
+	char		*asking;		/* the one that lookup is looking at; NULL */
+	int64_t		 began_ms;
+
+	struct wire_in	 wire;
+	struct headscan	 header;
+	struct refusal	 refusal;		/* what it will come to; code 0: nothing wrong so far */
+	uint8_t		*content;		/* gathered, while it is not streaming */
+	size_t		 len, room;
+
+	bool		 sent;			/* queue knows of it: it must hear an end */
+	bool		 ended;			/* MAIL_END is sent: queue's answer counts */
+	uint64_t	 passed, taken;		/* content bytes sent to queue, and what it gave credit for */
+};
+
+void	transaction_new(struct session *, const struct address *sender, const struct params_mail *);
+/* Forgets it, here and in queue; the session is ready for the next. Without one: nothing. */
+void	transaction_free(struct session *);
+void	transaction_add(struct session *, const char *address, bool local, const void *token, size_t len);
+bool	transaction_has(const struct transaction *, const char *address);
+
+/* Why the message will be refused; the first reason stays. What was gathered or streamed goes. */
+void	transaction_refuse(struct session *, const struct refusal *);
+/* Content. May suspend the session until queue gives credit. */
+void	transaction_content(struct session *, const uint8_t *, size_t);
+/* How many bytes of content may come now. */
+size_t	transaction_room(const struct transaction *);
+/* The content is complete: gives it to queue and suspends, or refuses. */
+void	transaction_end(struct session *);
+
+/* The wait under way has lasted too long. */
+void	transaction_timeout(struct session *);
+/* queue or lookup has gone: 451 for every message whose content is under way, as it counted on them. */
+void	transaction_peer_down(struct smtpd *, enum proc);
+
+ipc_handler_fn	transaction_on_credit, transaction_on_done;
+
+#endif
