@@ -74,7 +74,13 @@ smtpd_SRC	:= \
 resolver_SRC	:= \
 	mx/main.c
 
-lookup_SRC	:=
+lookup_SRC	:= \
+	lookup/main.c \
+	lookup/aliases.c \
+	lookup/alias_file.c \
+	lookup/recipients.c \
+	lookup/expand.c \
+	lookup/trust.c
 
 queue_SRC	:=
 
@@ -93,19 +99,34 @@ mda_SRC		:=
 logger_SRC	:= \
 	logger/main.c
 
-sendmail_SRC	:=
+sendmail_SRC	:= \
+	tools/sendmail.c \
+	tools/args.c \
+	tools/call.c \
+	tools/gecos.c \
+	tools/letter.c \
+	tools/mailq.c \
+	tools/submit.c
 
-minimtactl_SRC	:=
+minimtactl_SRC	:= \
+	tools/minimtactl.c \
+	tools/call.c \
+	tools/mailq.c
 
 PROGRAMS := $(strip $(foreach p,minimta smtpd resolver lookup queue delivery mda logger sendmail minimtactl,\
 	$(if $($(p)_SRC),$(p))))
 
 # Tests: tests/unit/test_NAME.c is a Check program, tests/fuzz/fuzz_NAME.c a libFuzzer target with a corpus beside it.
 UNIT	:= \
+	pack \
+	log \
+	ipc \
+	clock \
 	address \
 	conf \
 	dns_answer \
 	dns_cache \
+	dns_client \
 	header \
 	mx \
 	mx_order \
@@ -115,6 +136,7 @@ UNIT	:= \
 	wire
 
 FUZZ	:= \
+	ipc \
 	address \
 	conf \
 	dns_answer \

@@ -1,0 +1,94 @@
+/* lib/log.c: nothing from a stranger can end a line, steer a terminal or make a line endless (ATTACKS row 72). */
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/log.h"
+
+static const struct { const char *in, *out; } quoting[] = {
+	{ "plain", "plain" },
+	{ "two words", "\"two words\"" },
+	{ "a=b", "\"a=b\"" },
+	{ "", "\"\"" },
+	{ "x\r\ny", "x\\x0d\\x0ay" },
+	{ "\x1b[2J", "\\x1b[2J" },
+	{ "say \"hi\"", "\"say \\x22hi\\x22\"" },
+	{ "back\\slash", "back\\x5cslash" },
+	{ "\xe2\x80\xae", "\\xe2\\x80\\xae" },
+	{ "\x7f", "\\x7f" },
+};
+
+START_TEST(values)
+{
+	ck_assert_str_eq(logq(quoting[_i].in), quoting[_i].out);
+}
+END_TEST
+
+START_TEST(cut_and_null)
+{
+	char *big = malloc(100001);
+
+	memset(big, '\n', 100000);
+	big[100000] = '\0';
+	ck_assert_uint_lt(strlen(logq(big)), LOG_VALUE_MAX + 8);
+	ck_assert_str_eq(logq(NULL), "-");
+	ck_assert_str_eq(logqn("a\0b", 3), "a\\x00b");
+	free(big);
+}
+END_TEST
+
+START_TEST(eight_in_one_line)
+{
+	const char *q[8];
+	char in[2] = "a";
+
+	for (int i = 0; i < 8; i++, in[0]++)
+		q[i] = logq(in);
+	ck_assert_str_eq(q[0], "a");
+	ck_assert_str_eq(q[7], "h");
+}
+END_TEST
+
+static char got[LOG_LINE_MAX];
+static unsigned lines;
+
+static void
+sink(void *arg, enum log_level level, const char *line)
+{
+	(void)arg;
+	(void)level;
+	lines++;
+	memcpy(got, line, strlen(line) + 1);
+}
+
+START_TEST(levels)
+{
+	log_init("test");
+	log_set_sink(sink, NULL);
+	log_set_level(LOG_LEVEL_WARN);
+	lines = 0;
+	log_info("event=no");
+	log_warn("event=yes n=%d", 7);
+	ck_assert_uint_eq(lines, 1);
+	ck_assert_str_eq(got, "test: event=yes n=7");
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *s = suite_create("log");
+	TCase *t = tcase_create("log");
+	SRunner *r = srunner_create(s);
+	int failed;
+
+	tcase_add_loop_test(t, values, 0, (int)(sizeof(quoting) / sizeof(quoting[0])));
+	tcase_add_test(t, cut_and_null);
+	tcase_add_test(t, eight_in_one_line);
+	tcase_add_test(t, levels);
+	suite_add_tcase(s, t);
+	srunner_run_all(r, CK_NORMAL);
+	failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed != 0;
+}
