@@ -1,0 +1,349 @@
+/*
+ * What a local recipient expands to: aliases and included lists followed to mailboxes and remote addresses, each once.
+ * Decides what is a loop and what a self-reference (an alias that names itself means the mailbox behind it). A target
+ * here that nobody has is handed on as a mailbox, so that mda refuses that one and the others get their mail.
+ *
+ * A depth-first walk: a node (an alias in a domain, a list, root) is on the path while what it names is walked, and done
+ * afterwards, which makes it cost nothing the second time. Its depth is bounded, so that recursion is.
+ */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+
+#include "lib/log.h"
+#include "lib/mailbox.h"
+#include "lookup/alias_file.h"
+#include "lookup/recipients.h"
+
+#define DEPTH_MAX	50		/* aliases in aliases; more is a mistake in itself */
+#define TARGETS_MAX	1000000
+
+struct node {
+	char		*key;
+	bool		 on_path, is_list;
+	struct node	*above;		/* on the path */
+	UT_hash_handle	 hh;
+};
+
+struct seen {
+	UT_hash_handle	 hh;
+	char		 address[];
+};
+
+struct walk {
+	const struct recipients	*r;
+	struct expansion	*out;
+	struct node		*nodes, *path;
+	struct seen		*seen;
+	unsigned		 depth;
+};
+
+static void	walk_list(struct walk *, const struct alias_list *, const char *domain);
+static void	walk_address(struct walk *, const struct address *);
+
+static void
+fail(struct walk *w, enum expand_verdict verdict, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+/* The first failure is the answer. */
+static void
+fail(struct walk *w, enum expand_verdict verdict, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (w->out->verdict != EXPAND_OK)
+		return;
+	w->out->verdict = verdict;
+	va_start(ap, fmt);
+	vsnprintf(w->out->text, sizeof(w->out->text), fmt, ap);
+	va_end(ap);
+}
+
+static void
+emit(struct walk *w, enum target_kind kind, const char *address)
+{
+	struct expansion *out = w->out;
+	size_t len = strlen(address);
+	struct seen *s;
+
+	HASH_FIND_STR(w->seen, address, s);
+	if (s != NULL)
+		return;
+	if (out->n == TARGETS_MAX) {
+		fail(w, EXPAND_ERROR, "more than %d targets", TARGETS_MAX);
+		return;
+	}
+	if ((s = malloc(sizeof(*s) + len + 1)) == NULL)
+		log_fatal("event=out-of-memory");
+	memcpy(s->address, address, len + 1);
+	HASH_ADD_STR(w->seen, address, s);
+	if (out->n == out->room) {
+		out->room = out->room > 0 ? out->room * 2 : 8;
+		out->targets = reallocarray(out->targets, out->room, sizeof(*out->targets));
+		if (out->targets == NULL)
+			log_fatal("event=out-of-memory");
+	}
+	if ((out->targets[out->n++] = (struct target){ kind, strdup(address) }).address == NULL)
+		log_fatal("event=out-of-memory");
+}
+
+/* ---- nodes ---- */
+
+enum entry { ENTERED, DONE_BEFORE, ITSELF, REFUSED };
+
+/* What names the target at hand: for one in an included list, the alias that includes it. */
+static const struct node *
+naming_node(const struct walk *w, bool is_list)
+{
+	const struct node *node = w->path;
+
+	while (!is_list && node != NULL && node->is_list)
+		node = node->above;
+	return node;
+}
+
+static enum entry
+node_enter(struct walk *w, const char *key, bool is_list)
+{
+	struct node *node;
+
+	HASH_FIND_STR(w->nodes, key, node);
+	if (node != NULL && !node->on_path)
+		return DONE_BEFORE;
+	if (node != NULL && node == naming_node(w, is_list))
+		return ITSELF;
+	if (node != NULL || w->depth == DEPTH_MAX) {
+		fail(w, EXPAND_LOOP, "%s leads back to itself, or through more than %d others", key, DEPTH_MAX);
+		return REFUSED;
+	}
+	if ((node = calloc(1, sizeof(*node))) == NULL || (node->key = strdup(key)) == NULL)
+		log_fatal("event=out-of-memory");
+	node->on_path = true;
+	node->is_list = is_list;
+	node->above = w->path;
+	w->path = node;
+	w->depth++;
+	HASH_ADD_KEYPTR(hh, w->nodes, node->key, strlen(node->key), node);
+	return ENTERED;
+}
+
+static void
+node_leave(struct walk *w)
+{
+	w->path->on_path = false;
+	w->path = w->path->above;
+	w->depth--;
+}
+
+/* ---- the walk ---- */
+
+/* The alias that names itself. Without a mailbox behind it there is nothing that could be meant. */
+static void
+walk_itself(struct walk *w, const struct address *a)
+{
+	switch (mailbox_find_tagged(w->r->conf, w->r->started_by, a->local, a->domain, NULL)) {
+	case MAILBOX_FOUND:
+		emit(w, TARGET_MAILBOX, a->text);
+		break;
+	case MAILBOX_NONE:
+		fail(w, EXPAND_LOOP, "alias %s names itself, and there is no mailbox of that name", a->local);
+		break;
+	case MAILBOX_TEMPORARY:
+		fail(w, EXPAND_TEMPORARY, "%s: the user cannot be looked up now", a->local);
+		break;
+	}
+}
+
+static void
+walk_alias(struct walk *w, const struct alias *alias, const struct address *a)
+{
+	char key[ADDRESS_LOCAL_MAX + 2 * ADDRESS_DOMAIN_MAX + 16];
+
+	snprintf(key, sizeof(key), "alias %s for %s", alias->name, a->domain);
+	switch (node_enter(w, key, false)) {
+	case ENTERED:
+		walk_list(w, &alias->list, a->domain);
+		node_leave(w);
+		break;
+	case ITSELF:
+		walk_itself(w, a);
+		break;
+	case DONE_BEFORE:
+	case REFUSED:
+		break;
+	}
+}
+
+static void
+walk_include(struct walk *w, const char *path, const char *domain)
+{
+	struct alias_list list;
+	char why[512], *key;
+
+	if (asprintf(&key, "list %s for %s", path, domain) < 0)
+		log_fatal("event=out-of-memory");
+	switch (node_enter(w, key, true)) {
+	case ENTERED:
+		if (alias_file_include(&list, path, why, sizeof(why)) == 0) {
+			walk_list(w, &list, domain);
+			alias_list_free(&list);
+		} else {
+			fail(w, EXPAND_TEMPORARY, "included list %s", why);
+		}
+		node_leave(w);
+		break;
+	case ITSELF:
+		fail(w, EXPAND_LOOP, "%s includes itself", path);
+		break;
+	case DONE_BEFORE:
+	case REFUSED:
+		break;
+	}
+	free(key);
+}
+
+/* A local name in a domain. */
+static void
+walk_local(struct walk *w, const char *text, const char *domain, bool mailbox_only)
+{
+	char full[ADDRESS_MAX + ADDRESS_DOMAIN_MAX + 2];
+	struct address a;
+
+	snprintf(full, sizeof(full), "%s@%s", text, domain);
+	if (address_parse(&a, full, ADDRESS_UTF8, NULL) != ADDRESS_OK)
+		fail(w, EXPAND_ERROR, "%s is no address", text);
+	else if (mailbox_only)
+		emit(w, TARGET_MAILBOX, a.text);
+	else
+		walk_address(w, &a);
+}
+
+/* root's mail, where no alias says otherwise; postmaster's goes the same way by way of root's aliases. */
+static void
+walk_root(struct walk *w, const struct address *a)
+{
+	const char *to = w->r->conf->root_mail;
+	struct alias_list list;
+
+	if (strcasecmp(a->local, "root") != 0 && aliases_find(w->r->aliases, "root") != NULL) {
+		walk_local(w, "root", a->domain, false);
+		return;
+	}
+	switch (to[0] == '\0' ? ITSELF : node_enter(w, "root_mail", false)) {
+	case ENTERED:
+		alias_list_parse_one(&list, "root_mail", to);
+		walk_list(w, &list, a->domain);
+		alias_list_free(&list);
+		node_leave(w);
+		break;
+	case ITSELF:
+		walk_local(w, "root", a->domain, true);
+		break;
+	case DONE_BEFORE:
+	case REFUSED:
+		break;
+	}
+}
+
+static void
+walk_address(struct walk *w, const struct address *a)
+{
+	const struct alias *alias;
+
+	if (!recipients_is_local(w->r, a)) {
+		emit(w, TARGET_REMOTE, a->text);
+		return;
+	}
+	switch (recipients_find(w->r, a->local, a->domain, &alias)) {
+	case RECIPIENT_ALIAS:
+		walk_alias(w, alias, a);
+		break;
+	case RECIPIENT_ROOT:
+		walk_root(w, a);
+		break;
+	case RECIPIENT_TEMPORARY:
+		fail(w, EXPAND_TEMPORARY, "%s: cannot be looked up now", a->text);
+		break;
+	case RECIPIENT_NONE:
+		if (w->depth == 0) {
+			fail(w, EXPAND_UNKNOWN, "no such mailbox or alias any more");
+			break;
+		}
+		/* FALLTHROUGH */
+	case RECIPIENT_MAILBOX:
+		emit(w, TARGET_MAILBOX, a->text);
+		break;
+	}
+}
+
+static void
+walk_list(struct walk *w, const struct alias_list *list, const char *domain)
+{
+	struct address a;
+
+	if (list->error != NULL)
+		fail(w, EXPAND_ERROR, "%s", list->error);
+	for (size_t i = 0; i < list->n && w->out->verdict == EXPAND_OK; i++) {
+		const struct alias_target *t = &list->targets[i];
+
+		switch (t->kind) {
+		case ALIAS_ADDRESS:
+			if (address_parse(&a, t->text, ADDRESS_UTF8, NULL) == ADDRESS_OK)
+				walk_address(w, &a);
+			break;
+		case ALIAS_LOCAL:
+		case ALIAS_MAILBOX:
+			walk_local(w, t->text, domain, t->kind == ALIAS_MAILBOX);
+			break;
+		case ALIAS_INCLUDE:
+			walk_include(w, t->text, domain);
+			break;
+		}
+	}
+}
+
+static void
+walk_free(struct walk *w)
+{
+	struct node *node, *next_node;
+	struct seen *seen, *next_seen;
+
+	HASH_ITER(hh, w->nodes, node, next_node) {
+		HASH_DEL(w->nodes, node);
+		free(node->key);
+		free(node);
+	}
+	HASH_ITER(hh, w->seen, seen, next_seen) {
+		HASH_DEL(w->seen, seen);
+		free(seen);
+	}
+}
+
+void
+expand(const struct recipients *r, const struct address *address, struct expansion *out)
+{
+	struct walk w = { .r = r, .out = out };
+	struct address a = *address;
+
+	memset(out, 0, sizeof(*out));
+	out->verdict = EXPAND_OK;
+	if (a.domain[0] == '\0')
+		walk_local(&w, a.text, r->conf->domains[0], false);
+	else if (recipients_is_local(r, &a))
+		walk_address(&w, &a);
+	else
+		fail(&w, EXPAND_UNKNOWN, "%s is no domain here any more", a.domain);
+	if (out->verdict == EXPAND_OK && out->n == 0)
+		fail(&w, EXPAND_ERROR, "the alias leads to nobody");
+	walk_free(&w);
+}
+
+void
+expansion_free(struct expansion *out)
+{
+	for (size_t i = 0; i < out->n; i++)
+		free(out->targets[i].address);
+	free(out->targets);
+	memset(out, 0, sizeof(*out));
+}

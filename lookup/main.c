@@ -1,0 +1,301 @@
+/*
+ * lookup: is this a recipient here, may this client relay, what does this recipient expand to. It answers smtpd with
+ * tokens that queue believes, and queue directly. It reads aliases, the password file and the names of virtual users'
+ * directories, and writes nothing.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+#include "lib/address.h"
+#include "lib/clock.h"
+#include "lib/ids.h"
+#include "lib/log.h"
+#include "lib/pack.h"
+#include "lib/process.h"
+#include "lib/token.h"
+#include "lookup/alias_file.h"
+#include "lookup/recipients.h"
+#include "lookup/trust.h"
+
+#define EXPAND_BYTES	(48U * 1024)	/* of targets in one message; the next follows with `more` */
+#define ANSWER_MAX	16384		/* bytes to a tool: what its socket takes without waiting */
+
+struct lookup {
+	struct process		 process;
+	struct recipients	 recipients;
+	struct alias_file	*aliases;
+	uint64_t		 questions, expansions, trusts;
+};
+
+static int
+on_trust_ask(void *arg, struct ipc *peer, struct ipc_message *m)
+{
+	struct lookup *l = arg;
+	uint8_t token[TOKEN_SIZE];
+	struct unpack u;
+	uint64_t session;
+	char who[80];
+	struct pack p;
+	bool trusted;
+
+	unpack_init(&u, m->data, m->len);
+	session = unpack_u64(&u);
+	trusted = trust_client(l->process.conf, m->fd, who, sizeof(who));
+	close(m->fd);
+	l->trusts++;
+	if (trusted)
+		token_make(token, l->process.secret, TOKEN_TRUSTED, session, "", clock_wall());
+	log_debug("session=%s event=trust client=%s trusted=%s", id_text(session), logq(who), trusted ? "yes" : "no");
+	pack_init(&p);
+	pack_u8(&p, trusted);
+	pack_blob(&p, token, trusted ? sizeof(token) : 0);
+	ipc_send_pack(peer, MSG_TRUST, m->id, &p, -1);
+	pack_free(&p);
+	return 0;
+}
+
+/* ---- RCPT ---- */
+
+struct verdict {
+	enum rcpt_verdict	 code;
+	const char		*text;
+};
+
+static struct verdict
+judge_local(struct lookup *l, const struct address *a)
+{
+	const struct alias *alias;
+
+	switch (recipients_find(&l->recipients, a->local, a->domain, &alias)) {
+	case RECIPIENT_ALIAS:
+	case RECIPIENT_MAILBOX:
+	case RECIPIENT_ROOT:
+		return (struct verdict){ RCPT_LOCAL, "recipient ok" };
+	case RECIPIENT_TEMPORARY:
+		return (struct verdict){ RCPT_TEMPORARY, "the recipient cannot be looked up now, please try again later" };
+	case RECIPIENT_NONE:
+		break;
+	}
+	return (struct verdict){ RCPT_UNKNOWN, "no such mailbox here" };
+}
+
+static struct verdict
+judge(struct lookup *l, const struct address *a, bool trusted)
+{
+	if (recipients_is_local(&l->recipients, a))
+		return judge_local(l, a);
+	if (a->domain[0] == '\0')
+		return (struct verdict){ RCPT_UNKNOWN, "a domain is missing: expected user@domain" };
+	if (trusted)
+		return (struct verdict){ RCPT_RELAY, "recipient ok, mail will be relayed" };
+	return (struct verdict){ RCPT_DENIED, "relaying denied: this is no domain of ours and this client is not trusted" };
+}
+
+static int
+on_rcpt_ask(void *arg, struct ipc *peer, struct ipc_message *m)
+{
+	struct lookup *l = arg;
+	char text[ADDRESS_MAX];
+	uint8_t token[TOKEN_SIZE];
+	size_t trust_len, token_len = 0;
+	struct verdict verdict;
+	struct address a;
+	const void *trust;
+	uint64_t session;
+	struct unpack u;
+	struct pack p;
+
+	unpack_init(&u, m->data, m->len);
+	session = unpack_u64(&u);
+	unpack_str_to(&u, text, sizeof(text));
+	trust = unpack_blob(&u, &trust_len);
+	/* smtpd gives the canonical form, and the token is for exactly that. */
+	if (!unpack_end(&u) || address_parse(&a, text, ADDRESS_UTF8 | ADDRESS_BARE, NULL) != ADDRESS_OK ||
+	    strcmp(a.text, text) != 0)
+		return ipc_fail(peer, "RCPT_ASK without a canonical address");
+	l->questions++;
+	l->recipients.aliases = alias_file_get(l->aliases);
+	verdict = judge(l, &a, token_check(trust, trust_len, l->process.secret, TOKEN_TRUSTED, session, "", clock_wall()));
+	if (verdict.code == RCPT_LOCAL || verdict.code == RCPT_RELAY) {
+		token_len = sizeof(token);
+		token_make(token, l->process.secret, verdict.code == RCPT_LOCAL ? TOKEN_LOCAL : TOKEN_RELAY, session, text,
+		    clock_wall());
+	}
+	pack_init(&p);
+	pack_u8(&p, (uint8_t)verdict.code);
+	pack_str(&p, verdict.text);
+	pack_blob(&p, token, token_len);
+	ipc_send_pack(peer, MSG_RCPT, m->id, &p, -1);
+	pack_free(&p);
+	return 0;
+}
+
+/* ---- EXPAND ---- */
+
+/* How many targets from `first` fit into one message. */
+static size_t
+targets_that_fit(const struct expansion *e, size_t first)
+{
+	size_t bytes = 0, n = 0;
+
+	while (first + n < e->n && n < UINT16_MAX && bytes < EXPAND_BYTES)
+		bytes += 5 + strlen(e->targets[first + n++].address);
+	return n;
+}
+
+static void
+send_expansion(struct ipc *peer, uint64_t id, const struct expansion *e)
+{
+	size_t total = e->verdict == EXPAND_OK ? e->n : 0, at = 0, n;
+	struct pack p;
+
+	pack_init(&p);
+	do {
+		n = total > 0 ? targets_that_fit(e, at) : 0;
+		pack_u8(&p, (uint8_t)e->verdict);
+		pack_u8(&p, at + n < total);
+		pack_u16(&p, (uint16_t)n);
+		for (size_t i = at; i < at + n; i++) {
+			pack_u8(&p, (uint8_t)e->targets[i].kind);
+			pack_str(&p, e->targets[i].address);
+		}
+		pack_str(&p, e->text);
+		ipc_send_pack(peer, MSG_EXPAND, id, &p, -1);
+		at += n;
+	} while (at < total);
+	pack_free(&p);
+}
+
+static int
+on_expand_ask(void *arg, struct ipc *peer, struct ipc_message *m)
+{
+	struct lookup *l = arg;
+	char text[ADDRESS_MAX];
+	struct expansion e;
+	struct address a;
+	struct unpack u;
+
+	unpack_init(&u, m->data, m->len);
+	unpack_str_to(&u, text, sizeof(text));
+	if (!unpack_end(&u) || address_parse(&a, text, ADDRESS_UTF8 | ADDRESS_BARE, NULL) != ADDRESS_OK)
+		return ipc_fail(peer, "EXPAND_ASK without an address");
+	l->expansions++;
+	l->recipients.aliases = alias_file_get(l->aliases);
+	expand(&l->recipients, &a, &e);
+	if (e.verdict != EXPAND_OK)
+		log_warn("event=expand-failed to=%s what=%s", logq(text), logq(e.text));
+	send_expansion(peer, m->id, &e);
+	expansion_free(&e);
+	return 0;
+}
+
+/* ---- the tools ---- */
+
+static void
+check_aliases(struct lookup *l, FILE *out)
+{
+	const struct aliases *a;
+	char err[512];
+
+	if (l->process.conf->aliases[0] == '\0') {
+		fprintf(out, "error: the configuration names no file of aliases\n");
+		return;
+	}
+	if (alias_file_read(l->aliases, err, sizeof(err)) != 0) {
+		fprintf(out, "error: %s\n", err);
+		return;
+	}
+	a = alias_file_get(l->aliases);
+	if (a->n_errors > 0)
+		fprintf(out, "error: %u of the entries in %s\n", a->n_errors, l->process.conf->aliases);
+	else
+		fprintf(out, "ok\n");
+	for (unsigned i = 0; i < a->n_errors && i < ALIASES_ERRORS_MAX; i++)
+		fprintf(out, "%s\n", a->errors[i]);
+	fprintf(out, "%s: %zu aliases, longest %zu bytes, %zu bytes in all\n", l->process.conf->aliases, aliases_count(a),
+	    a->longest, a->bytes);
+}
+
+static int
+on_control(void *arg, struct ipc *peer, struct ipc_message *m)
+{
+	struct lookup *l = arg;
+	char answer[ANSWER_MAX];
+	struct unpack u;
+	char *line;
+	FILE *out = fmemopen(answer, sizeof(answer), "w");
+	long len;
+
+	if (out == NULL)
+		log_fatal("event=out-of-memory");
+	unpack_init(&u, m->data, m->len);
+	unpack_u32(&u);
+	unpack_u8(&u);
+	line = unpack_str(&u);
+	if (strcmp(line, "aliases") == 0)
+		check_aliases(l, out);
+	else
+		fprintf(out, "error: unknown command; expected aliases\n");
+	len = ftell(out);
+	fclose(out);
+	/* An answer that a tool does not read is its own loss: nobody waits for it. */
+	if (len > 0 && send(m->fd, answer, (size_t)len, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+		log_debug("event=tool-gone");
+	close(m->fd);
+	free(line);
+	return unpack_end(&u) ? 0 : ipc_fail(peer, "CONTROL is malformed");
+}
+
+static void
+on_status(void *arg, char *to, size_t size)
+{
+	struct lookup *l = arg;
+	const struct aliases *a = alias_file_get(l->aliases);
+
+	snprintf(to, size, "recipients=%llu expansions=%llu clients=%llu aliases=%zu alias_errors=%u",
+	    (unsigned long long)l->questions, (unsigned long long)l->expansions, (unsigned long long)l->trusts,
+	    a != NULL ? aliases_count(a) : 0, a != NULL ? a->n_errors : 0);
+}
+
+/* Mail for root must never be somewhere where nobody looks: say where. */
+static void
+log_roots_mail(struct lookup *l)
+{
+	const struct aliases *a = alias_file_get(l->aliases);
+
+	if (a != NULL && aliases_find(a, "root") != NULL)
+		log_info("event=root-mail to=alias file=%s", logq(l->process.conf->aliases));
+	else if (l->process.conf->root_mail[0] != '\0')
+		log_info("event=root-mail to=%s", logq(l->process.conf->root_mail));
+	else
+		log_info("event=root-mail to=%s/root/Maildir what=\"set root_mail, or an alias for root, to have it elsewhere\"",
+		    l->process.conf->state);
+}
+
+static const struct ipc_handler handlers[] = {
+	{ MSG_TRUST_ASK, on_trust_ask },
+	{ MSG_RCPT_ASK, on_rcpt_ask },
+	{ MSG_EXPAND_ASK, on_expand_ask },
+	{ MSG_CONTROL, on_control },
+	{ MSG_NONE, NULL },
+};
+
+int
+main(void)
+{
+	struct lookup l = { .process = { .handlers = handlers, .on_status = on_status } };
+
+	l.process.arg = &l;
+	process_init(&l.process, PROC_LOOKUP);
+	if (!l.process.has_secret)
+		log_fatal("event=start-failed what=\"no key for tokens\"");
+	l.recipients = (struct recipients){ .conf = l.process.conf, .started_by = geteuid() };
+	l.aliases = alias_file_new(l.process.conf->aliases);
+	process_sandbox(&l.process);
+	log_roots_mail(&l);
+	return process_run(&l.process);
+}

@@ -1,0 +1,54 @@
+/*
+ * Who is a recipient here, and what a recipient expands to. Pure but for the password file, directories and lists that
+ * are looked at while a question is answered.
+ */
+#ifndef LOOKUP_RECIPIENTS_H
+#define LOOKUP_RECIPIENTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "lib/address.h"
+#include "lib/conf.h"
+#include "lib/messages.h"
+#include "lookup/aliases.h"
+
+/* What every question needs. */
+struct recipients {
+	const struct conf	*conf;
+	const struct aliases	*aliases;	/* as they are at this question; NULL: they cannot be read */
+	uid_t			 started_by;	/* lib/mailbox.h */
+};
+
+enum recipient_kind {
+	RECIPIENT_NONE,
+	RECIPIENT_ALIAS,		/* *alias_r */
+	RECIPIENT_MAILBOX,
+	RECIPIENT_ROOT,			/* root or postmaster, of which aliases and mailboxes know nothing */
+	RECIPIENT_TEMPORARY,
+};
+
+/* Whether an address is ours: in a local domain, or postmaster without one. */
+bool			recipients_is_local(const struct recipients *, const struct address *);
+/* domain "" counts as the first local one. Aliases go before mailboxes, a whole local part before one without its tag. */
+enum recipient_kind	recipients_find(const struct recipients *, const char *local, const char *domain,
+			    const struct alias **alias_r);
+
+/* The answer to EXPAND_ASK. */
+struct target {
+	enum target_kind kind;
+	char		*address;
+};
+
+struct expansion {
+	enum expand_verdict	 verdict;
+	struct target		*targets;	/* of EXPAND_OK; each address once, in the order of the lists */
+	size_t			 n, room;
+	char			 text[600];	/* of the others: why */
+};
+
+void			expand(const struct recipients *, const struct address *, struct expansion *);
+void			expansion_free(struct expansion *);	/* what is in it */
+
+#endif
