@@ -210,22 +210,12 @@ wire_out_put(struct wire_out *w, const uint8_t *from, size_t len, uint8_t *to)
 size_t
 wire_command(const uint8_t *from, size_t len, bool *bad_r)
 {
-	const uint8_t *lf, *cr;
-	size_t line;
+	const uint8_t *end = len > 0 ? memmem(from, len, "\r\n", 2) : NULL;
+	size_t line = end != NULL ? (size_t)(end - from) : len;
 
-	*bad_r = false;
-	if (len == 0)
-		return 0;
-	lf = memchr(from, '\n', len);
-	line = lf != NULL ? (size_t)(lf - from) : len;
-	cr = memchr(from, '\r', line);
-	*bad_r = memchr(from, 0, line) != NULL;
-	/* A CR may be the last byte, before its LF or before what has not come yet. */
-	if (cr != NULL && cr != from + line - 1)
-		*bad_r = true;
-	if (lf == NULL)
-		return 0;
-	if (cr == NULL)
-		*bad_r = true;
-	return line + 1;
+	/* Not a line yet: a CR may be the last byte, before the LF that has not come. */
+	if (end == NULL && line > 0 && from[line - 1] == '\r')
+		line--;
+	*bad_r = line > 0 && (memchr(from, '\n', line) != NULL || memchr(from, '\r', line) != NULL || memchr(from, 0, line) != NULL);
+	return end != NULL ? line + 2 : 0;
 }

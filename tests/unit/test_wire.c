@@ -224,7 +224,7 @@ START_TEST(test_command)
 {
 	static const struct { const char *in; size_t len, want; bool bad; } rows[] = {
 		{ "", 0, 0, false }, { "QUIT", 4, 0, false }, { "QUIT\r", 5, 0, false }, { "QUIT\r\n", 6, 6, false },
-		{ "QUIT\n", 5, 5, true }, { "QU\rIT\r\n", 7, 7, true }, { "QU\0IT\r\n", 7, 7, true }, { "\n", 1, 1, true },
+		{ "QUIT\n", 5, 0, true }, { "QU\rIT\r\n", 7, 7, true }, { "QU\0IT\r\n", 7, 7, true }, { "\n", 1, 0, true }, { "A\nB\r\n", 5, 5, true },
 		{ "\r\n", 2, 2, false }, { "A\r\nB\n", 5, 3, false }, { "A\r\r\n", 4, 4, true },
 	};
 	bool bad;
