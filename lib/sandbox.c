@@ -43,7 +43,8 @@ static const char sanitizer[] =
 
 static const struct row rows[PROC_COUNT] = {
 	[PROC_SMTPD] = { "_minimta_smtpd", ROOT_EMPTY, "accept4 accept dup" },
-	[PROC_RESOLVER] = { "_minimta_resolver", ROOT_EMPTY, "socket connect bind ioctl uname" },
+	/* openat: c-ares looks for /dev/urandom when it makes a channel (mx/resolver.c does not rely on it). */
+	[PROC_RESOLVER] = { "_minimta_resolver", ROOT_EMPTY, "socket connect openat" },
 	[PROC_LOOKUP] = { "_minimta_lookup", ROOT_KEEP,
 	    "openat open access faccessat faccessat2 stat statx getdents64 readlink readlinkat socket connect pread64 "
 	    "uname getcwd ioctl" },
