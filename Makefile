@@ -123,11 +123,14 @@ UNIT	:= \
 	ipc \
 	clock \
 	address \
+	args \
 	conf \
 	dns_answer \
 	dns_cache \
 	dns_client \
 	header \
+	letter \
+	mailq \
 	mx \
 	mx_order \
 	reply \
@@ -142,6 +145,7 @@ FUZZ	:= \
 	dns_answer \
 	dns_pack \
 	header \
+	letter \
 	reply \
 	wire
 
@@ -150,7 +154,11 @@ PARTS	:= $(OUT)/libparts.a
 objects	= $(patsubst %.c,$(OUT)/%.o,$(1))
 part_SRC := $(foreach p,$(PROGRAMS),$(wordlist 2,999,$($(p)_SRC)))
 
-all: $(PROGRAMS:%=$(OUT)/bin/%)
+all: $(PROGRAMS:%=$(OUT)/bin/%) $(if $(sendmail_SRC),$(OUT)/bin/mailq $(OUT)/bin/newaliases)
+
+# sendmail by its other names.
+$(OUT)/bin/mailq $(OUT)/bin/newaliases: $(OUT)/bin/sendmail
+	ln -sf sendmail $@
 
 $(OUT)/%.o: %.c
 	@mkdir -p $(@D)

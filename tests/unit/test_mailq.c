@@ -1,0 +1,87 @@
+/*
+ * The queue's list for people and for programs, and lists that break off.
+ */
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tools/mailq.h"
+
+static const char two[] =
+    "M\t7K2QF\t1795288294\t1200\t*\tanna@example.org\n"
+    "R\t0\topen\t2\t1795290000\tbob@example.net\t451 4.3.0 busy\n"
+    "M\t8AAAA\t1795288294\t1000000\t!\t\n"
+    "R\t1\theld\t0\t0\tcarl@example.net\t\n"
+    "E\t2\t1001200\n";
+
+static const struct {
+	const char	*list, *text;
+	int		 rc;
+} lists[] = {
+	{ "E\t0\t0\n", "Mail queue is empty\n", 0 },
+	{ two, "-Queue ID-       --Size-- ----Arrival Time---- -Sender/Recipient-------\n"
+	    "7K2QF*             1200 Sat Nov 21 19:11:34  anna@example.org\n"
+	    "                         (451 4.3.0 busy)\n"
+	    "                                             bob@example.net\n"
+	    "\n"
+	    "8AAAA!          1000000 Sat Nov 21 19:11:34  <>\n"
+	    "                                             carl@example.net\n"
+	    "\n-- 978 Kbytes in 2 Requests.\n", 0 },
+	{ "", "", -1 },
+	{ "M\t1\n\nnonsense\n", "", -1 },
+};
+
+static char *
+run(int (*print)(FILE *, FILE *), const char *list, int expected)
+{
+	FILE *in = list[0] != '\0' ? fmemopen((void *)(uintptr_t)list, strlen(list), "r") : fopen("/dev/null", "r"), *out;
+	char *text = NULL;
+	size_t len;
+
+	out = open_memstream(&text, &len);
+	setenv("TZ", "UTC0", 1);
+	ck_assert_int_eq(print(in, out), expected);
+	fclose(in);
+	fclose(out);
+	return text;
+}
+
+START_TEST(for_people)
+{
+	char *text = run(mailq_print, lists[_i].list, lists[_i].rc);
+
+	ck_assert_str_eq(text, lists[_i].text);
+	free(text);
+}
+END_TEST
+
+START_TEST(for_programs)
+{
+	char *text = run(mailq_print_json, two, 0);
+
+	ck_assert_ptr_nonnull(strstr(text, "\"id\":\"7K2QF\""));
+	ck_assert_ptr_nonnull(strstr(text, "\"size\":1000000"));
+	ck_assert_ptr_nonnull(strstr(text, "\"reason\":\"451 4.3.0 busy\""));
+	free(text);
+	text = run(mailq_print_json, "E\t0\t0\n", 0);
+	ck_assert_uint_eq(strspn(text, "[ \n]"), strlen(text));
+	free(text);
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *s = suite_create("mailq");
+	TCase *t = tcase_create("mailq");
+	SRunner *r = srunner_create(s);
+	int failed;
+
+	tcase_add_loop_test(t, for_people, 0, (int)(sizeof(lists) / sizeof(lists[0])));
+	tcase_add_test(t, for_programs);
+	suite_add_tcase(s, t);
+	srunner_run_all(r, CK_NORMAL);
+	failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed == 0 ? 0 : 1;
+}

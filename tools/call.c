@@ -1,0 +1,175 @@
+/*
+ * The way of a tool to the running server. It needs no rights but those of the caller: the server sees by the socket
+ * who that is and decides what he may do.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "lib/clock.h"
+#include "lib/conf.h"
+#include "tools/call.h"
+
+#define CONFIG		"/etc/minimta/minimta.conf"
+#define CONTROL		"/run/minimta/control"
+#define CONFIG_MAX	(1024 * 1024)
+#define PAUSE_MS	250
+#define ANSWER_MS	60000
+
+#define PATH_SIZE	sizeof(((struct sockaddr_un *)0)->sun_path)
+
+/* Not conf_read: a tool must not wait for the DNS to tell it a host name that it does not need. */
+static struct conf *
+read_config(const char *path, char *why, size_t size)
+{
+	char *text = malloc(CONFIG_MAX);
+	FILE *f = fopen(path, "re");
+	struct conf *c = NULL;
+	size_t len;
+
+	if (text == NULL || f == NULL)
+		snprintf(why, size, "%s: %s", path, strerror(errno));
+	else {
+		len = fread(text, 1, CONFIG_MAX, f);
+		if (ferror(f))
+			snprintf(why, size, "%s: %s", path, strerror(errno));
+		else
+			c = conf_parse_text(text, len, path, why, size);
+	}
+	if (f != NULL)
+		fclose(f);
+	free(text);
+	return c;
+}
+
+int
+call_path(char to[PATH_SIZE], const char *config, char *why, size_t size)
+{
+	const char *from = getenv("MINIMTA_CONTROL");
+	struct conf *c = NULL;
+
+	if (config != NULL || from == NULL || from[0] == '\0') {
+		c = read_config(config != NULL ? config : CONFIG, why, size);
+		if (c == NULL && config != NULL)
+			return EX_CONFIG;
+		from = c != NULL ? c->control : CONTROL;
+	}
+	if ((size_t)snprintf(to, PATH_SIZE, "%s", from) >= PATH_SIZE) {
+		snprintf(why, size, "MINIMTA_CONTROL is longer than a socket's path may be (%zu bytes)", PATH_SIZE - 1);
+		conf_free(c);
+		return EX_CONFIG;
+	}
+	conf_free(c);
+	return 0;
+}
+
+static int
+try(const char *path)
+{
+	struct sockaddr_un to = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	snprintf(to.sun_path, sizeof(to.sun_path), "%s", path);
+	if (fd >= 0 && connect(fd, (struct sockaddr *)&to, sizeof(to)) != 0) {
+		int error = errno;
+
+		close(fd);
+		errno = error;
+		fd = -1;
+	}
+	return fd;
+}
+
+static bool
+may_come_back(int error)
+{
+	return error == ENOENT || error == ECONNREFUSED || error == EAGAIN || error == ENOTDIR || error == EINTR;
+}
+
+int
+call_open(const char *path, int wait_ms, void (*waiting)(const char *why), int *code_r, char *why, size_t size)
+{
+	int64_t until = clock_ms() + wait_ms;
+	bool said = false;
+	int fd;
+
+	while ((fd = try(path)) < 0) {
+		snprintf(why, size, "minimta does not answer at %s: %s", path, strerror(errno));
+		*code_r = errno == EACCES || errno == EPERM ? EX_NOPERM : EX_TEMPFAIL;
+		if (!may_come_back(errno) || clock_ms() >= until)
+			return -1;
+		if (!said && waiting != NULL)
+			waiting(why);
+		said = true;
+		poll(NULL, 0, PAUSE_MS);
+	}
+	return fd;
+}
+
+static int
+send_words(int fd, const char *const *words)
+{
+	FILE *f;
+	char *line = NULL;
+	size_t len = 0, sent = 0;
+	ssize_t n = 0;
+
+	if ((f = open_memstream(&line, &len)) == NULL)
+		return -1;
+	for (size_t i = 0; words[i] != NULL; i++)
+		fprintf(f, "%s%s", i > 0 ? "\t" : "", words[i]);
+	putc('\n', f);
+	fclose(f);
+	for (; sent < len && (n = send(fd, line + sent, len - sent, MSG_NOSIGNAL)) > 0; sent += (size_t)n)
+		;
+	free(line);
+	return n > 0 ? 0 : -1;
+}
+
+static bool
+has_control(const char *const *words)
+{
+	for (size_t i = 0; words[i] != NULL; i++)
+		for (const char *p = words[i]; *p != '\0'; p++)
+			if ((unsigned char)*p < ' ')
+				return true;
+	return false;
+}
+
+FILE *
+call_command(const char *path, const char *const *words, int *code_r, char *why, size_t size)
+{
+	struct timeval patience = { .tv_sec = ANSWER_MS / 1000 };
+	char first[512];
+	FILE *f = NULL;
+	int fd;
+
+	if (has_control(words)) {
+		*code_r = EX_USAGE;
+		snprintf(why, size, "an argument holds a control character; ids, addresses and commands have none");
+		return NULL;
+	}
+	if ((fd = call_open(path, 0, NULL, code_r, why, size)) < 0)
+		return NULL;
+	*code_r = EX_TEMPFAIL;
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	if (send_words(fd, words) != 0 || (f = fdopen(fd, "r")) == NULL || fgets(first, sizeof(first), f) == NULL) {
+		snprintf(why, size, "minimta gave no answer; look into its log");
+	} else if (strcmp(first, "ok\n") == 0) {
+		return f;
+	} else {
+		first[strcspn(first, "\n")] = '\0';
+		*code_r = EX_UNAVAILABLE;
+		snprintf(why, size, "%s", strncmp(first, "error: ", 7) == 0 ? first + 7 : first);
+	}
+	if (f != NULL)
+		fclose(f);
+	else
+		close(fd);
+	return NULL;
+}

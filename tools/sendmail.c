@@ -1,0 +1,304 @@
+/*
+ * sendmail, mailq and newaliases: what programs on this machine use to send mail. Not set-user-id or set-group-id: it
+ * has no rights but its caller's, and the server sees by the socket who that is.
+ *
+ * It hands over a message to all its recipients or to none: when one is refused, nothing is sent, the refusals are on
+ * standard error, and the code of sysexits(3) says which kind they were.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pwd.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "lib/address.h"
+#include "lib/clock.h"
+#include "lib/ids.h"
+#include "lib/log.h"
+#include "tools/args.h"
+#include "tools/call.h"
+#include "tools/gecos.h"
+#include "tools/letter.h"
+#include "tools/mailq.h"
+#include "tools/submit.h"
+
+static int complain(int code, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+static int
+complain(int code, const char *fmt, ...)
+{
+	char text[1024];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	fprintf(stderr, "sendmail: %s\n", text);
+	return code;
+}
+
+/* A caller may have closed them: then the first file opened would be taken for standard error. */
+static int
+open_standard_descriptors(void)
+{
+	int fd;
+
+	do {
+		if ((fd = open("/dev/null", O_RDWR)) < 0)
+			return -1;
+	} while (fd <= 2);
+	close(fd);
+	return 0;
+}
+
+/* ---- one answer ---- */
+
+static int
+ask(const char *path, const char *const *words, int (*print)(FILE *, FILE *))
+{
+	char why[512];
+	FILE *f;
+	int code;
+
+	if ((f = call_command(path, words, &code, why, sizeof(why))) == NULL)
+		return complain(code, "%s", why);
+	code = print(f, stdout) != 0 ? complain(EX_TEMPFAIL, "the answer is cut short") : 0;
+	fclose(f);
+	return code;
+}
+
+static int
+print_all(FILE *from, FILE *to)
+{
+	int c;
+
+	while ((c = getc(from)) != EOF)
+		putc(c, to);
+	return 0;
+}
+
+/* ---- -bs ---- */
+
+/* Moves what is there; false at the end. */
+static bool
+move(int from, int to, bool *open_r)
+{
+	char buffer[16384];
+	ssize_t n = read(from, buffer, sizeof(buffer)), sent = 0, m;
+
+	*open_r = n > 0 || (n < 0 && errno == EINTR);
+	while (sent < n) {
+		m = write(to, buffer + sent, (size_t)(n - sent));
+		if (m <= 0 && errno != EINTR)
+			return false;
+		sent += m > 0 ? m : 0;
+	}
+	return true;
+}
+
+/* The server does the talking; this only joins the caller to it. */
+static int
+run_smtp(const char *path)
+{
+	struct pollfd p[2] = { { STDIN_FILENO, POLLIN, 0 }, { -1, POLLIN, 0 } };
+	char why[512];
+	bool open = true;
+	int code;
+
+	if ((p[1].fd = call_open(path, CALL_WAIT_MS, NULL, &code, why, sizeof(why))) < 0)
+		return complain(code, "%s", why);
+	if (write(p[1].fd, "submit\n", 7) != 7)
+		return complain(EX_TEMPFAIL, "minimta closed the connection");
+	while (open && (poll(p, 2, -1) > 0 || errno == EINTR)) {
+		if (p[0].revents != 0 && !move(STDIN_FILENO, p[1].fd, &open))
+			break;
+		if (!open) {			/* the caller is done: the server may still have something to say */
+			shutdown(p[1].fd, SHUT_WR);
+			p[0].fd = -1;
+			open = true;
+		}
+		if (p[1].revents != 0 && !move(p[1].fd, STDOUT_FILENO, &open))
+			break;
+	}
+	close(p[1].fd);
+	return 0;
+}
+
+/* ---- sending ---- */
+
+struct caller {
+	char	user[ADDRESS_LOCAL_MAX + 1];
+	char	full_name[200];
+};
+
+static void
+who_calls(struct caller *c, const struct args *a)
+{
+	const struct passwd *pw = getpwuid(getuid());
+
+	if (pw != NULL && strlen(pw->pw_name) < sizeof(c->user))
+		snprintf(c->user, sizeof(c->user), "%s", pw->pw_name);
+	else
+		snprintf(c->user, sizeof(c->user), "uid-%u", (unsigned)getuid());
+	gecos_name(c->full_name, sizeof(c->full_name), a->full_name != NULL ? a->full_name : "");
+	if (a->full_name == NULL && pw != NULL)
+		gecos_of_user(c->full_name, sizeof(c->full_name), pw->pw_gecos, c->user);
+}
+
+/* Canonical, and with a domain; the caller frees it. NULL with why. */
+static char *
+canonical(const char *text, const char *hostname, bool *utf8, char *why, size_t size)
+{
+	const char *reason = "it is no address";
+	char *whole = NULL;
+	struct address a;
+
+	if (address_parse(&a, text, ADDRESS_BARE | ADDRESS_UTF8, &reason) != ADDRESS_OK) {
+		snprintf(why, size, "%s: %s", logq(text), reason);
+		return NULL;
+	}
+	*utf8 |= a.utf8;
+	if (asprintf(&whole, a.domain[0] == '\0' ? "%s@%s" : "%s", a.text, hostname) < 0)
+		log_fatal("event=out-of-memory");
+	return whole;
+}
+
+/* -f's argument is an address as in a header: "Anna <anna@example.org>" too. */
+static int
+sender_address(const struct args *a, const struct caller *c, const char *hostname, struct submit_mail *m, char **to)
+{
+	struct letter_rcpts one = { 0 };
+	const char *text = a->sender != NULL ? a->sender : c->user;
+	char why[512] = "";
+	int rc = 0;
+
+	*to = NULL;
+	if (text[0] == '\0') {
+		*to = strdup("");
+		return 0;
+	}
+	if (a->sender != NULL)
+		rc = letter_add_rcpts(&one, text, strlen(text), why, sizeof(why));
+	if (rc == 0 && a->sender != NULL && one.n != 1)
+		snprintf(why, sizeof(why), "-f needs one address");
+	else if (rc == 0)
+		*to = canonical(a->sender != NULL ? one.list[0] : text, hostname, &m->utf8, why, sizeof(why));
+	letter_free_rcpts(&one);
+	return *to == NULL ? complain(EX_DATAERR, "the sender: %s", why) : 0;
+}
+
+static int
+canonical_rcpts(struct letter_rcpts *r, const char *hostname, struct submit_mail *m)
+{
+	char why[512], *text;
+
+	for (size_t i = 0; i < r->n; i++) {
+		if ((text = canonical(r->list[i], hostname, &m->utf8, why, sizeof(why))) == NULL)
+			return complain(EX_DATAERR, "%s; nothing was sent", why);
+		free(r->list[i]);
+		r->list[i] = text;
+	}
+	m->rcpts = r->list;
+	m->n_rcpts = r->n;
+	return 0;
+}
+
+static int
+hand_over(struct submit *s, const struct args *a, struct letter *l, struct letter_rcpts *r)
+{
+	struct submit_mail m = { .eight_bit = l->eight_bit, .body = l->body, .body_size = l->body_size };
+	const char *hostname = submit_hostname(s);
+	char *sender = NULL, *header = NULL, from[2 * ADDRESS_MAX];
+	struct letter_facts facts;
+	struct caller c;
+	int rc;
+
+	who_calls(&c, a);
+	if ((rc = sender_address(a, &c, hostname, &m, &sender)) != 0 || (rc = canonical_rcpts(r, hostname, &m)) != 0)
+		goto done;
+	snprintf(from, sizeof(from), sender[0] != '\0' ? "%s" : "%s@%s", sender[0] != '\0' ? sender : c.user, hostname);
+	facts = (struct letter_facts){ c.user, c.full_name, from, hostname, clock_wall(), id_random() };
+	if ((header = letter_complete(l, &facts, &m.header_len)) == NULL)
+		log_fatal("event=out-of-memory");
+	m.header = header;
+	m.sender = sender;
+	rc = submit_send(s, &m, stderr);
+done:
+	free(sender);
+	free(header);
+	return rc;
+}
+
+static int
+gather(const struct args *a, struct letter *l, struct letter_rcpts *r, char *why, size_t size)
+{
+	int rc = 0;
+
+	for (int i = 0; i < a->n_rcpts && rc == 0; i++)
+		rc = letter_add_rcpts(r, a->rcpts[i], strlen(a->rcpts[i]), why, size);
+	if (rc == 0)
+		rc = letter_read(l, stdin, a->dots, why, size);
+	if (rc == 0 && a->from_header)
+		rc = letter_header_rcpts(l, r, why, size);
+	if (rc == 0 && r->n == 0) {
+		snprintf(why, size, "no recipients, neither behind the options nor in To, Cc or Bcc");
+		rc = EX_USAGE;
+	}
+	return rc;
+}
+
+static int
+run_send(const struct args *a, const char *path)
+{
+	struct letter letter = { 0 };
+	struct letter_rcpts rcpts = { 0 };
+	struct submit *s = NULL;
+	char why[1024] = "";
+	int rc;
+
+	if ((rc = gather(a, &letter, &rcpts, why, sizeof(why))) != 0)
+		complain(rc, "%s", why);
+	else if ((s = submit_open(path, a->verbose ? stdout : NULL, &rc, why, sizeof(why))) == NULL)
+		complain(rc, "%s; nothing was sent", why);
+	else
+		rc = hand_over(s, a, &letter, &rcpts);
+	submit_close(s);
+	letter_free(&letter);
+	letter_free_rcpts(&rcpts);
+	return rc;
+}
+
+int
+main(int argc, char **argv)
+{
+	static const char *const list[] = { "queue", "list", NULL }, *const aliases[] = { "aliases", NULL };
+	char path[sizeof(((struct sockaddr_un *)0)->sun_path)], why[512];
+	struct args a;
+	int rc;
+
+	if (open_standard_descriptors() != 0)
+		return EX_OSERR;
+	log_init("sendmail");
+	if ((rc = args_parse(&a, argc, argv, why, sizeof(why))) != 0)
+		return complain(rc, "%s", why);
+	if ((rc = call_path(path, a.config, why, sizeof(why))) != 0)
+		return complain(rc, "%s", why);
+	switch (a.mode) {
+	case ARGS_LIST:
+		return ask(path, list, mailq_print);
+	case ARGS_ALIASES:
+		return ask(path, aliases, print_all);
+	case ARGS_RETRY:
+		return ask(path, (const char *const[]){ "queue", "retry", a.retry, NULL }, print_all);
+	case ARGS_SMTP:
+		return run_smtp(path);
+	case ARGS_SEND:
+		break;
+	}
+	return run_send(&a, path);
+}
