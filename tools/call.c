@@ -141,6 +141,21 @@ has_control(const char *const *words)
 	return false;
 }
 
+/* "error: sentence", and lines that say more. */
+static void
+read_error(FILE *f, const char *first, char *why, size_t size)
+{
+	size_t len = (size_t)snprintf(why, size, "%s", strncmp(first, "error: ", 7) == 0 ? first + 7 : first);
+
+	if (len < size)
+		len += fread(why + len, 1, size - len - 1, f);
+	if (len >= size)
+		len = size - 1;
+	why[len] = '\0';
+	while (len > 0 && why[len - 1] == '\n')
+		why[--len] = '\0';
+}
+
 FILE *
 call_command(const char *path, const char *const *words, int *code_r, char *why, size_t size)
 {
@@ -163,9 +178,8 @@ call_command(const char *path, const char *const *words, int *code_r, char *why,
 	} else if (strcmp(first, "ok\n") == 0) {
 		return f;
 	} else {
-		first[strcspn(first, "\n")] = '\0';
 		*code_r = EX_UNAVAILABLE;
-		snprintf(why, size, "%s", strncmp(first, "error: ", 7) == 0 ? first + 7 : first);
+		read_error(f, first, why, size);
 	}
 	if (f != NULL)
 		fclose(f);

@@ -186,7 +186,7 @@ find(char **words, int n, int *code_r)
 static int
 run(const struct command *c, const char *const *words, const char *config, bool json)
 {
-	char path[sizeof(((struct sockaddr_un *)0)->sun_path)], why[512];
+	char path[sizeof(((struct sockaddr_un *)0)->sun_path)], why[8192];
 	FILE *f = NULL;
 	int code;
 

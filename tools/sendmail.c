@@ -32,13 +32,13 @@ static int complain(int code, const char *fmt, ...) __attribute__((format(printf
 static int
 complain(int code, const char *fmt, ...)
 {
-	char text[1024];
 	va_list ap;
 
 	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
+	fputs("sendmail: ", stderr);
+	vfprintf(stderr, fmt, ap);
+	putc('\n', stderr);
 	va_end(ap);
-	fprintf(stderr, "sendmail: %s\n", text);
 	return code;
 }
 
@@ -61,7 +61,7 @@ open_standard_descriptors(void)
 static int
 ask(const char *path, const char *const *words, int (*print)(FILE *, FILE *))
 {
-	char why[512];
+	char why[8192];
 	FILE *f;
 	int code;
 
