@@ -10,6 +10,7 @@
 #include "queue/schedule_state.h"
 
 #define BACKLOG_TURN	4		/* every fourth start is one that waited, if any did */
+#define SOON_MS		10000		/* the pause when the trouble was ours, not the next hop's */
 #define ALONE_MS	10000		/* others wait so long for a suspect, before and after its start; a death comes early */
 
 /* ---- what to do next ---- */
@@ -166,9 +167,9 @@ job_split(struct schedule *s, struct schedule_job *j, int64_t until)
 
 /* Its own next time; the last one is when it expires. */
 static int64_t
-job_wait(struct schedule *s, struct schedule_job *j)
+job_wait(struct schedule *s, struct schedule_job *j, bool soon)
 {
-	int64_t until = s->now + sched_pause_after(s, job_attempts(j), s->limits.retry_most_ms);
+	int64_t until = s->now + (soon ? SOON_MS : sched_pause_after(s, job_attempts(j), s->limits.retry_most_ms));
 
 	if (j->message->expires > s->now && until > j->message->expires)
 		until = j->message->expires;
@@ -189,7 +190,7 @@ int64_t
 schedule_finish(struct schedule *s, int64_t now, struct schedule_job *j, enum schedule_end end, const char *why)
 {
 	struct hop *h = j->hop;
-	bool counted = j->counted, own = true;
+	bool counted = j->counted, own = true, attempted = end != SCHEDULE_PUT_BACK && end != SCHEDULE_AWAY;
 	int64_t until = SCHEDULE_NEVER;
 
 	s->now = now;
@@ -203,17 +204,19 @@ schedule_finish(struct schedule *s, int64_t now, struct schedule_job *j, enum sc
 			h->limit = h->limit > 1 ? h->limit / 2 : 1;
 		else
 			sched_hop_failed(s, h, j->due.at, why);
-	} else if (end == SCHEDULE_CRASHED && j->crashes < UINT8_MAX) {
-		j->crashes++;
 	}
-	sched_job_compact(s, j, end != SCHEDULE_PUT_BACK);
+	if (end == SCHEDULE_CRASHED)
+		j->crashes += j->crashes < UINT8_MAX;
+	else if (attempted)
+		j->crashes = 0;
+	sched_job_compact(s, j, attempted);
 	if (j->n == 0) {
 		sched_job_free(s, j);
 	} else if (end == SCHEDULE_PUT_BACK || !own) {
 		until = own ? now : h->not_before;
 		sched_make_ready(s, j);
 	} else {
-		until = job_wait(s, j);
+		until = job_wait(s, j, end == SCHEDULE_AWAY || (end == SCHEDULE_CRASHED && j->crashes < SCHED_CRASHES_ALONE));
 	}
 	sched_hop_update(s, h);
 	return until;

@@ -63,7 +63,8 @@ enum schedule_end {
 	SCHEDULE_ANSWERED,	/* the hop took mail or answered for each recipient */
 	SCHEDULE_TROUBLE,	/* it could not take mail at all */
 	SCHEDULE_CRASHED,	/* the process running it died: counts as an attempt */
-	SCHEDULE_PUT_BACK,	/* not tried after all: does not count */
+	SCHEDULE_PUT_BACK,	/* not tried after all: does not count, and may start again at once */
+	SCHEDULE_AWAY,		/* not tried, for our process had no place or was going down: in a moment */
 };
 
 struct schedule	*schedule_new(const struct schedule_limits *, uint64_t seed);

@@ -1,0 +1,35 @@
+/*
+ * Attempts: asks the scheduler what to try, gives jobs to lookup (expansion), mda and delivery, and records what came of
+ * them. Everything that is open in the queue is known here, or being read from the log.
+ */
+#ifndef QUEUE_DISPATCH_H
+#define QUEUE_DISPATCH_H
+
+#include "queue/queue.h"
+#include "queue/schedule.h"
+
+struct dispatch	*dispatch_new(struct queue *);
+void		 dispatch_free(struct dispatch *);		/* NULL is fine */
+
+/* New recipients of an accepted message, with indexes from `first` on. */
+void		 dispatch_add(struct dispatch *, uint64_t id, int64_t arrived, const struct envelope_rcpt *, uint32_t first,
+		    uint32_t n);
+/* A message that the log found at its start; one that is known already is left alone. */
+void		 dispatch_found(struct dispatch *, const struct log_message *, const struct log_rcpt_state *, uint32_t n);
+
+ipc_handler_fn	 dispatch_on_pull, dispatch_on_result, dispatch_on_done;
+void		 dispatch_peer_up(struct dispatch *, struct ipc *);
+void		 dispatch_peer_down(struct dispatch *, struct ipc *);
+
+/* Takes recipients (SCHEDULE_ALL: all) out of the schedule and stops attempts for them; returns how many were known. */
+uint32_t	 dispatch_drop(struct dispatch *, uint64_t id, uint32_t index);
+/* Everything (id 0, hop NULL), a message, or what goes to a hop is due now; returns how many recipients. */
+uint32_t	 dispatch_retry(struct dispatch *, uint64_t id, const char *hop);
+/* The next hop for an address as of now; to: ROUTE_HOP_MAX. Says who goes there. */
+enum schedule_agent dispatch_route(const struct dispatch *, const char *address, bool local, bool expanded, char *to);
+bool		 dispatch_is_active(const struct dispatch *, uint64_t id, uint32_t index);
+void		 dispatch_count(const struct dispatch *, struct schedule_counts *);
+/* No new attempts; `done` is called once none is under way any more, from the loop. */
+void		 dispatch_stop(struct dispatch *, void (*done)(void *arg), void *arg);
+
+#endif

@@ -1,0 +1,159 @@
+/*
+ * An attempt that is an expansion: asks lookup for each recipient, and records what stands in its place. Decides what an
+ * answer means: a mailbox goes to mda as it is, without a record (asking again after a restart does no harm); anything else
+ * is one record that settles the recipient and adds the others, so that no crash can expand it twice.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/ids.h"
+#include "lib/log.h"
+#include "queue/attempt.h"
+#include "queue/expand.h"
+
+/* What a question is about. */
+struct about {
+	struct attempt		*attempt;
+	struct attempt_rcpt	*rcpt;
+};
+
+static void	record_next(struct attempt *);
+
+/* All is known and recorded. */
+static void
+finish(struct attempt *a)
+{
+	enum schedule_end end = SCHEDULE_ANSWERED;
+
+	for (uint32_t i = 0; i < a->n; i++)
+		if (a->rcpts[i].result == RESULT_AWAY)
+			end = SCHEDULE_AWAY;
+	attempt_end(a, end);
+}
+
+static void
+on_recorded(void *arg, const char *error)
+{
+	struct about *about = arg;
+	struct attempt *a = about->attempt;
+	struct attempt_rcpt *r = about->rcpt;
+
+	free(about);
+	a->reading = false;
+	if (error != NULL) {
+		attempt_set(r, RESULT_DEFERRED, "4.3.0", "the expansion could not be recorded");
+		log_error("msg=%s event=expand-failed to=%s reason=%s", id_text(a->message), logq(r->rcpt.address),
+		    logq(error));
+	} else {
+		attempt_set(r, RESULT_EXPANDED, "2.0.0", "");
+		log_info("msg=%s event=expanded to=%s n=%u", id_text(a->message), logq(r->rcpt.address), r->n_targets);
+	}
+	if (a->over)
+		attempt_end(a, a->end);
+	else
+		record_next(a);
+}
+
+/* One at a time: the indexes of those added begin where the message's recipients end now. */
+static void
+record(struct attempt *a, struct attempt_rcpt *r)
+{
+	struct log *log = a->dispatch->queue->log;
+	struct log_message m;
+	struct about *about;
+
+	if (!log_find(log, a->message, &m)) {
+		attempt_set(r, RESULT_DEFERRED, "4.3.0", "the message has gone");
+		record_next(a);
+		return;
+	}
+	if ((about = malloc(sizeof(*about))) == NULL)
+		log_fatal("event=out-of-memory");
+	*about = (struct about){ a, r };
+	r->first_target = m.n_rcpts;
+	a->reading = true;
+	log_expand(log, a->message, r->index, r->targets, r->n_targets, on_recorded, about);
+}
+
+static void
+record_next(struct attempt *a)
+{
+	for (uint32_t i = 0; i < a->n; i++) {
+		if (a->rcpts[i].result == RESULT_NONE) {
+			record(a, &a->rcpts[i]);
+			return;
+		}
+	}
+	finish(a);
+}
+
+static bool
+is_itself(const struct attempt_rcpt *r, const struct expand_answer *e)
+{
+	return e->n == 1 && e->targets[0].local && strcmp(e->targets[0].address, r->rcpt.address) == 0;
+}
+
+/* What is said to the sender names no file and no other recipient: that is for our log. */
+static void
+take_answer(struct attempt_rcpt *r, struct expand_answer *e)
+{
+	switch (e->verdict) {
+	case EXPAND_OK:
+		if (is_itself(r, e)) {
+			attempt_set(r, RESULT_DIRECT, "2.0.0", "");
+			break;
+		}
+		r->targets = e->targets;
+		r->n_targets = e->n;
+		e->targets = NULL;
+		break;
+	case EXPAND_UNKNOWN:
+		attempt_set(r, RESULT_FAILED, "5.1.1", "There is no such recipient here any more.");
+		break;
+	case EXPAND_LOOP:
+		attempt_set(r, RESULT_FAILED, "5.4.6", "The recipient is an alias that leads back to itself.");
+		break;
+	case EXPAND_ERROR:
+		attempt_set(r, RESULT_FAILED, "5.3.5", "The recipient is an alias that this system cannot follow.");
+		break;
+	case EXPAND_TEMPORARY:
+		attempt_set(r, e->away ? RESULT_AWAY : RESULT_DEFERRED, "4.3.0", e->text);
+		break;
+	}
+}
+
+static void
+on_answer(void *arg, struct expand_answer *e)
+{
+	struct about *about = arg;
+	struct attempt *a = about->attempt;
+
+	if (e->verdict != EXPAND_OK && !e->away)
+		log_info("msg=%s event=not-expanded to=%s verdict=%d reason=%s", id_text(a->message),
+		    logq(about->rcpt->rcpt.address), (int)e->verdict, logq(e->text));
+	take_answer(about->rcpt, e);
+	free(about);
+	if (--a->waiting == 0)
+		record_next(a);
+}
+
+void
+expansion_begin(struct attempt *a)
+{
+	struct about *about;
+
+	for (uint32_t i = 0; i < a->n; i++) {
+		if (a->rcpts[i].rcpt.final) {
+			attempt_set(&a->rcpts[i], RESULT_DIRECT, "2.0.0", "");
+			continue;
+		}
+		if ((about = malloc(sizeof(*about))) == NULL)
+			log_fatal("event=out-of-memory");
+		*about = (struct about){ a, &a->rcpts[i] };
+		a->waiting++;
+		expand_ask(a->dispatch->queue->expand, a->ipc, a->rcpts[i].rcpt.address, on_answer, about);
+	}
+	if (a->waiting == 0)
+		record_next(a);
+}

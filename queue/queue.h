@@ -1,0 +1,26 @@
+/*
+ * The queue process: what its parts share. Each part is made in main.c once the log is open, and gets this struct with
+ * every message that is for it.
+ */
+#ifndef QUEUE_QUEUE_H
+#define QUEUE_QUEUE_H
+
+#include "lib/process.h"
+#include "queue/log.h"
+
+struct admin;
+struct dispatch;
+struct expand;
+struct intake;
+
+struct queue {
+	struct process	 p;
+	struct log	*log;
+	struct intake	*intake;	/* messages on their way in */
+	struct dispatch	*dispatch;	/* the schedule, and attempts under way */
+	struct expand	*expand;	/* questions to lookup */
+	struct admin	*admin;		/* mailq and minimtactl */
+	char		 trouble[256];	/* the log's last words, for status; "" none */
+};
+
+#endif
