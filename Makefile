@@ -118,35 +118,40 @@ PROGRAMS := $(strip $(foreach p,minimta smtpd resolver lookup queue delivery mda
 
 # Tests: tests/unit/test_NAME.c is a Check program, tests/fuzz/fuzz_NAME.c a libFuzzer target with a corpus beside it.
 UNIT	:= \
-	pack \
-	log \
-	ipc \
-	clock \
 	address \
 	args \
+	clock \
+	commands \
 	conf \
 	dns_answer \
 	dns_cache \
 	dns_client \
 	header \
+	headscan \
+	ipc \
 	letter \
+	log \
 	mailq \
 	mx \
 	mx_order \
+	pack \
+	params \
 	reply \
 	resolver \
 	token \
+	trace \
 	wire
 
 FUZZ	:= \
-	ipc \
 	address \
 	conf \
 	dns_answer \
 	dns_pack \
 	header \
+	ipc \
 	letter \
 	reply \
+	smtpd \
 	wire
 
 ARCHIVE	:= $(OUT)/libminimta.a

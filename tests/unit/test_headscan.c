@@ -1,0 +1,69 @@
+/*
+ * smtpd/headscan.c: where a header ends, and how many Received fields it has, in one piece and byte by byte.
+ */
+#include <check.h>
+#include <string.h>
+
+#include "smtpd/headscan.h"
+
+static const struct {
+	const char	*in;
+	unsigned	 hops;
+	bool		 over;
+	size_t		 size;		/* 0: not looked at */
+} rows[] = {
+	{ "", 0, false, 0 },
+	{ "Received: a\r\nReceived: b\r\n\r\nReceived: body\r\n", 2, true, 27 },
+	{ "received: a\r\nRECEIVED : b\r\nReceived\t:c\r\n", 3, false, 0 },
+	{ "X-Received: a\r\nReceived-SPF: pass\r\nReceive: x\r\nReceivedd: x\r\n", 0, false, 0 },
+	{ "Subject: x\r\n Received: folded\r\nReceived: real\r\n", 1, false, 0 },
+	{ "just text\r\nReceived: not a header any more\r\n", 0, true, 0 },
+	{ "\r\nReceived: body\r\n", 0, true, 0 },
+	{ " Received: a fold without a field\r\nReceived: x\r\n", 0, true, 0 },
+	{ ": no name\r\nReceived: x\r\n", 0, true, 0 },
+	{ "caf\xc3\xa9: x\r\nReceived: x\r\n", 0, true, 0 },
+	{ "A: b\r\nno colon here\r\nReceived: x\r\n", 0, true, 0 },
+	{ "A:\r\nReceived:", 1, false, 13 },
+};
+
+static void
+look(const char *in, size_t piece, struct headscan *h)
+{
+	size_t len = strlen(in), n;
+
+	headscan_init(h);
+	for (size_t at = 0; at < len; at += n) {
+		n = len - at < piece ? len - at : piece;
+		headscan_take(h, (const uint8_t *)in + at, n);
+	}
+}
+
+START_TEST(headers)
+{
+	for (size_t piece = 1; piece < 80; piece++) {
+		struct headscan h;
+
+		look(rows[_i].in, piece, &h);
+		ck_assert_uint_eq(h.hops, rows[_i].hops);
+		ck_assert_int_eq(headscan_over(&h), rows[_i].over);
+		if (rows[_i].size != 0)
+			ck_assert_uint_eq(h.size, rows[_i].size);
+	}
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *s = suite_create("headscan");
+	TCase *t = tcase_create("headscan");
+	SRunner *r = srunner_create(s);
+	int failed;
+
+	tcase_add_loop_test(t, headers, 0, sizeof(rows) / sizeof(rows[0]));
+	suite_add_tcase(s, t);
+	srunner_run_all(r, CK_NORMAL);
+	failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed != 0;
+}
