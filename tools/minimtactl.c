@@ -139,8 +139,11 @@ say_expected(const char *first, const char *wrong)
 {
 	const char *gap = "";
 
-	fprintf(stderr, "minimtactl: %s%s%s is not known; expected ", first != NULL ? first : "",
-	    first != NULL ? " " : "", logq(wrong));
+	if (wrong == NULL)
+		fprintf(stderr, "minimtactl: %s needs another word; expected ", first);
+	else
+		fprintf(stderr, "minimtactl: %s%s%s is not known; expected ", first != NULL ? first : "",
+		    first != NULL ? " " : "", logq(wrong));
 	for (size_t i = 0; i < N_COMMANDS; i++) {
 		const char *word = first != NULL ? commands[i].words[1] : commands[i].words[0];
 
@@ -177,7 +180,7 @@ find(char **words, int n, int *code_r)
 		return NULL;
 	}
 	if (first_right && n < 2)
-		*code_r = say_expected(words[0], "alone");
+		*code_r = say_expected(words[0], NULL);
 	else
 		*code_r = first_right ? say_expected(words[0], words[1]) : say_expected(NULL, words[0]);
 	return NULL;
