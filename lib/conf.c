@@ -72,7 +72,7 @@ static void
 out_of_memory(const void *p)
 {
 	if (p == NULL)
-		log_fatal("event=no_memory where=configuration");
+		log_fatal("event=out-of-memory");
 }
 
 const struct conf_option *
@@ -194,7 +194,7 @@ parse(const char *text, size_t len, const char *name, const char *own_name, char
 	for (size_t i = 0; i < CONF_OPTIONS; i++)
 		if (conf_options[i].value != NULL &&
 		    conf_option_set(c, &conf_options[i], conf_options[i].value, why) != 0)
-			log_fatal("event=bad_default option=%s why=%s", conf_options[i].name, logq(why));
+			log_fatal("event=bad-default option=%s why=%s", conf_options[i].name, logq(why));
 	if (conf_parse(c, text, len, name, lines, err, size) != 0)
 		goto fail;
 	if (own_name == NULL && c->hostname == NULL) {

@@ -339,7 +339,7 @@ run(struct parse *p, const char *text)
 	options[CONF_OPTIONS] = (cfg_opt_t)CFG_SEC("relay", host, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES);
 	options[CONF_OPTIONS + 1] = (cfg_opt_t)CFG_END();
 	if ((cfg = cfg_init(options, CFGF_NONE)) == NULL)
-		log_fatal("event=no_memory where=configuration");
+		log_fatal("event=out-of-memory");
 	cfg_set_error_function(cfg, on_error);
 	cfg_set_validate_func(cfg, "relay", on_relay);
 	rc = cfg_parse_buf(cfg, text);
@@ -358,7 +358,7 @@ conf_parse(struct conf *conf, const char *text, size_t len, const char *name, in
 	int rc;
 
 	if ((copy = malloc(len + 1)) == NULL)
-		log_fatal("event=no_memory where=configuration");
+		log_fatal("event=out-of-memory");
 	memcpy(copy, text, len);
 	copy[len] = '\0';
 	current = &p;

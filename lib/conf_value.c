@@ -34,7 +34,7 @@ grow(void *list, size_t n, size_t size)
 {
 	list = reallocarray(list, n, size);
 	if (list == NULL)
-		log_fatal("event=no_memory where=configuration");
+		log_fatal("event=out-of-memory");
 	return list;
 }
 
@@ -44,7 +44,7 @@ copy(const char *text)
 	char *s = strdup(text);
 
 	if (s == NULL)
-		log_fatal("event=no_memory where=configuration");
+		log_fatal("event=out-of-memory");
 	return s;
 }
 
