@@ -12,7 +12,7 @@
 #include "lib/process.h"
 #include "mx/dns.h"
 
-#define ASKED_MAX	20000	/* open questions of one peer: ten times what the direct face has on the wire */
+#define ASKED_MAX	20000	/* open questions of one peer: as many as the direct face lets wait */
 #define DEADLINE_MS_MAX	120000
 
 struct asked {				/* a question of a peer */

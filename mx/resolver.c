@@ -26,7 +26,10 @@
 
 #define TRY_MS			1500	/* doubled for each round: with one server 1.5, 3, 6 and 12 s */
 #define TRIES			4
-#define QUERIES_MAX		2000	/* on the wire at once */
+#define WIRE_MAX		2000	/* queries on the wire at once: dead domains must not hold up the others */
+#define BURST			100	/* queries sent in … */
+#define BURST_MS		2	/* … this time: 300 at once overrun a socket's default buffer */
+#define QUERIES_MAX		20000	/* with those that wait for their turn */
 #define SERVERS_MAX		8
 #define CHANNEL_QUERIES		500	/* then a new one, with other source ports … */
 #define CHANNEL_MS		60000	/* … or after this long */
@@ -38,7 +41,11 @@ struct direct {
 	int			 n_servers;
 	bool			 trusted;	/* all are on loopback: their AD bit means something */
 	struct dns_cache	*cache;
-	struct query		*open;		/* by key */
+	struct query		*open;		/* by key: on the wire or waiting */
+	size_t			 on_wire;
+	TAILQ_HEAD(, query)	 waiting;	/* for their turn */
+	struct timer		 burst_timer;
+	unsigned		 burst;		/* sent since it was last due */
 	TAILQ_HEAD(, query)	 ready;		/* answered, to be delivered by the loop */
 	struct timer		 ready_timer;
 	struct channel		*channel;	/* for new queries */
@@ -64,9 +71,9 @@ struct watch {				/* a socket of c-ares */
 
 struct query {
 	struct direct		*direct;
-	struct channel		*channel;
+	struct channel		*channel;	/* NULL: waiting for its turn */
 	TAILQ_HEAD(, asker)	 askers;
-	TAILQ_ENTRY(query)	 link;		/* of ready */
+	TAILQ_ENTRY(query)	 link;		/* of waiting, later of ready */
 	struct dns_answer	 answer;
 	UT_hash_handle		 hh;
 	char			 key[8 + DNS_NAME_MAX];	/* "type name" */
@@ -242,6 +249,8 @@ query_free(struct query *query)
 	free(query);
 }
 
+static void	send_waiting(struct direct *);
+
 static void
 deliver_ready(void *arg)
 {
@@ -255,6 +264,7 @@ deliver_ready(void *arg)
 			dns_question_finish(&a->q, &query->answer);
 		query_free(query);
 	}
+	send_waiting(d);
 }
 
 static enum dns_why
@@ -279,6 +289,7 @@ on_reply(void *arg, int status, int timeouts, unsigned char *message, int len)
 
 	(void)timeouts;
 	query->channel->waiting--;
+	d->on_wire--;
 	if (message != NULL && len > 0)
 		dns_answer_parse(&query->answer, message, (size_t)len, query->type, query->name);
 	else
@@ -326,7 +337,6 @@ query_new(struct direct *d, enum dns_type type, const char *name, const char *ke
 		log_fatal("out of memory");
 	query->direct = d;
 	query->type = type;
-	query->channel = channel_current(d);
 	snprintf(query->name, sizeof(query->name), "%s", name);
 	TAILQ_INIT(&query->askers);
 	memcpy(query->key, key, key_len);
@@ -337,14 +347,47 @@ query_new(struct direct *d, enum dns_type type, const char *name, const char *ke
 static void
 query_send(struct query *query)
 {
-	struct channel *ch = query->channel;
+	struct channel *ch = channel_current(query->direct);
 	uint8_t packet[DNS_QUERY_MAX];
 	size_t len = dns_query_build(packet, random_id(), query->type, query->name);
 
+	query->channel = ch;
+	query->direct->on_wire++;
 	ch->asked++;
 	ch->waiting++;
 	ares_send(ch->ares, packet, (int)len, on_reply, query);
 	channel_set_timer(ch);
+}
+
+static void
+send_waiting(struct direct *d)
+{
+	struct query *query;
+
+	while (d->burst < BURST && d->on_wire < WIRE_MAX && (query = TAILQ_FIRST(&d->waiting)) != NULL) {
+		TAILQ_REMOVE(&d->waiting, query, link);
+		if (d->burst++ == 0)
+			timer_start(&d->burst_timer, BURST_MS);
+		query_send(query);
+	}
+}
+
+static void
+burst_over(void *arg)
+{
+	struct direct *d = arg;
+
+	d->burst = 0;
+	send_waiting(d);
+}
+
+/* Nobody asks it any more before its turn has come. */
+static void
+query_drop(struct query *query)
+{
+	TAILQ_REMOVE(&query->direct->waiting, query, link);
+	HASH_DEL(query->direct->open, query);
+	query_free(query);
 }
 
 /* -- the face -- */
@@ -370,15 +413,13 @@ direct_ask(struct dns_question *q, const char *name, uint32_t deadline_ms)
 		dns_question_fail_later(q, DNS_TEMPORARY, DNS_WHY_TOO_MANY);
 		return;
 	}
-	if (query != NULL) {
-		a->query = query;
-		TAILQ_INSERT_TAIL(&query->askers, a, link);
-		return;
+	if (query == NULL) {
+		query = query_new(d, type, name, key, key_len);
+		TAILQ_INSERT_TAIL(&d->waiting, query, link);
 	}
-	query = query_new(d, type, name, key, key_len);
 	a->query = query;
 	TAILQ_INSERT_TAIL(&query->askers, a, link);
-	query_send(query);		/* may already put it on the ready list */
+	send_waiting(d);		/* may already put it on the ready list */
 }
 
 static void
@@ -386,8 +427,11 @@ direct_forget(struct dns_question *q)
 {
 	struct asker *a = (struct asker *)q;
 
-	if (a->query != NULL)
-		TAILQ_REMOVE(&a->query->askers, a, link);
+	if (a->query == NULL)
+		return;
+	TAILQ_REMOVE(&a->query->askers, a, link);
+	if (a->query->channel == NULL && TAILQ_EMPTY(&a->query->askers))
+		query_drop(a->query);
 }
 
 static void
@@ -399,6 +443,7 @@ direct_free(struct dns *dns)
 	while (!LIST_EMPTY(&d->channels))
 		channel_free(LIST_FIRST(&d->channels));
 	timer_stop(&d->ready_timer);
+	timer_stop(&d->burst_timer);
 	while ((query = TAILQ_FIRST(&d->ready)) != NULL) {
 		TAILQ_REMOVE(&d->ready, query, link);
 		query_free(query);
@@ -486,9 +531,11 @@ dns_new_direct(struct event_base *base, char *const *servers, char *err, size_t 
 	dns_face_init(&d->dns, &direct_face);
 	d->base = base;
 	d->cache = dns_cache_new(DNS_CACHE_BYTES);
+	TAILQ_INIT(&d->waiting);
 	TAILQ_INIT(&d->ready);
 	LIST_INIT(&d->channels);
 	timer_set(&d->ready_timer, deliver_ready, d);
+	timer_set(&d->burst_timer, burst_over, d);
 	ares_library_init(ARES_LIB_INIT_ALL);
 	if (servers == NULL || servers[0] == NULL)
 		result = add_system_servers(d, err, size);

@@ -44,6 +44,7 @@ struct fake_dns {
 	uint8_t			 last[600];	/* query */
 	size_t			 last_len;
 	bool			 ad;		/* set the AD bit in answers */
+	bool			 silent;	/* answer nothing at all */
 };
 
 struct out {
@@ -276,7 +277,7 @@ fake_on_udp(evutil_socket_t fd, short what, void *arg)
 	if (f->n_udp < 64)
 		f->ids[f->n_udp] = (uint16_t)(query[0] << 8 | query[1]);
 	f->n_udp++;
-	if (fake_reply(f, &o, query, (size_t)n, false))
+	if (fake_reply(f, &o, query, (size_t)n, false) && !f->silent)
 		sendto(fd, o.bytes, o.len, 0, (struct sockaddr *)&from, from_len);
 }
 

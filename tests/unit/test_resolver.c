@@ -3,6 +3,8 @@
  */
 #include "tests/unit/fake_dns.h"
 
+#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
+
 static const struct zone zone[] = {
 	{ "a.test", DNS_A, "192.0.2.1", 0 },
 	{ "a.test", DNS_A, "192.0.2.2", 20 },
@@ -334,6 +336,83 @@ START_TEST(test_many_questions)
 }
 END_TEST
 
+/* More than may be on the wire: they wait for their turn, and leave when they are cancelled or too old for it. */
+START_TEST(test_waiting_for_their_turn)
+{
+	static struct got got[2000];
+	static struct dns_question *questions[2000];
+	char name[40];
+
+	for (int i = 0; i < 2000; i++) {
+		snprintf(name, sizeof(name), "n%d.test", i);
+		questions[i] = dns_ask(dns, DNS_A, name, 0, on_done, &got[i]);
+	}
+	for (int i = 0; i < 2000; i += 2)
+		dns_cancel(questions[i]);
+	for (int i = 1; i < 2000; i += 2) {
+		run_until(base, &got[i].done);
+		ck_assert_int_eq(got[i].result, DNS_NXDOMAIN);
+		ck_assert_uint_eq(got[i - 1].calls, 0);
+	}
+	ck_assert_uint_eq(fake.n_udp, 1050);	/* a burst, and the half of the others that was not cancelled */
+
+	fake.silent = true;
+	memset(got, 0, sizeof(got));
+	for (int i = 0; i < 600; i++) {
+		snprintf(name, sizeof(name), "silent%d.test", i);
+		dns_ask(dns, DNS_A, name, 5000, on_done, &got[i]);
+	}
+	event_base_loop(base, EVLOOP_NONBLOCK);
+	clock_shift(5001);
+	for (int i = 0; i < 600; i++) {
+		run_until(base, &got[i].done);
+		ck_assert_int_eq(got[i].result, DNS_TEMPORARY);
+	}
+	ck_assert_uint_lt(fake.n_udp, 1050 + 600);
+}
+END_TEST
+
+/* One of two servers is ill: the other one's answer counts, and when both are, it is said so. */
+START_TEST(test_two_servers)
+{
+	static const struct zone ill[] = { { "a.test", DNS_A, "!SERVFAIL", 0 }, { NULL, 0, NULL, 0 } };
+	struct fake_dns first;
+	char *servers[] = { first.address, fake.address, NULL }, err[200];
+	struct dns *both;
+	struct got g = { .done = false };
+
+	fake_start(&first, base, ill);
+	both = dns_new_direct(base, servers, err, sizeof(err));
+	ck_assert_ptr_nonnull(both);
+	dns_ask(both, DNS_A, "a.test", 0, on_done, &g);
+	run_until(base, &g.done);
+	ck_assert_int_eq(g.result, DNS_OK);
+	ck_assert_uint_eq(first.n_udp, 1);
+	dns_free(both);
+
+	fake.zone = ill;
+	both = dns_new_direct(base, servers, err, sizeof(err));
+	g.done = false;
+	dns_ask(both, DNS_A, "a.test", 0, on_done, &g);
+	run_until(base, &g.done);
+	ck_assert_int_eq(g.result, DNS_TEMPORARY);
+	ck_assert_str_eq(g.why, "no DNS server gave an answer");
+	dns_free(both);
+	fake_stop(&first);
+}
+END_TEST
+
+/* resolv.conf, or none: there is always somebody to ask. */
+START_TEST(test_system_servers)
+{
+	char err[200];
+	struct dns *system_dns = dns_new_direct(base, NULL, err, sizeof(err));
+
+	ck_assert_msg(system_dns != NULL, "%s", err);
+	dns_free(system_dns);
+}
+END_TEST
+
 START_TEST(test_bad_servers)
 {
 	static const char *const bad[] = { "localhost", "300.1.1.1", "127.0.0.1:x", "127.0.0.1:99999", "" };
@@ -354,7 +433,7 @@ main(void)
 	int failed;
 
 	tcase_add_checked_fixture(tc, setup, teardown);
-	tcase_add_loop_test(tc, test_answers, 0, sizeof(answers) / sizeof(answers[0]));
+	tcase_add_loop_test(tc, test_answers, 0, COUNT(answers));
 	tcase_add_test(tc, test_truncated_goes_to_tcp);
 	tcase_add_test(tc, test_thousand_records);
 	tcase_add_loop_test(tc, test_silence, 0, 3);
@@ -365,6 +444,9 @@ main(void)
 	tcase_add_test(tc, test_query);
 	tcase_add_test(tc, test_secure);
 	tcase_add_test(tc, test_many_questions);
+	tcase_add_test(tc, test_waiting_for_their_turn);
+	tcase_add_test(tc, test_two_servers);
+	tcase_add_test(tc, test_system_servers);
 	tcase_add_loop_test(tc, test_bad_servers, 0, 5);
 	suite_add_tcase(suite, tc);
 	runner = srunner_create(suite);
