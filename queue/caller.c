@@ -1,0 +1,144 @@
+/*
+ * Output to a tool (queue/caller.h): a buffer, one socket, one deadline. Decides when a reader is too slow; what is said is
+ * queue/admin.c's.
+ */
+#include "queue/caller.h"
+
+#include <errno.h>
+#include <event2/buffer.h>
+#include <event2/event.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "lib/clock.h"
+#include "lib/log.h"
+
+#define FULL_BYTES	(64U * 1024)
+#define SLOW_MS		30000		/* without taking a byte */
+
+struct caller {
+	int		 fd;
+	struct evbuffer	*out;
+	struct event	*writable, *turn;
+	struct timer	 slow;
+	bool		 ended, lost;
+	void		(*more)(void *), (*gone)(void *);
+	void		*arg;
+};
+
+/* What the socket takes. */
+static void
+send_some(struct caller *c)
+{
+	struct evbuffer_iovec v;
+	ssize_t n;
+
+	while (!c->lost && evbuffer_peek(c->out, -1, NULL, &v, 1) > 0) {
+		n = send(c->fd, v.iov_base, v.iov_len, MSG_NOSIGNAL | MSG_DONTWAIT);
+		if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
+			event_add(c->writable, NULL);
+			return;
+		}
+		if (n <= 0) {
+			c->lost = true;
+			return;
+		}
+		evbuffer_drain(c->out, (size_t)n);
+		timer_start(&c->slow, SLOW_MS);
+	}
+}
+
+static void
+on_turn(evutil_socket_t fd, short what, void *arg)
+{
+	struct caller *c = arg;
+	bool was_full = caller_is_full(c);
+
+	(void)fd;
+	(void)what;
+	send_some(c);
+	if (c->lost || (c->ended && evbuffer_get_length(c->out) == 0)) {
+		c->gone(c->arg);
+		caller_free(c);
+	} else if (was_full && !caller_is_full(c) && c->more != NULL && !c->ended) {
+		c->more(c->arg);
+	}
+}
+
+static void
+on_slow(void *arg)
+{
+	struct caller *c = arg;
+
+	c->lost = true;
+	event_active(c->turn, 0, 0);
+}
+
+struct caller *
+caller_new(struct event_base *base, int fd, void (*more)(void *), void (*gone)(void *), void *arg)
+{
+	struct caller *c = calloc(1, sizeof(*c));
+
+	evutil_make_socket_nonblocking(fd);
+	if (c == NULL || (c->out = evbuffer_new()) == NULL ||
+	    (c->writable = event_new(base, fd, EV_WRITE, on_turn, c)) == NULL ||
+	    (c->turn = event_new(base, -1, 0, on_turn, c)) == NULL)
+		log_fatal("event=out-of-memory");
+	c->fd = fd;
+	c->more = more;
+	c->gone = gone;
+	c->arg = arg;
+	timer_set(&c->slow, on_slow, c);
+	timer_start(&c->slow, SLOW_MS);
+	return c;
+}
+
+void
+caller_put(struct caller *c, const void *data, size_t len)
+{
+	if (evbuffer_add(c->out, data, len) != 0)
+		log_fatal("event=out-of-memory");
+	event_active(c->turn, 0, 0);
+}
+
+void
+caller_say(struct caller *c, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	if (evbuffer_add_vprintf(c->out, fmt, ap) < 0)
+		log_fatal("event=out-of-memory");
+	va_end(ap);
+	event_active(c->turn, 0, 0);
+}
+
+bool
+caller_is_full(const struct caller *c)
+{
+	return evbuffer_get_length(c->out) >= FULL_BYTES;
+}
+
+void
+caller_end(struct caller *c)
+{
+	c->ended = true;
+	event_active(c->turn, 0, 0);
+}
+
+void
+caller_free(struct caller *c)
+{
+	if (c == NULL)
+		return;
+	timer_stop(&c->slow);
+	event_free(c->writable);
+	event_free(c->turn);
+	evbuffer_free(c->out);
+	close(c->fd);
+	free(c);
+}

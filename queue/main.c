@@ -1,0 +1,178 @@
+/*
+ * The queue process: opens the spool, makes the parts, and joins them to channels and log. What each part does is in its
+ * header. `queue --check DIR` reads a stopped spool instead; it needs no master.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/log.h"
+#include "queue/admin.h"
+#include "queue/dispatch.h"
+#include "queue/expand.h"
+#include "queue/intake.h"
+#include "queue/queue.h"
+
+static const struct ipc_handler handlers[] = {
+	{ MSG_CONTROL, admin_on_control },
+	{ MSG_MAIL_BEGIN, intake_on_begin },
+	{ MSG_MAIL_RCPT, intake_on_rcpt },
+	{ MSG_MAIL_DATA, intake_on_data },
+	{ MSG_MAIL_END, intake_on_end },
+	{ MSG_MAIL_ABORT, intake_on_abort },
+	{ MSG_EXPAND, expand_on_answer },
+	{ MSG_JOB_PULL, dispatch_on_pull },
+	{ MSG_JOB_RESULT, dispatch_on_result },
+	{ MSG_JOB_DONE, dispatch_on_done },
+	{ MSG_NONE, NULL },
+};
+
+/* ---- the log's events ---- */
+
+static void
+on_message(void *arg, const struct log_message *m, const struct envelope_sender *sender,
+    const struct log_rcpt_state *open, uint32_t n_open)
+{
+	struct queue *q = arg;
+
+	(void)sender;
+	dispatch_found(q->dispatch, m, open, n_open);
+}
+
+static void
+on_scanned(void *arg, uint64_t messages)
+{
+	(void)arg;
+	log_info("event=scanned messages=%llu", (unsigned long long)messages);
+}
+
+static void
+on_trouble(void *arg, const char *what)
+{
+	struct queue *q = arg;
+
+	snprintf(q->trouble, sizeof(q->trouble), "%s", what);
+	log_error("event=spool what=%s", logq(what));
+}
+
+/* ---- master and peers ---- */
+
+static void
+on_peer(void *arg, struct ipc *ipc)
+{
+	struct queue *q = arg;
+
+	dispatch_peer_up(q->dispatch, ipc);
+}
+
+static void
+on_peer_down(void *arg, struct ipc *ipc)
+{
+	struct queue *q = arg;
+
+	intake_peer_down(q->intake, ipc);
+	expand_peer_down(q->expand, ipc);
+	dispatch_peer_down(q->dispatch, ipc);
+}
+
+static void
+on_idle(void *arg)
+{
+	struct queue *q = arg;
+
+	process_quit(&q->p);
+}
+
+/* smtpd, delivery and mda have ended before: what is left is written, and that is all. */
+static void
+on_stop(void *arg)
+{
+	struct queue *q = arg;
+
+	intake_stop(q->intake);
+	dispatch_stop(q->dispatch, on_idle, q);
+}
+
+static void
+on_status(void *arg, char *to, size_t size)
+{
+	struct queue *q = arg;
+	struct schedule_counts c;
+	char log[1024];
+
+	dispatch_count(q->dispatch, &c);
+	snprintf(to, size, "messages=%u recipients=%u deferred=%u expanding=%u local=%u remote=%u hops=%u "
+	    "hops_in_trouble=%u incoming=%u scanned=%s %s%s%s", c.messages, c.rcpts, c.waiting,
+	    c.active_jobs[SCHEDULE_LOOKUP], c.active_jobs[SCHEDULE_MDA], c.active_jobs[SCHEDULE_DELIVERY], c.hops,
+	    c.hops_in_trouble, intake_count(q->intake), log_scanned(q->log) ? "yes" : "no",
+	    log_status(q->log, log, sizeof(log)), q->trouble[0] != '\0' ? " trouble=" : "",
+	    q->trouble[0] != '\0' ? logq(q->trouble) : "");
+}
+
+/* ---- start ---- */
+
+static int
+open_spool(const char *path)
+{
+	return open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+static int
+check(const char *path)
+{
+	int fd = open_spool(path), rc;
+
+	if (fd < 0) {
+		fprintf(stderr, "queue: %s: %s\n", path, strerror(errno));
+		return 2;
+	}
+	log_init("queue");
+	rc = log_check(fd, stdout);
+	close(fd);
+	return rc;
+}
+
+static void
+make_parts(struct queue *q, int spool)
+{
+	static const struct log_events events = { on_message, on_scanned, on_trouble };
+	struct log_options options = { .segment_size = q->p.conf->segment_size };
+	char err[512];
+
+	q->intake = intake_new(q);
+	q->expand = expand_new();
+	q->dispatch = dispatch_new(q);
+	q->admin = admin_new(q);
+	q->log = log_open(q->p.base, spool, &options, &events, q, err, sizeof(err));
+	if (q->log == NULL)
+		log_fatal("event=start-failed what=%s", logq(err));
+}
+
+int
+main(int argc, char **argv)
+{
+	struct queue q = { 0 };
+	int spool, rc;
+
+	if (argc == 3 && strcmp(argv[1], "--check") == 0)
+		return check(argv[2]);
+	q.p = (struct process){ .handlers = handlers, .on_peer = on_peer, .on_peer_down = on_peer_down, .on_stop = on_stop,
+	    .on_status = on_status, .arg = &q };
+	process_init(&q.p, PROC_QUEUE);
+	spool = open_spool(q.p.conf->spool);
+	if (spool < 0)
+		log_fatal("event=start-failed spool=%s what=%s", logq(q.p.conf->spool), logq(strerror(errno)));
+	if (!q.p.has_secret)
+		log_fatal("event=start-failed what=\"no key for lookup's tokens\"");
+	process_sandbox(&q.p);
+	make_parts(&q, spool);
+	rc = process_run(&q.p);
+	log_close(q.log);
+	dispatch_free(q.dispatch);
+	expand_free(q.expand);
+	intake_free(q.intake);
+	admin_free(q.admin);
+	return rc;
+}
