@@ -290,6 +290,7 @@ process_init(struct process *p, enum proc self)
 	signal(SIGINT, SIG_IGN);	/* a terminal's ^C is for master, which stops all in order */
 	signal(SIGHUP, SIG_IGN);
 	refuse_inspection();
+	tzset();			/* reads the zone's file while it can be seen */
 	if (pr == NULL || (p->base = event_base_new()) == NULL)
 		log_fatal("event=out-of-memory");
 	clock_init(p->base);

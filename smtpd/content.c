@@ -231,6 +231,8 @@ content_take(struct session *s, const uint8_t *data, size_t len)
 	used = s->input == INPUT_DATA ? take_data(s, data, len) : take_chunk(s, data, len);
 	if (s->content_in > most_ever(s))
 		session_end(s, "too-much", 552, "5.3.4", "Far more than the size limit; goodbye");
+	else if (s->wait == WAIT_NONE && s->input != INPUT_COMMANDS)
+		paused(s);	/* before the next read, which would have room for nothing */
 	return used;
 }
 
