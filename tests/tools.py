@@ -143,7 +143,7 @@ class Tools:
 	def bad_configuration(self):
 		"""Each with file and line, and what would be right."""
 		for line, wanted in (("no_such_option = 1", "no_such_option"), ("hostname = \"x.example\"\nhostname = \"y.example\"", ":2:"),
-		    ("smtp_port = 70000", "65535"), ("listen = {\"nonsense\"}", "listen"), ("expire = 5 parsecs", "expire"),
+		    ("smtp_port = 70000", "65535"), ("listen = {\"nonsense\"}", "listen"), ("expire = \"5 parsecs\"", "expire"),
 		    ("message_size = \"x\"", "message_size"), ("hostname = \"unclosed", ":1"), ("log_level = \"loud\"", "debug")):
 			with tempfile.NamedTemporaryFile("w", suffix=".conf") as f:
 				f.write(line + "\n")
