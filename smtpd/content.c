@@ -140,12 +140,6 @@ room_for(const struct session *s)
 	return room > ROOM_LEAST ? room - 2 : 0;
 }
 
-size_t
-content_read_size(const struct session *s)
-{
-	return least(SMTPD_READ_MAX, room_for(s));
-}
-
 /* No credit left: input waits in the socket. */
 static bool
 paused(struct session *s)
@@ -155,6 +149,23 @@ paused(struct session *s)
 	s->paused_ms = clock_ms();
 	session_suspend(s, WAIT_CREDIT, CREDIT_MS);
 	return true;
+}
+
+/* Time in which we did not read is not held against the client. */
+static void
+go_on_after_pause(struct session *s)
+{
+	if (s->paused_ms == 0)
+		return;
+	s->last_ms = clock_ms();
+	s->content_ms += s->last_ms - s->paused_ms;
+	s->paused_ms = 0;
+}
+
+size_t
+content_read_size(struct session *s)
+{
+	return paused(s) ? 0 : least(SMTPD_READ_MAX, room_for(s));
 }
 
 static size_t
@@ -221,28 +232,24 @@ content_take(struct session *s, const uint8_t *data, size_t len)
 
 	if (paused(s))
 		return 0;
-	if (s->paused_ms != 0) {
-		s->content_ms += clock_ms() - s->paused_ms;
-		s->last_ms = clock_ms();
-		s->paused_ms = 0;
-	}
+	go_on_after_pause(s);
 	len = least(len, least(SMTPD_READ_MAX, room_for(s)));
 	s->content_in += len;
 	used = s->input == INPUT_DATA ? take_data(s, data, len) : take_chunk(s, data, len);
 	if (s->content_in > most_ever(s))
 		session_end(s, "too-much", 552, "5.3.4", "Far more than the size limit; goodbye");
-	else if (s->wait == WAIT_NONE && s->input != INPUT_COMMANDS)
-		paused(s);	/* before the next read, which would have room for nothing */
 	return used;
 }
 
 void
 content_timeout(struct session *s)
 {
-	int64_t now = clock_ms(), took = now - s->content_ms;
-	int64_t silence_ends = s->last_ms + s->srv->process.conf->data_timeout_ms;
-	int64_t look = took < SLOW_MS ? s->content_ms + SLOW_MS : now + SLOW_LOOK_MS;
+	int64_t now = clock_ms(), took, silence_ends, look;
 
+	go_on_after_pause(s);
+	took = now - s->content_ms;
+	silence_ends = s->last_ms + s->srv->process.conf->data_timeout_ms;
+	look = took < SLOW_MS ? s->content_ms + SLOW_MS : now + SLOW_LOOK_MS;
 	if (now >= silence_ends)
 		session_end(s, "data-timeout", 421, "4.4.2", "Waited too long for the rest of the message; goodbye");
 	else if (took >= SLOW_MS && s->content_in < (uint64_t)took / 1000 * SLOW_RATE)

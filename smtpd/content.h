@@ -16,7 +16,8 @@ void	content_begin_data(struct session *);
 void	content_begin_chunk(struct session *, uint64_t size, bool last, const struct refusal *why);
 /* Takes content from what was read; returns the bytes used, which may be 0 when the session had to be suspended. */
 size_t	content_take(struct session *, const uint8_t *, size_t);
-size_t	content_read_size(const struct session *);
+/* How much to read at once; 0: the session had to be suspended. */
+size_t	content_read_size(struct session *);
 /* Looks whether content comes fast enough. */
 void	content_timeout(struct session *);
 

@@ -211,6 +211,7 @@ on_input(evutil_socket_t fd, short what, void *arg)
 {
 	struct session *s = arg;
 	uint8_t *to = s->srv->input;
+	size_t room;
 	ssize_t n;
 
 	if (s->lingering) {
@@ -225,9 +226,13 @@ on_input(evutil_socket_t fd, short what, void *arg)
 		listen_for(s, LISTENING_EDGE);	/* which calls back with what there is */
 		return;
 	}
+	if ((room = reads_content(s) ? content_read_size(s) : READ_COMMANDS) == 0) {
+		settle(s);
+		return;
+	}
 	if (s->in_len > 0)
 		memcpy(to, s->in, s->in_len);
-	n = recv(fd, to + s->in_len, reads_content(s) ? content_read_size(s) : READ_COMMANDS, MSG_DONTWAIT);
+	n = recv(fd, to + s->in_len, room, MSG_DONTWAIT);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (n <= 0) {

@@ -30,6 +30,7 @@ enum behaviour {
 	TRUSTED = 8,
 	LOCAL = 16,		/* a program of this machine */
 	PIECES = 32,		/* small ones */
+	QUEUE_SLOW = 64,	/* gives credit when there is no more, and first next to none */
 };
 
 struct world {
@@ -155,11 +156,22 @@ on_rcpt(void *arg, struct ipc *ipc, struct ipc_message *m)
 	return 0;
 }
 
+static void
+give_credit(struct world *w, struct ipc *ipc, uint64_t bytes)
+{
+	struct pack p;
+
+	pack_init(&p);
+	pack_u32(&p, (uint32_t)bytes);
+	ipc_send_pack(ipc, MSG_MAIL_CREDIT, w->id, &p, -1);
+	pack_free(&p);
+	w->unacknowledged -= bytes;
+}
+
 static int
 on_data(void *arg, struct ipc *ipc, struct ipc_message *m)
 {
 	struct world *w = arg;
-	struct pack p;
 
 	claim(w->open && m->id == w->id && w->rcpts > 0, "content out of place");
 	for (size_t i = 0; i < m->len; i++) {
@@ -172,13 +184,13 @@ on_data(void *arg, struct ipc *ipc, struct ipc_message *m)
 	w->unacknowledged += m->len;
 	claim(w->unacknowledged <= MSG_INLINE_MAX + MSG_CREDIT, "more than the credit");
 	claim(w->size <= w->conf.message_size, "more than the limit");
-	if (w->unacknowledged < MSG_INLINE_MAX)
+	if ((w->how & QUEUE_SLOW) && w->unacknowledged < MSG_INLINE_MAX + MSG_CREDIT - 4096)
 		return 0;
-	pack_init(&p);
-	pack_u32(&p, (uint32_t)w->unacknowledged);
-	ipc_send_pack(ipc, MSG_MAIL_CREDIT, m->id, &p, -1);
-	pack_free(&p);
-	w->unacknowledged = 0;
+	if ((w->how & QUEUE_SLOW))
+		give_credit(w, ipc, 100);
+	else if (w->unacknowledged < MSG_INLINE_MAX)
+		return 0;
+	give_credit(w, ipc, w->unacknowledged);
 	return 0;
 }
 
