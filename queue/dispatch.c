@@ -21,6 +21,7 @@
 #define HOP_EXPAND	"expand"
 #define HOP_LOCAL	"local"
 #define SWEEP_MS	60000
+#define NO_ROOM_MS	5000
 #define ATTEMPT_MS	(4 * 3600 * 1000)	/* then it is cancelled: RFC 5321, 4.5.3.2 allows long waits, not endless ones */
 #define CANCEL_MS	(10 * 60 * 1000)	/* then whoever does not end it is ended */
 
@@ -214,6 +215,10 @@ on_turn(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
+	if (!d->stopping && !log_room(d->queue->log)) {		/* for outcomes: what was delivered and not recorded would go twice */
+		timer_start(&d->due, NO_ROOM_MS);
+		return;
+	}
 	while (!d->stopping && (action = schedule_next(d->schedule, now, &job)) != SCHEDULE_NOTHING)
 		start(d, job, action == SCHEDULE_EXPIRE);
 	due = schedule_due(d->schedule);
