@@ -94,7 +94,10 @@ delivery_SRC	:= \
 	delivery/client_verdict.c \
 	delivery/pool.c
 
-mda_SRC		:=
+mda_SRC		:= \
+	mda/main.c \
+	mda/deliver.c \
+	mda/maildir.c
 
 logger_SRC	:= \
 	logger/main.c
@@ -140,7 +143,10 @@ UNIT	:= \
 	resolver \
 	token \
 	trace \
-	wire
+	wire \
+	aliases \
+	recipients \
+	maildir
 
 FUZZ	:= \
 	address \
@@ -152,7 +158,8 @@ FUZZ	:= \
 	letter \
 	reply \
 	smtpd \
-	wire
+	wire \
+	aliases
 
 ARCHIVE	:= $(OUT)/libminimta.a
 PARTS	:= $(OUT)/libparts.a

@@ -1,0 +1,48 @@
+/*
+ * Aliases and included lists: anything parses, and what comes of it is well-formed. Lists may belong to their owners.
+ */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/address.h"
+#include "lookup/aliases.h"
+
+int	LLVMFuzzerTestOneInput(const uint8_t *, size_t);
+
+static void
+check(const struct alias_list *l)
+{
+	struct address a;
+
+	for (size_t i = 0; i < l->n; i++) {
+		const char *text = l->targets[i].text;
+
+		if (l->targets[i].kind == ALIAS_INCLUDE ? text[0] != '/' :
+		    address_parse(&a, text, ADDRESS_UTF8 | ADDRESS_BARE, NULL) != ADDRESS_OK || strcmp(a.text, text) != 0)
+			abort();
+	}
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	char *text = malloc(size + 1);
+	const struct alias *alias;
+	struct alias_list l;
+	struct aliases *a;
+
+	memcpy(text, data, size);	/* a buffer of its own size, so that a step too far is seen */
+	a = aliases_parse("file", text, size);
+	for (alias = a->table; alias != NULL; alias = alias->hh.next) {
+		check(&alias->list);
+		if (alias->name[0] == '\0' || (alias->list.n == 0 && alias->list.error == NULL))
+			abort();
+	}
+	aliases_free(a);
+	alias_list_parse(&l, "list", text, size);
+	check(&l);
+	alias_list_free(&l);
+	free(text);
+	return 0;
+}
