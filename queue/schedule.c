@@ -388,6 +388,12 @@ schedule_job_trouble(const struct schedule_job *j)
 	return j->hop->why == NULL ? "" : j->hop->why;
 }
 
+enum schedule_agent
+schedule_job_agent(const struct schedule_job *j)
+{
+	return j->hop->agent->kind;
+}
+
 uint32_t
 schedule_job_crashes(const struct schedule_job *j)
 {
@@ -442,6 +448,7 @@ schedule_new(const struct schedule_limits *limits, uint64_t seed)
 	s->random = seed == 0 ? 1 : seed;
 	TAILQ_INIT(&s->given_up);
 	for (int a = 0; a < SCHEDULE_AGENTS; a++) {
+		s->agents[a].kind = (enum schedule_agent)a;
 		s->agents[a].most = limits->jobs[a];
 		TAILQ_INIT(&s->agents[a].fresh);
 		TAILQ_INIT(&s->agents[a].backlog);

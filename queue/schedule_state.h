@@ -71,6 +71,7 @@ struct hop {
 TAILQ_HEAD(hop_list, hop);
 
 struct agent {
+	enum schedule_agent	 kind;
 	bool			 up;
 	uint32_t		 most, active, active_backlog, turn;
 	struct hop_list		 fresh, backlog;
