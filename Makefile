@@ -34,6 +34,7 @@ LIB	:= \
 	lib/header.c \
 	lib/ids.c \
 	lib/job.c \
+	lib/killpoint.c \
 	lib/reply.c \
 	lib/route.c \
 	lib/token.c \

@@ -19,6 +19,7 @@
 
 #include "lib/clock.h"
 #include "lib/header.h"
+#include "lib/killpoint.h"
 
 #define HEADER_LOOK	(1024U * 1024)	/* of content are searched for Delivered-To: above any header_size */
 #define BUFFER_SIZE	(64U * 1024)
@@ -88,6 +89,7 @@ open_directory(struct writer *w, int at, const char *name)
 	int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, fd = openat(at, name, flags);
 
 	if (fd == -1 && errno == ENOENT) {
+		KILLPOINT("mkdir", name);
 		if (mkdirat(at, name, 0700) != 0 && errno != EEXIST)
 			return fail_errno(w, "make directory", name);
 		if (fsync(at) != 0)
@@ -162,6 +164,7 @@ open_file(struct writer *w)
 			*p = '_';
 	snprintf(w->name, sizeof(w->name), "%lld.M%dP%ldR%llx.%s", (long long)(now_ms / 1000), (int)(now_ms % 1000 * 1000),
 	    (long)getpid(), (unsigned long long)chance, host);
+	KILLPOINT("open", "message");
 	w->file = openat(w->tmp, w->name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (w->file == -1) {
 		fail_errno(w, "create", w->name);
@@ -178,9 +181,11 @@ flush(struct writer *w)
 {
 	ssize_t n;
 
-	for (size_t at = 0; at < w->len; at += (size_t)n)
+	for (size_t at = 0; at < w->len; at += (size_t)n) {
+		KILLPOINT("write", "message");
 		if ((n = write(w->file, w->buffer + at, w->len - at)) < 0)
 			return fail_errno(w, "write", "the message");
+	}
 	w->len = 0;
 	return 0;
 }
@@ -278,6 +283,7 @@ write_file(struct writer *w)
 
 	if (put_fields(w) != 0 || put_content(w) != 0 || flush(w) != 0)
 		return -1;
+	KILLPOINT("fsync", "message");
 	if (fsync(w->file) != 0)
 		return fail_errno(w, "sync", "the message");
 	rc = close(w->file);
@@ -288,9 +294,11 @@ write_file(struct writer *w)
 static int
 move_to_new(struct writer *w)
 {
+	KILLPOINT("rename", "message");
 	if (renameat(w->tmp, w->name, w->new, w->name) != 0)
 		return fail_errno(w, "move to", "new");
 	w->in_new = true;
+	KILLPOINT("fsync", "new");
 	if (fsync(w->new) != 0)
 		return fail_errno(w, "sync", "new");
 	return 0;

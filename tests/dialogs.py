@@ -183,7 +183,7 @@ class Run:
 				try:
 					self.step(step)
 				except mt.Failed as e:
-					raise mt.Failed(f"line {n}: {step[:100]}: {e}") from None
+					raise mt.Failed(f"line {n}: {step[:100]}: {e}{self.log_tail(str(e))}") from None
 			open_ones = set(self.connections) - self.finished
 			if open_ones:
 				raise mt.Failed(f"the dialog does not say what becomes of connection {', '.join(open_ones)}")
@@ -193,6 +193,10 @@ class Run:
 			self.close(False)
 			raise
 		self.close(True)
+
+	def log_tail(self, said):
+		log = self.server.log
+		return "" if "log line" in said or not log else "; the last log lines:\n" + "\n".join(log.lines[-8:])
 
 	def look_again(self):
 		for user, count in self.counts.items():

@@ -30,7 +30,7 @@ BROKEN_BIN = os.path.join(mt.TOP, "build/broken-early/bin")
 EXPECTED = {
 	"queue": {"pwrite accept", "pwrite outcome", "pwrite end", "pwrite expand", "pwrite admin", "fdatasync", "fallocate", "rename",
 		"unlink", "fsync"},
-	"mda": {"open", "write", "fsync", "link", "unlink"},
+	"mda": {"open message", "write message", "fsync message", "rename message", "fsync new"},
 }
 
 
