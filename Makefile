@@ -80,7 +80,7 @@ lookup_SRC	:= \
 	lookup/aliases.c \
 	lookup/alias_file.c \
 	lookup/recipients.c \
-	lookup/expand.c \
+	lookup/targets.c \
 	lookup/trust.c
 
 queue_SRC	:=

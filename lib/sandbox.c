@@ -11,10 +11,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <ucontext.h>
 #include <unistd.h>
 
 #include "lib/sandbox.h"
+
+/* Not a system call, but one with a condition: socket() of this machine only. */
+#define UNIX_SOCKET	"unix-socket"
 
 enum root { ROOT_EMPTY, ROOT_SPOOL, ROOT_KEEP };
 
@@ -45,21 +49,20 @@ static const struct row rows[PROC_COUNT] = {
 	[PROC_SMTPD] = { "_minimta_smtpd", ROOT_EMPTY, "accept4 accept dup" },
 	/* openat: c-ares looks for /dev/urandom when it makes a channel (mx/resolver.c does not rely on it). */
 	[PROC_RESOLVER] = { "_minimta_resolver", ROOT_EMPTY, "socket connect openat" },
+	/* unix-socket and connect: the password file may be behind nscd or another daemon of this machine. */
 	[PROC_LOOKUP] = { "_minimta_lookup", ROOT_KEEP,
-	    "openat open access faccessat faccessat2 stat statx getdents64 readlink readlinkat socket connect pread64 "
-	    "uname getcwd ioctl" },
+	    "openat open access faccessat faccessat2 stat lstat statx getdents64 readlink readlinkat pread64 uname ioctl "
+	    UNIX_SOCKET " connect" },
 	[PROC_QUEUE] = { "_minimta_queue", ROOT_SPOOL,
 	    "openat pread64 preadv pwrite64 pwritev fdatasync fsync fallocate ftruncate unlinkat renameat renameat2 mkdirat "
 	    "linkat getdents64 flock fstatfs statfs statx eventfd2 clone clone3 fadvise64 sync_file_range prctl "
 	    "sched_getaffinity" },
 	[PROC_DELIVERY] = { "_minimta_delivery", ROOT_EMPTY, "socket connect bind" },
+	/* The parent forks and becomes the recipient; the child writes a Maildir. Neither may execute anything. */
 	[PROC_MDA] = { NULL, ROOT_KEEP,
-	    "openat open access faccessat faccessat2 stat lstat statx getdents64 readlink readlinkat pread64 pwrite64 fsync "
-	    "fdatasync ftruncate link linkat unlink unlinkat rename renameat renameat2 mkdir mkdirat chmod fchmod fchmodat "
-	    "chown fchown fchownat umask chdir fchdir clone clone3 fork vfork wait4 waitid kill pipe pipe2 dup dup2 dup3 "
-	    "setgroups setresuid setresgid setuid setgid getresuid getresgid setsid setpgid prctl memfd_create prlimit64 "
-	    "getrlimit uname openat2 socketpair close_range ioctl alarm setitimer eventfd2 getppid flock fstatfs statfs "
-	    "splice tee copy_file_range sendfile" },
+	    "clone clone3 fork wait4 waitid kill pipe2 memfd_create close_range setgroups setresuid setresgid prctl umask "
+	    "openat open access faccessat faccessat2 stat lstat statx readlink readlinkat pread64 pwrite64 fsync "
+	    "unlinkat renameat renameat2 mkdirat uname ioctl " UNIX_SOCKET " connect" },
 	[PROC_LOGGER] = { "_minimta_logger", ROOT_KEEP, "socket connect openat stat uname" },
 };
 
@@ -151,6 +154,11 @@ allow(scmp_filter_ctx ctx, const char *names)
 		if (len == 0)
 			continue;
 		snprintf(name, sizeof(name), "%.*s", (int)len, names);
+		if (strcmp(name, UNIX_SOCKET) == 0) {
+			if (seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_EQ, AF_UNIX)) != 0)
+				return -1;
+			continue;
+		}
 		/* Calls that this architecture does not have cannot be made on it. */
 		nr = seccomp_syscall_resolve_name(name);
 		if (nr >= 0 && seccomp_rule_add(ctx, SCMP_ACT_ALLOW, nr, 0) != 0)

@@ -1,6 +1,6 @@
 /*
  * Reads aliases and lists from disk. Decides when to read again and which files are not believed: what is no regular
- * file, what everybody may write to, what is absurdly large. Called by lookup's main and expand.
+ * file, what everybody may write to, what is absurdly large. Called by main.c and targets.c.
  */
 #include "lookup/alias_file.h"
 

@@ -1,6 +1,6 @@
 /*
  * Takes an aliases file apart. Decides what is a name, a target, a mistake, and says of a mistake what was expected; what
- * a target leads to is lookup/expand.c's business. One pass over the text.
+ * a target leads to is lookup/targets.c's business. One pass over the text.
  */
 #include "lookup/aliases.h"
 

@@ -186,7 +186,7 @@ on_expand_ask(void *arg, struct ipc *peer, struct ipc_message *m)
 		return ipc_fail(peer, "EXPAND_ASK without an address");
 	l->expansions++;
 	l->recipients.aliases = alias_file_get(l->aliases);
-	expand(&l->recipients, &a, &e);
+	targets_find(&l->recipients, &a, &e);
 	if (e.verdict != EXPAND_OK)
 		log_warn("event=expand-failed to=%s what=%s", logq(text), logq(e.text));
 	send_expansion(peer, m->id, &e);

@@ -1,6 +1,6 @@
 /*
  * Is this a recipient here? Aliases first, then mailboxes, then the two names that always work: postmaster and root.
- * Called for RCPT_ASK by main, and for every local target by expand.
+ * Called for RCPT_ASK by main, and for every local target by targets.c.
  */
 #include "lookup/recipients.h"
 

@@ -48,7 +48,7 @@ struct expansion {
 	char			 text[600];	/* of the others: why */
 };
 
-void			expand(const struct recipients *, const struct address *, struct expansion *);
+void			targets_find(const struct recipients *, const struct address *, struct expansion *);
 void			expansion_free(struct expansion *);	/* what is in it */
 
 #endif

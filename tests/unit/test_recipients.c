@@ -1,5 +1,5 @@
 /*
- * lookup/recipients.c, expand.c, alias_file.c and lib/mailbox.c, over files and directories in a temporary place. The
+ * lookup/recipients.c, targets.c, alias_file.c and lib/mailbox.c, over files and directories in a temporary place. The
  * user "daemon", who exists everywhere, stands for whoever started minimta.
  */
 #include <check.h>
@@ -102,7 +102,7 @@ expanded(const char *address)
 	struct address a;
 
 	ck_assert_int_eq(address_parse(&a, address, ADDRESS_UTF8 | ADDRESS_BARE, NULL), ADDRESS_OK);
-	expand(&r, &a, &e);
+	targets_find(&r, &a, &e);
 	snprintf(text, sizeof(text), "%s", e.verdict == EXPAND_OK ? "" : verdicts[e.verdict]);
 	for (size_t i = 0; e.verdict == EXPAND_OK && i < e.n; i++)
 		snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s%c:%s", i > 0 ? " " : "",
@@ -265,7 +265,7 @@ START_TEST(test_include)
 	snprintf(path, sizeof(path), "%s/open", dir);
 	chmod(path, 0666);
 	address_parse(&a, "all@example.org", 0, NULL);
-	expand(&r, &a, &e);
+	targets_find(&r, &a, &e);
 	ck_assert_int_eq(e.verdict, EXPAND_OK);
 	ck_assert_uint_eq(e.n, 50000);
 	ck_assert_str_eq(e.targets[49999].address, "u49999@far.example");

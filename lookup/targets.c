@@ -321,7 +321,7 @@ walk_free(struct walk *w)
 }
 
 void
-expand(const struct recipients *r, const struct address *address, struct expansion *out)
+targets_find(const struct recipients *r, const struct address *address, struct expansion *out)
 {
 	struct walk w = { .r = r, .out = out };
 	struct address a = *address;
