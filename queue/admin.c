@@ -282,8 +282,9 @@ show_rcpt(struct request *r, const struct log_envelope *e, uint32_t index)
 
 	caller_say(r->caller, "\nrecipient %u: ", index);
 	put_field(r->caller, to->rcpt.address, LINE_MAX_HERE);
-	caller_say(r->caller, "\n  state:    %s, %s, %u attempts\n", state_name(r, e, index),
-	    to->rcpt.local ? "local" : "remote", to->attempts);
+	caller_say(r->caller, "\n  state:    %s, %s\n", state_name(r, e, index), to->rcpt.local ? "local" : "remote");
+	if (is_open(to))
+		caller_say(r->caller, "  attempts: %u\n", to->attempts);
 	if (to->state == LOG_OPEN && to->next_try != 0)
 		put_date(r->caller, "  next try: ", to->next_try);
 	if (to->text[0] != '\0') {

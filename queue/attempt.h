@@ -64,6 +64,7 @@ struct attempt {
 	enum schedule_end	 end;		/* when over */
 	uint64_t		 sent, wanted;	/* content bytes */
 	uint32_t		 waiting;	/* expansion: answers that have not come */
+	struct seen		*seen;		/* expansion: who gets the message already (expansion.c) */
 };
 
 struct dispatch {
@@ -93,6 +94,9 @@ void	transfer_cancel(struct attempt *);
 
 /* expansion.c: the envelope is known, lookup is there. */
 void	expansion_begin(struct attempt *);
+/* Before it: an address that needs no expansion, and gets or got the message. */
+void	expansion_saw(struct attempt *, const char *address);
+void	expansion_forget(struct attempt *);
 
 /* outcome.c: records, reschedules and frees. */
 void	outcome_conclude(struct attempt *, enum schedule_end);

@@ -74,6 +74,7 @@ attempt_free(struct attempt *a)
 {
 	HASH_DEL(a->dispatch->attempts, a);
 	attempt_free_rcpts(a->rcpts, a->n);
+	expansion_forget(a);
 	free(a->sender);
 	free(a->session);
 	free(a->head);
@@ -135,6 +136,10 @@ take_envelope(struct attempt *a, const struct log_envelope *e)
 	set_string(&a->sender, e->sender.address);
 	set_string(&a->session, e->sender.session);
 	set_string(&a->head, e->head);
+	for (uint32_t i = 0; i < e->message.n_rcpts && a->agent == SCHEDULE_LOOKUP; i++)
+		if ((!e->rcpts[i].rcpt.local || e->rcpts[i].rcpt.final) &&
+		    (e->rcpts[i].state == LOG_OPEN || e->rcpts[i].state == LOG_DELIVERED))
+			expansion_saw(a, e->rcpts[i].rcpt.address);
 	take_rcpts(a, e);
 }
 

@@ -18,7 +18,64 @@ struct about {
 	struct attempt_rcpt	*rcpt;
 };
 
+/* Addresses that have the message in any case: who is named twice, by himself and in a list, gets it once. */
+struct seen {
+	UT_hash_handle		 hh;
+	char			 address[];
+};
+
 static void	record_next(struct attempt *);
+
+static bool
+has_seen(struct attempt *a, const char *address)
+{
+	struct seen *s;
+
+	HASH_FIND_STR(a->seen, address, s);
+	return s != NULL;
+}
+
+void
+expansion_saw(struct attempt *a, const char *address)
+{
+	size_t len = strlen(address);
+	struct seen *s;
+
+	if (has_seen(a, address))
+		return;
+	if ((s = malloc(sizeof(*s) + len + 1)) == NULL)
+		log_fatal("event=out-of-memory");
+	memcpy(s->address, address, len + 1);
+	HASH_ADD_KEYPTR(hh, a->seen, s->address, len, s);
+}
+
+void
+expansion_forget(struct attempt *a)
+{
+	struct seen *s, *tmp;
+
+	HASH_ITER(hh, a->seen, s, tmp) {
+		HASH_DEL(a->seen, s);
+		free(s);
+	}
+}
+
+/* Takes out the targets that have the message already. */
+static void
+drop_seen(struct attempt *a, struct attempt_rcpt *r)
+{
+	uint32_t kept = 0;
+
+	for (uint32_t i = 0; i < r->n_targets; i++) {
+		if (has_seen(a, r->targets[i].address)) {
+			envelope_free_rcpt(&r->targets[i]);
+			continue;
+		}
+		expansion_saw(a, r->targets[i].address);
+		r->targets[kept++] = r->targets[i];
+	}
+	r->n_targets = kept;
+}
 
 /* All is known and recorded. */
 static void
@@ -71,6 +128,7 @@ record(struct attempt *a, struct attempt_rcpt *r)
 	if ((about = malloc(sizeof(*about))) == NULL)
 		log_fatal("event=out-of-memory");
 	*about = (struct about){ a, r };
+	drop_seen(a, r);
 	r->first_target = m.n_rcpts;
 	a->reading = true;
 	log_expand(log, a->message, r->index, r->targets, r->n_targets, on_recorded, about);
@@ -96,12 +154,13 @@ is_itself(const struct attempt_rcpt *r, const struct expand_answer *e)
 
 /* What is said to the sender names no file and no other recipient: that is for our log. */
 static void
-take_answer(struct attempt_rcpt *r, struct expand_answer *e)
+take_answer(struct attempt *a, struct attempt_rcpt *r, struct expand_answer *e)
 {
 	switch (e->verdict) {
 	case EXPAND_OK:
 		if (is_itself(r, e)) {
 			attempt_set(r, RESULT_DIRECT, "2.0.0", "");
+			expansion_saw(a, r->rcpt.address);
 			break;
 		}
 		r->targets = e->targets;
@@ -132,7 +191,7 @@ on_answer(void *arg, struct expand_answer *e)
 	if (e->verdict != EXPAND_OK && !e->away)
 		log_info("msg=%s event=not-expanded to=%s verdict=%d reason=%s", id_text(a->message),
 		    logq(about->rcpt->rcpt.address), (int)e->verdict, logq(e->text));
-	take_answer(about->rcpt, e);
+	take_answer(a, about->rcpt, e);
 	free(about);
 	if (--a->waiting == 0)
 		record_next(a);

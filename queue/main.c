@@ -103,10 +103,9 @@ on_status(void *arg, char *to, size_t size)
 	char log[1024];
 
 	dispatch_count(q->dispatch, &c);
-	snprintf(to, size, "messages=%u recipients=%u deferred=%u expanding=%u local=%u remote=%u hops=%u "
-	    "hops_in_trouble=%u incoming=%u scanned=%s %s%s%s", c.messages, c.rcpts, c.waiting,
-	    c.active_jobs[SCHEDULE_LOOKUP], c.active_jobs[SCHEDULE_MDA], c.active_jobs[SCHEDULE_DELIVERY], c.hops,
-	    c.hops_in_trouble, intake_count(q->intake), log_scanned(q->log) ? "yes" : "no",
+	snprintf(to, size, "recipients=%u deferred=%u expanding=%u local=%u remote=%u hops=%u hops_in_trouble=%u incoming=%u "
+	    "%s%s%s", c.rcpts, c.waiting, c.active_jobs[SCHEDULE_LOOKUP], c.active_jobs[SCHEDULE_MDA],
+	    c.active_jobs[SCHEDULE_DELIVERY], c.hops, c.hops_in_trouble, intake_count(q->intake),
 	    log_status(q->log, log, sizeof(log)), q->trouble[0] != '\0' ? " trouble=" : "",
 	    q->trouble[0] != '\0' ? logq(q->trouble) : "");
 }
