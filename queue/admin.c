@@ -482,7 +482,7 @@ run(struct request *r, const char *word, const char *argument)
 static void
 run_line(struct request *r, char *line)
 {
-	char *words[WORDS_MAX] = { "", "", "", "" };
+	const char *words[WORDS_MAX] = { "", "", "", "" };
 	size_t n = 0;
 
 	for (char *at = line, *word; n < WORDS_MAX && (word = strsep(&at, "\t")) != NULL;)
