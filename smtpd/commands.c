@@ -39,9 +39,9 @@ static void	not_offered(struct session *, const char *);
 #define HIDDEN(verb)	{ verb, ANY, COMMAND_HIDDEN, not_offered, NULL, NULL }
 
 static const struct command commands[] = {
-	{ "EHLO", ANY, COMMAND_LAST, command_ehlo, "EHLO your.host.name",
+	{ "EHLO", ANY, COMMAND_LAST | COMMAND_JUNK, command_ehlo, "EHLO your.host.name",
 	    "Says who you are, and asks what this server can do. Comes first." },
-	{ "HELO", ANY, COMMAND_LAST, command_helo, "HELO your.host.name",
+	{ "HELO", ANY, COMMAND_LAST | COMMAND_JUNK, command_helo, "HELO your.host.name",
 	    "Says who you are, for clients that know no extensions." },
 	{ "MAIL", SESSION_READY, 0, command_mail, "MAIL FROM:<you@example.org>",
 	    "Begins a message and names its sender; <> is a sender that gets no bounces.\n"
@@ -124,6 +124,13 @@ spoke_too_soon(struct session *s, const struct command *c)
 	return stream_sent_ahead(s);
 }
 
+/* The first EHLO is none. */
+static bool
+is_junk(const struct session *s, const struct command *c)
+{
+	return c != NULL && (c->flags & COMMAND_JUNK) != 0 && (s->helo != NULL || (c->flags & COMMAND_LAST) == 0);
+}
+
 static bool
 too_much_junk(struct session *s)
 {
@@ -141,7 +148,7 @@ run(struct session *s, const struct command *c, const char *argument)
 		    c != NULL ? c->verb : "your command");
 		return;
 	}
-	s->junk += c != NULL && (c->flags & COMMAND_JUNK) != 0;
+	s->junk += is_junk(s, c);
 	if (too_much_junk(s))
 		return;
 	if (c == NULL)
@@ -236,7 +243,6 @@ hello(struct session *s, const char *argument, bool esmtp)
 		session_reply(s, 501, "5.5.4", "Syntax: %s your.host.name", esmtp ? "EHLO" : "HELO");
 		return false;
 	}
-	s->junk += s->helo != NULL;	/* the first is no junk, a hundred are */
 	transaction_free(s);
 	free(s->helo);
 	if ((s->helo = strdup(argument)) == NULL)

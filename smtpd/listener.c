@@ -44,22 +44,24 @@ turn_away(int fd, const char *why)
 
 /*
  * No descriptor is left, and the connection would wake us for ever: the one in reserve is given up for as long as it
- * takes to say 421. It is a copy of a listener, since nothing can be opened in here.
+ * takes to say 421. It is a copy of a listener, since nothing can be opened in here. 0, or what is wrong; EAGAIN is
+ * that nobody waits after all, which accept only tells to those who have a descriptor.
  */
-static bool
+static int
 turn_away_with_reserve(struct listener *l)
 {
 	struct smtpd *srv = l->srv;
-	int fd;
+	int fd, error;
 
 	if (srv->reserve_fd < 0)
-		return false;
+		return EMFILE;
 	close(srv->reserve_fd);
 	fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	error = fd < 0 ? errno : 0;
 	if (fd >= 0)
 		turn_away(fd, "no-descriptors");
 	srv->reserve_fd = fcntl(l->fd, F_DUPFD_CLOEXEC, 0);
-	return fd >= 0;
+	return error;
 }
 
 static void
@@ -116,14 +118,12 @@ take_connection(struct listener *l, int fd, const struct sockaddr *address)
 static bool
 accept_failed(struct listener *l, int error)
 {
+	if (error == EMFILE || error == ENFILE) {
+		if ((error = turn_away_with_reserve(l)) == 0)
+			return true;
+	}
 	switch (error) {
 	case EAGAIN:
-		return false;
-	case EMFILE:
-	case ENFILE:
-		if (turn_away_with_reserve(l))
-			return true;
-		pause_listener(l, strerror(error));
 		return false;
 	case ECONNABORTED:
 	case EINTR:
