@@ -50,11 +50,35 @@ print_message(char *const *f, FILE *to)
 	fprintf(to, "%-14s %8" PRId64 " %s  %s\n", id, number(f[3]), date, f[5][0] != '\0' ? f[5] : "<>");
 }
 
+/* "host=H code=N status=S text", as queue keeps it, in the words that people know from other mailers. */
+static void
+print_reason(const char *reason, FILE *to)
+{
+	const char *host = NULL, *code = reason, *text;
+	size_t host_len = 0;
+
+	if (strncmp(reason, "host=", 5) == 0 && (code = strstr(reason, " code=")) != NULL) {
+		host = reason + 5;
+		host_len = (size_t)(code++ - host);
+	}
+	if (code == NULL || strncmp(code, "code=", 5) != 0 || (text = strstr(code, " status=")) == NULL ||
+	    (text = strchr(text + 1, ' ')) == NULL) {
+		fprintf(to, "%*s(%s)\n", 25, "", reason);
+		return;
+	}
+	fprintf(to, "%*s(", 25, "");
+	if (host != NULL)
+		fprintf(to, "host %.*s%s", (int)host_len, host, code[5] != '0' ? " said: " : ": ");
+	if (code[5] != '0')
+		fprintf(to, "%.*s ", (int)strcspn(code + 5, " "), code + 5);
+	fprintf(to, "%s)\n", text + 1);
+}
+
 static void
 print_recipient(char *const *f, int n, FILE *to)
 {
 	if (n > 6 && f[6][0] != '\0')
-		fprintf(to, "%*s(%s)\n", 25, "", f[6]);
+		print_reason(f[6], to);
 	fprintf(to, "%*s%s\n", 45, "", f[5]);
 }
 

@@ -294,8 +294,9 @@ submit_send(struct submit *s, const struct submit_mail *m, FILE *errors)
 		snprintf(size, sizeof(size), " SIZE=%llu", (unsigned long long)(m->header_len + m->body_size));
 	command(s, "MAIL FROM:<%s>%s%s%s", m->sender, size, m->eight_bit && s->eight_bit ? " BODY=8BITMIME" : "",
 	    m->utf8 ? " SMTPUTF8" : "");
-	if ((code = next_reply(s)) / 100 != 2)
-		return refused(s, code, m->sender[0] != '\0' ? m->sender : "the sender", EX_DATAERR, errors);
+	if ((code = next_reply(s)) / 100 != 2)		/* 552, 452: it is the size that is refused */
+		return refused(s, code, code % 100 == 52 ? "the message" : m->sender[0] != '\0' ? m->sender : "the null sender",
+		    EX_DATAERR, errors);
 	if ((rc = send_recipients(s, m, errors)) != 0) {
 		fprintf(errors, "sendmail: nothing was sent, to no recipient\n");
 		return rc;

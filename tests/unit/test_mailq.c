@@ -27,6 +27,21 @@ static const struct {
 	    "8AAAA!          1000000 Sat Nov 21 19:11:34  <>\n"
 	    "                                             carl@example.net\n"
 	    "\n-- 978 Kbytes in 2 Requests.\n", 0 },
+	{ "M\t1\t0\t1\t\ta@b\nR\t0\topen\t1\t0\tc@d\thost=mx.e [192.0.2.1]:25 code=451 status=4.2.0 4.2.0 busy\n"
+	    "R\t1\topen\t1\t0\te@f\tcode=0 status=4.4.3 no answer\n"
+	    "R\t2\topen\t1\t0\tg@h\thost=mx.i code=0 status=4.4.1 refused\n"
+	    "R\t3\topen\t1\t0\ti@j\thost=only\nE\t1\t1\n",
+	    "-Queue ID-       --Size-- ----Arrival Time---- -Sender/Recipient-------\n"
+	    "1                     1 Thu Jan  1 00:00:00  a@b\n"
+	    "                         (host mx.e [192.0.2.1]:25 said: 451 4.2.0 busy)\n"
+	    "                                             c@d\n"
+	    "                         (no answer)\n"
+	    "                                             e@f\n"
+	    "                         (host mx.i: refused)\n"
+	    "                                             g@h\n"
+	    "                         (host=only)\n"
+	    "                                             i@j\n"
+	    "\n-- 1 Kbytes in 1 Request.\n", 0 },
 	{ "", "", -1 },
 	{ "M\t1\n\nnonsense\n", "", -1 },
 };
