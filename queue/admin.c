@@ -172,13 +172,17 @@ list_message(struct request *r, const struct log_envelope *e)
 	caller_put(r->caller, "\n", 1);
 	for (uint32_t i = 0; i < e->message.n_rcpts; i++) {
 		const struct log_envelope_rcpt *to = &e->rcpts[i];
+		int64_t next = to->next_try, until = 0;
+		const char *waits;
 
 		if (!is_open(to))
 			continue;
-		caller_say(r->caller, "R\t%u\t%s\t%u\t%" PRId64 "\t", i, state_name(r, e, i), to->attempts, to->next_try);
+		if ((waits = dispatch_waits(d, e->message.id, i, &until)) != NULL)
+			next = until;
+		caller_say(r->caller, "R\t%u\t%s\t%u\t%" PRId64 "\t", i, state_name(r, e, i), to->attempts, next);
 		put_field(r->caller, to->rcpt.address, LINE_MAX_HERE);
 		caller_put(r->caller, "\t", 1);
-		put_field(r->caller, to->text, REASON_MAX);
+		put_field(r->caller, to->text[0] == '\0' && waits != NULL ? waits : to->text, REASON_MAX);
 		caller_put(r->caller, "\n", 1);
 	}
 }

@@ -100,6 +100,8 @@ void	expansion_forget(struct attempt *);
 
 /* outcome.c: records, reschedules and frees. */
 void	outcome_conclude(struct attempt *, enum schedule_end);
+/* Failed without a try: last is the text of its own last outcome, "" none; trouble its hop's. */
+void	outcome_expire(struct attempt_rcpt *, const char *last, const char *trouble);
 /* Says and records that recipients failed and nobody hears of it. */
 void	outcome_failed_silently(struct queue *, uint64_t message, const struct attempt_rcpt *, uint32_t n, const char *why);
 

@@ -119,11 +119,8 @@ take_rcpts(struct attempt *a, const struct log_envelope *e)
 		r->attempts = attempts;
 		r->rcpt = (struct envelope_rcpt){ .local = from->rcpt.local, .final = from->rcpt.final };
 		set_string(&r->rcpt.address, from->rcpt.address);
-		if (a->expiring) {
-			attempt_set(r, RESULT_FAILED, "4.4.7",
-			    from->text[0] != '\0' ? from->text : schedule_job_trouble(a->job));
-			r->expired = true;
-		}
+		if (a->expiring)
+			outcome_expire(r, from->text, schedule_job_trouble(a->job));
 	}
 }
 
@@ -402,6 +399,15 @@ bool
 dispatch_is_active(const struct dispatch *d, uint64_t id, uint32_t index)
 {
 	return schedule_is_active(d->schedule, id, index);
+}
+
+const char *
+dispatch_waits(const struct dispatch *d, uint64_t id, uint32_t index, int64_t *until_r)
+{
+	const char *why = schedule_waits(d->schedule, id, index, until_r);
+
+	*until_r = clock_wall() + (*until_r - clock_ms()) / 1000;
+	return why;
 }
 
 void

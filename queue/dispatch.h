@@ -27,6 +27,8 @@ uint32_t	 dispatch_drop(struct dispatch *, uint64_t id, uint32_t index);
 uint32_t	 dispatch_retry(struct dispatch *, uint64_t id, const char *hop);
 /* The next hop for an address as of now; to: ROUTE_HOP_MAX. Says who goes there. */
 enum schedule_agent dispatch_route(const struct dispatch *, const char *address, bool local, bool expanded, char *to);
+/* The trouble of its hop that a recipient waits for, and until when (seconds since the epoch); NULL: none. */
+const char	*dispatch_waits(const struct dispatch *, uint64_t id, uint32_t index, int64_t *until_r);
 bool		 dispatch_is_active(const struct dispatch *, uint64_t id, uint32_t index);
 void		 dispatch_count(const struct dispatch *, struct schedule_counts *);
 /* No new attempts; `done` is called once none is under way any more, from the loop. */

@@ -62,6 +62,29 @@ outcome_text(const struct attempt_rcpt *r)
 	return text;
 }
 
+/* The same taken apart, as far as it is one: who said it, and what. */
+void
+outcome_expire(struct attempt_rcpt *r, const char *last, const char *trouble)
+{
+	const char *code = strstr(last, "code=");
+	size_t host_len;
+	int end = 0;
+
+	r->expired = true;
+	if (code == NULL || sscanf(code, "code=%3u status=%*s %n", &r->code, &end) != 1 || end == 0) {
+		attempt_set(r, RESULT_FAILED, "4.4.7", last[0] != '\0' ? last : trouble);
+		return;
+	}
+	attempt_set(r, RESULT_FAILED, "4.4.7", code + end);
+	host_len = strlen("host=");
+	if (code > last + host_len && strncmp(last, "host=", host_len) == 0) {
+		free(r->host);
+		r->host = strndup(last + host_len, (size_t)(code - last) - host_len - 1);
+		if (r->host == NULL)
+			log_fatal("event=out-of-memory");
+	}
+}
+
 static void
 say(const struct attempt *a, const struct attempt_rcpt *r, const char *event)
 {

@@ -283,6 +283,24 @@ schedule_is_active(const struct schedule *s, uint64_t message, uint32_t index)
 	return false;
 }
 
+const char *
+schedule_waits(const struct schedule *s, uint64_t message, uint32_t index, int64_t *until_r)
+{
+	const struct message *m = idmap_get(&s->messages, message);
+
+	for (const struct schedule_job *j = m == NULL ? NULL : m->jobs; j != NULL; j = j->sibling) {
+		if (j->state != JOB_READY || !j->hop->trouble)
+			continue;
+		for (uint32_t i = 0; i < j->n; i++) {
+			if (j->rcpts[i].index != index)
+				continue;
+			*until_r = j->hop->not_before;
+			return schedule_job_trouble(j);
+		}
+	}
+	return NULL;
+}
+
 static uint32_t
 job_drop(struct schedule *s, struct schedule_job *j, uint32_t index)
 {

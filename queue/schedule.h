@@ -110,5 +110,7 @@ struct schedule_counts {
 void		 schedule_count(const struct schedule *, struct schedule_counts *);
 /* Whether a recipient is being tried now; SCHEDULE_ALL: any. */
 bool		 schedule_is_active(const struct schedule *, uint64_t message, uint32_t index);
+/* What a recipient waits for beside its own time: the trouble of its hop, and when that may be tried; NULL: nothing. */
+const char	*schedule_waits(const struct schedule *, uint64_t message, uint32_t index, int64_t *until_r);
 
 #endif
