@@ -83,7 +83,39 @@ lookup_SRC	:= \
 	lookup/targets.c \
 	lookup/trust.c
 
-queue_SRC	:=
+queue_SRC	:= \
+	queue/main.c \
+	queue/admin.c \
+	queue/announce.c \
+	queue/append.c \
+	queue/bounce.c \
+	queue/cache.c \
+	queue/caller.c \
+	queue/check.c \
+	queue/commit.c \
+	queue/disk.c \
+	queue/dispatch.c \
+	queue/due.c \
+	queue/expand.c \
+	queue/expansion.c \
+	queue/giveup.c \
+	queue/idmap.c \
+	queue/index.c \
+	queue/intake.c \
+	queue/large.c \
+	queue/log.c \
+	queue/outcome.c \
+	queue/read.c \
+	queue/reclaim.c \
+	queue/record.c \
+	queue/recover.c \
+	queue/schedule.c \
+	queue/schedule_state.c \
+	queue/segindex.c \
+	queue/segment.c \
+	queue/space.c \
+	queue/transfer.c \
+	queue/writer.c
 
 delivery_SRC	:= \
 	delivery/main.c \
@@ -124,6 +156,7 @@ PROGRAMS := $(strip $(foreach p,minimta smtpd resolver lookup queue delivery mda
 UNIT	:= \
 	address \
 	args \
+	bounce \
 	clock \
 	commands \
 	conf \
@@ -132,6 +165,7 @@ UNIT	:= \
 	dns_client \
 	header \
 	headscan \
+	intake \
 	ipc \
 	letter \
 	log \
@@ -142,12 +176,15 @@ UNIT	:= \
 	params \
 	reply \
 	resolver \
+	schedule \
 	token \
 	trace \
 	wire \
 	aliases \
 	recipients \
-	maildir
+	maildir \
+	lookup \
+	mda
 
 FUZZ	:= \
 	address \
@@ -195,6 +232,10 @@ $(foreach p,$(PROGRAMS),$(eval $(call program,$(p))))
 
 $(OUT)/tests/unit/%: $(OUT)/tests/unit/%.o $(PARTS) $(ARCHIVE)
 	$(CC) -o $@ $^ $(ALL_LDFLAGS) $(shell pkg-config --libs check) $(LIBS)
+
+# These run the process itself, which stands beside them.
+$(OUT)/tests/unit/test_lookup: | $(OUT)/bin/lookup
+$(OUT)/tests/unit/test_mda: | $(OUT)/bin/mda
 
 $(OUT)/tests/fuzz/%: $(OUT)/tests/fuzz/%.o $(OUT)/tests/fuzz/replay.o $(PARTS) $(ARCHIVE)
 	$(CC) -o $@ $^ $(ALL_LDFLAGS) $(LIBS)
