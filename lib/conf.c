@@ -329,7 +329,13 @@ conf_is_local(const struct conf *c, const char *domain)
 	for (size_t i = 0; c->domains[i] != NULL; i++)
 		if (strcasecmp(c->domains[i], domain) == 0)
 			return true;
-	return false;
+	return strcasecmp(c->hostname, domain) == 0;
+}
+
+const char *
+conf_origin(const struct conf *c)
+{
+	return c->domains[0] != NULL ? c->domains[0] : c->hostname;
 }
 
 static bool

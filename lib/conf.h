@@ -90,7 +90,10 @@ void		 conf_free(struct conf *);
 /* Every option with its value, quoted so that it parses to the same whatever characters it holds. */
 void		 conf_print(const struct conf *, FILE *);
 
-bool		 conf_is_local(const struct conf *, const char *domain);	/* any case; A-labels */
+/* Whether mail for a domain ends here: the hostname always, and what `domains` names. Any case; A-labels. */
+bool		 conf_is_local(const struct conf *, const char *domain);
+/* What completes a name without a domain: the first of domains. */
+const char	*conf_origin(const struct conf *);
 /* Whether an address is in trusted_networks; v4-mapped IPv6 counts as IPv4. */
 bool		 conf_is_trusted(const struct conf *, const struct sockaddr *);
 /* The relay for a domain (most specific: exact, then "*"), or NULL for MX. */

@@ -71,7 +71,7 @@ check_relays(const struct conf *c, char why[CONF_WHY])
 {
 	for (size_t i = 0; i < c->n_relays; i++)
 		if (conf_is_local(c, c->relays[i].domain))
-			return fault(why, "domains", "%s is among domains and has a relay; take it out of one of them",
+			return fault(why, "domains", "%s is ours (domains, hostname) and has a relay; take it out of one of them",
 			    c->relays[i].domain);
 	return NULL;
 }

@@ -257,9 +257,11 @@ command_ehlo(struct session *s, const char *argument)
 {
 	const struct conf *conf = s->srv->process.conf;
 
+	/* A local program is also told which domain completes a bare name: sendmail(8) writes it into From. */
 	if (hello(s, argument, true))
 		session_reply(s, 250, NULL, "%s greets %s\nPIPELINING\nSIZE %llu\n8BITMIME\nSMTPUTF8\nCHUNKING\n"
-		    "ENHANCEDSTATUSCODES\nHELP", conf->hostname, s->helo, (unsigned long long)conf->message_size);
+		    "ENHANCEDSTATUSCODES\n%s%s%sHELP", conf->hostname, s->helo, (unsigned long long)conf->message_size,
+		    s->local ? "XORIGIN " : "", s->local ? conf_origin(conf) : "", s->local ? "\n" : "");
 }
 
 static void
@@ -275,13 +277,11 @@ command_helo(struct session *s, const char *argument)
 static void
 complete(struct session *s, struct address *a)
 {
-	const struct conf *conf = s->srv->process.conf;
-	const char *domain = conf->domains != NULL && conf->domains[0] != NULL ? conf->domains[0] : conf->hostname;
 	size_t len = strlen(a->text);
 
 	if (a->domain[0] != '\0' || a->text[0] == '\0')
 		return;
-	snprintf(a->domain, sizeof(a->domain), "%s", domain);
+	snprintf(a->domain, sizeof(a->domain), "%s", conf_origin(s->srv->process.conf));
 	snprintf(a->text + len, sizeof(a->text) - len, "@%s", a->domain);
 }
 

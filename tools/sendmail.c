@@ -152,7 +152,7 @@ who_calls(struct caller *c, const struct args *a)
 
 /* Canonical, and with a domain; the caller frees it. NULL with why. */
 static char *
-canonical(const char *text, const char *hostname, bool *utf8, char *why, size_t size)
+canonical(const char *text, const char *origin, bool *utf8, char *why, size_t size)
 {
 	const char *reason = "it is no address";
 	char *whole = NULL;
@@ -163,14 +163,14 @@ canonical(const char *text, const char *hostname, bool *utf8, char *why, size_t 
 		return NULL;
 	}
 	*utf8 |= a.utf8;
-	if (asprintf(&whole, a.domain[0] == '\0' ? "%s@%s" : "%s", a.text, hostname) < 0)
+	if (asprintf(&whole, a.domain[0] == '\0' ? "%s@%s" : "%s", a.text, origin) < 0)
 		log_fatal("event=out-of-memory");
 	return whole;
 }
 
 /* -f's argument is an address as in a header: "Anna <anna@example.org>" too. */
 static int
-sender_address(const struct args *a, const struct caller *c, const char *hostname, struct submit_mail *m, char **to)
+sender_address(const struct args *a, const struct caller *c, const char *origin, struct submit_mail *m, char **to)
 {
 	struct letter_rcpts one = { 0 };
 	const char *text = a->sender != NULL ? a->sender : c->user;
@@ -187,18 +187,18 @@ sender_address(const struct args *a, const struct caller *c, const char *hostnam
 	if (rc == 0 && a->sender != NULL && one.n != 1)
 		snprintf(why, sizeof(why), "-f needs one address");
 	else if (rc == 0)
-		*to = canonical(a->sender != NULL ? one.list[0] : text, hostname, &m->utf8, why, sizeof(why));
+		*to = canonical(a->sender != NULL ? one.list[0] : text, origin, &m->utf8, why, sizeof(why));
 	letter_free_rcpts(&one);
 	return *to == NULL ? complain(EX_DATAERR, "the sender: %s", why) : 0;
 }
 
 static int
-canonical_rcpts(struct letter_rcpts *r, const char *hostname, struct submit_mail *m)
+canonical_rcpts(struct letter_rcpts *r, const char *origin, struct submit_mail *m)
 {
 	char why[512], *text;
 
 	for (size_t i = 0; i < r->n; i++) {
-		if ((text = canonical(r->list[i], hostname, &m->utf8, why, sizeof(why))) == NULL)
+		if ((text = canonical(r->list[i], origin, &m->utf8, why, sizeof(why))) == NULL)
 			return complain(EX_DATAERR, "%s; nothing was sent", why);
 		free(r->list[i]);
 		r->list[i] = text;
@@ -212,17 +212,17 @@ static int
 hand_over(struct submit *s, const struct args *a, struct letter *l, struct letter_rcpts *r)
 {
 	struct submit_mail m = { .eight_bit = l->eight_bit, .body = l->body, .body_size = l->body_size };
-	const char *hostname = submit_hostname(s);
+	const char *origin = submit_origin(s);
 	char *sender = NULL, *header = NULL, from[2 * ADDRESS_MAX];
 	struct letter_facts facts;
 	struct caller c;
 	int rc;
 
 	who_calls(&c, a);
-	if ((rc = sender_address(a, &c, hostname, &m, &sender)) != 0 || (rc = canonical_rcpts(r, hostname, &m)) != 0)
+	if ((rc = sender_address(a, &c, origin, &m, &sender)) != 0 || (rc = canonical_rcpts(r, origin, &m)) != 0)
 		goto done;
-	snprintf(from, sizeof(from), sender[0] != '\0' ? "%s" : "%s@%s", sender[0] != '\0' ? sender : c.user, hostname);
-	facts = (struct letter_facts){ c.user, c.full_name, from, hostname, clock_wall(), id_random() };
+	snprintf(from, sizeof(from), sender[0] != '\0' ? "%s" : "%s@%s", sender[0] != '\0' ? sender : c.user, origin);
+	facts = (struct letter_facts){ c.user, c.full_name, from, submit_hostname(s), clock_wall(), id_random() };
 	if ((header = letter_complete(l, &facts, &m.header_len)) == NULL)
 		log_fatal("event=out-of-memory");
 	m.header = header;

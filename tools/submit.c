@@ -27,7 +27,7 @@
 struct submit {
 	int		 fd;
 	FILE		*transcript;
-	char		 hostname[256];
+	char		 hostname[256], origin[256];
 	char		 out[16384];
 	size_t		 out_len;
 	char		 in[4096];
@@ -142,6 +142,8 @@ learn_extensions(struct submit *s)
 		s->size |= len >= 4 && strncasecmp(line, "SIZE", 4) == 0;
 		s->eight_bit |= len == 8 && strncasecmp(line, "8BITMIME", 8) == 0;
 		s->utf8 |= len == 8 && strncasecmp(line, "SMTPUTF8", 8) == 0;
+		if (len > 8 && strncasecmp(line, "XORIGIN ", 8) == 0)
+			snprintf(s->origin, sizeof(s->origin), "%.*s", (int)(len - 8), line + 8);
 	}
 }
 
@@ -159,6 +161,7 @@ greet(struct submit *s)
 	if (next_reply(s) != 220)
 		return -1;
 	snprintf(s->hostname, sizeof(s->hostname), "%.*s", (int)strcspn(s->reply.text, " \n"), s->reply.text);
+	snprintf(s->origin, sizeof(s->origin), "%s", s->hostname);
 	command(s, "EHLO %s", s->hostname);
 	if (next_reply(s) != 250)
 		return -1;
@@ -206,6 +209,12 @@ submit_open(const char *path, FILE *transcript, int *code_r, char *why, size_t s
 	reply_reset(&s->reply);
 	free(s);
 	return NULL;
+}
+
+const char *
+submit_origin(const struct submit *s)
+{
+	return s->origin;
 }
 
 const char *

@@ -27,6 +27,8 @@ struct submit_mail {
 struct submit	*submit_open(const char *path, FILE *transcript, int *code_r, char *why, size_t size);
 /* The name in the greeting. */
 const char	*submit_hostname(const struct submit *);
+/* The domain that completes names without one. */
+const char	*submit_origin(const struct submit *);
 /* All recipients or none: when one is refused nothing is sent. 0, or a code; each refusal is told to errors, a line. */
 int		 submit_send(struct submit *, const struct submit_mail *, FILE *errors);
 /* Says QUIT. NULL is fine. */

@@ -127,7 +127,7 @@ static const struct {
 	{ "message_size = 64K\nheader_size = 1M\n", "f:2: header_size (1M) is greater than message_size (64K); make it "
 	    "smaller" },
 	{ "spool = /a\nstate = /a\n", "f:2: spool and state are the same place; give each its own" },
-	{ "domains = a.example\nrelay a.example { host = b.example }\n", "f:1: a.example is among domains and has a relay; "
+	{ "domains = a.example\nrelay a.example { host = b.example }\n", "f:1: a.example is ours (domains, hostname) and has a relay; "
 	    "take it out of one of them" },
 };
 
@@ -328,13 +328,15 @@ trusts(const struct conf *c, const char *text)
 
 START_TEST(questions)
 {
-	struct conf *c = must("domains = { example.org, xn--bcher-kva.example }\n"
+	struct conf *c = must("hostname = mx.example\ndomains = { example.org, xn--bcher-kva.example }\n"
 	    "trusted_networks = { 192.0.2.128/25, 10.1.2.3, 2001:db8:8000::/33 }\n"
 	    "relay '*' { host = out.example } relay example.net { host = net.example:587 }\n");
 	struct sockaddr un = { .sa_family = AF_UNIX };
 
 	ck_assert(conf_is_local(c, "EXAMPLE.org"));
+	ck_assert(conf_is_local(c, "MX.example"));
 	ck_assert(!conf_is_local(c, "sub.example.org"));
+	ck_assert_str_eq(conf_origin(c), "example.org");
 	ck_assert(trusts(c, "192.0.2.128"));
 	ck_assert(trusts(c, "::ffff:192.0.2.255"));
 	ck_assert(!trusts(c, "192.0.2.127"));
