@@ -307,14 +307,14 @@ on_child_channel_down(void *arg, struct ipc *ipc, const char *reason)
 }
 
 void
-children_shift_clock(struct master *m, int64_t offset_ms)
+children_shift_clock(struct master *m, int64_t offset_ms, bool queue)
 {
 	struct pack pk;
 
 	m->clock_offset_ms = offset_ms;
 	pack_init(&pk);
 	for (unsigned p = PROC_MASTER + 1; p < PROC_COUNT; p++)
-		if (m->children[p].ipc != NULL) {
+		if (m->children[p].ipc != NULL && (p == PROC_QUEUE) == queue) {
 			pack_i64(&pk, offset_ms);
 			ipc_send_pack(m->children[p].ipc, MSG_CLOCK, 0, &pk, -1);
 		}

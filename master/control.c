@@ -38,6 +38,7 @@ struct caller {
 	uint64_t		 question;
 	unsigned		 waiting;
 	bool			 quiet;		/* the answer is "ok" alone */
+	bool			 queue_waits;	/* for its new time, until all others have theirs */
 	char			*answers[PROC_COUNT];
 };
 
@@ -191,6 +192,24 @@ report(struct caller *c)
 	free(text);
 }
 
+/* All have answered, or had the time to. */
+static void
+answered(struct caller *c)
+{
+	if (!c->queue_waits) {
+		report(c);
+		return;
+	}
+	c->queue_waits = false;
+	for (unsigned p = 0; p < PROC_COUNT; p++) {
+		free(c->answers[p]);
+		c->answers[p] = NULL;
+	}
+	c->waiting = 0;
+	children_shift_clock(c->control->master, c->control->master->clock_offset_ms, true);
+	ask_all(c);
+}
+
 int
 control_on_status(void *arg, struct ipc *ipc, struct ipc_message *msg)
 {
@@ -208,7 +227,7 @@ control_on_status(void *arg, struct ipc *ipc, struct ipc_message *msg)
 	if (!unpack_end(&u))
 		return -1;
 	if (--c->waiting == 0)
-		report(c);
+		answered(c);
 	return 0;
 }
 
@@ -218,7 +237,10 @@ run_status(struct caller *c)
 	ask_all(c);
 }
 
-/* "ok" comes when every process has the new time. */
+/*
+ * "ok" comes when every process has the new time; queue has it last, so that no attempt that becomes due by it begins in
+ * a process whose deadlines for that attempt would then be shifted away.
+ */
 static void
 run_clock(struct caller *c)
 {
@@ -230,8 +252,8 @@ run_clock(struct caller *c)
 	} else if (sscanf(c->line, "clock\t%" SCNd64 "%c", &offset, &end) != 1) {
 		answer(c, "error: expected: clock <milliseconds from real time>\n");
 	} else {
-		children_shift_clock(c->control->master, offset);
-		c->quiet = true;
+		children_shift_clock(c->control->master, offset, false);
+		c->quiet = c->queue_waits = true;
 		ask_all(c);
 	}
 }
@@ -257,7 +279,7 @@ on_deadline(void *arg)
 	struct caller *c = arg;
 
 	if (c->waiting > 0)
-		report(c);
+		answered(c);
 	else
 		answer(c, "error: no command came; expected one line\n");
 }

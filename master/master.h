@@ -69,7 +69,7 @@ void	children_start(struct master *);
 void	children_reap(struct master *);
 /* Ends all in order; the loop is left when the last is gone. May be called again. */
 void	children_stop(struct master *, int exit_code);
-void	children_shift_clock(struct master *, int64_t offset_ms);
+void	children_shift_clock(struct master *, int64_t offset_ms, bool queue);	/* for queue alone, or for all but it */
 
 /* control.c: 0, or -1 with a reason in err. */
 int	control_open(struct master *, char *err, size_t size);

@@ -26,14 +26,16 @@ Steps. TEXT has the escapes \\r \\n \\t \\0 \\e \\\\ \\xNN, and {300*x} for repe
 	envelope [TO…]		MAIL and RCPT (alice@demo.example), all 250
 	letter FROM TO…		a whole small mail, 250, in the session under way
 	connect NAME, use NAME	another connection; back to one that is there ("1" is the first and needs no connect)
-	repeat N … end		the steps in between N times; {i} counts from 0
+	repeat N … end		the steps in between N times; {i} counts from 0, {n} from 1
 	mail USER count N	the mailbox has exactly N mails (waits for them, and looks again at the end)
 	mail USER contains|lacks REGEX	a mail of that mailbox (waits), none of them
 	peer ADDRESS count N|contains REGEX|lacks REGEX|saw REGEX|sessions N	what a next hop has got
 	script ADDRESS clear|LINE	changes its script
 	dns NAME MODE, dns clear, dns release	the same for the name server
+	dns asked NAME		waits until it was asked for that name
 	clock +5m		moves the server's clock
 	log REGEX, nolog REGEX	a line since the start of the dialog (waits); none until its end
+	logs N REGEX		so many of them (waits)
 	kill PROCESS, stop PROCESS, cont PROCESS	SIGKILL, SIGSTOP, SIGCONT
 	terminate, restart [kill]	SIGTERM to master; the whole server stopped (or killed) and started
 	control WORD… => REGEX	an answer of the control socket
@@ -114,7 +116,7 @@ class Dialog:
 			elif line == "end" and stack:
 				count, outer = stack.pop()
 				for i in range(count):
-					outer += [(m, step.replace("{i}", str(i))) for m, step in steps]
+					outer += [(m, step.replace("{i}", str(i)).replace("{n}", str(i + 1))) for m, step in steps]
 				steps = outer
 			else:
 				steps.append((n, line))
@@ -139,7 +141,7 @@ class Run:
 		try:
 			port = self.make_peers()
 			if port:
-				self.server.settings.update(smtp_port=str(port), deliver_to_private_mx="yes", **dialog.settings)
+				self.server.settings.update({"smtp_port": str(port), "deliver_to_private_mx": "yes", **dialog.settings})
 				for name, value in list(self.server.settings.items()):
 					self.server.settings[name] = value.replace("{smtp_port}", str(port))
 				self.server.write_files(dialog.config.replace("{smtp_port}", str(port)), dialog.aliases, dialog.users)
@@ -288,6 +290,10 @@ class Run:
 	def do_log(self, regex):
 		self.server.log.wait(regex)
 
+	def do_logs(self, rest):
+		count, regex = rest.split(None, 1)
+		self.server.log.wait(regex, count=int(count))
+
 	def do_nolog(self, regex):
 		self.absent.append(regex)
 
@@ -345,6 +351,8 @@ class Run:
 			self.dns.clear_modes()
 		elif words == ["release"]:
 			self.dns.release()
+		elif words[0] == "asked":
+			self.server.log.wait_for(lambda: any(q[0] == words[1] for q in list(self.dns.questions)), "not asked")
 		else:
 			self.dns.set_mode(*words)
 

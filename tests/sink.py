@@ -25,7 +25,7 @@ class Sink:
 		self.script = []
 		self.extensions = ["PIPELINING", "SIZE 52428800", "8BITMIME"]
 		self.mails = []			# (sender, [recipients], content) of each that was answered 250
-		self.seen = []			# command lines, in order, of all sessions
+		self.seen = []			# command lines, in order, of all sessions; "(dot)", "(content)" where "body" has a rule
 		self.sessions = 0
 		self.open = set()
 		self.lock = threading.Lock()
@@ -176,6 +176,7 @@ class Session:
 		rule = self.sink.rule("body")
 		if rule:
 			self.file.readline()
+			self.sink.seen.append("(content)")
 			self.sink.script.insert(0, {**rule, "stage": "now", "left": 1})
 			self.act("now", None)
 		while True:
@@ -183,6 +184,7 @@ class Session:
 			if not line:
 				raise Gone
 			if line == b".\r\n":
+				self.sink.seen.append("(dot)")
 				break
 			self.content += line[1:] if line.startswith(b".") else line
 		self.finish()
