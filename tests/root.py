@@ -15,7 +15,7 @@ import minimta_test as mt
 
 USERS = {"smtpd": "_minimta_smtpd", "resolver": "_minimta_resolver", "lookup": "_minimta_lookup", "queue": "_minimta_queue",
 	"delivery": "_minimta_delivery", "logger": "_minimta_logger", "mda": "root"}
-EMPTY_ROOT = ("smtpd", "resolver", "delivery", "logger")
+EMPTY_ROOT = ("smtpd", "resolver", "delivery")
 
 
 def status(pid):
