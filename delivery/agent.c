@@ -7,7 +7,6 @@
  */
 #include "delivery/agent.h"
 
-#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -247,25 +246,11 @@ on_mx(void *arg, const struct mx_list *list)
 	job_next_address(j);
 }
 
-/* mx_start() wants literals in brackets; a relay's address comes without. */
-static void
-name_to_look_up(char *to, size_t size, const char *host)
-{
-	uint8_t bytes[16];
-
-	if (inet_pton(AF_INET, host, bytes) == 1)
-		snprintf(to, size, "[%s]", host);
-	else if (inet_pton(AF_INET6, host, bytes) == 1)
-		snprintf(to, size, "[IPv6:%s]", host);
-	else
-		snprintf(to, size, "%s", host);
-}
-
 static void
 job_lookup(struct job *j)
 {
 	struct agent *a = j->agent;
-	char host[ADDRESS_DOMAIN_MAX + 1], name[ADDRESS_DOMAIN_MAX + 16];
+	char host[ADDRESS_DOMAIN_MAX + 1];
 	int relay = 0;
 	unsigned port = 0;
 	struct mx_options o = {
@@ -281,9 +266,8 @@ job_lookup(struct job *j)
 	o.port = relay ? (uint16_t)port : a->conf->smtp_port;
 	o.allow_private = relay || a->conf->private_mx;
 	o.only_address = relay;
-	name_to_look_up(name, sizeof(name), host);
 	j->state = JOB_LOOKING;
-	j->lookup = mx_start(a->dns, name, &o, LOOKUP_MS, on_mx, j);
+	j->lookup = mx_start(a->dns, host, &o, LOOKUP_MS, on_mx, j);
 }
 
 static void

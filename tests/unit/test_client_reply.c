@@ -1,0 +1,183 @@
+/*
+ * delivery/client_reply.c and client_verdict.c: what a reply means at each step, what EHLO offers, what is recorded.
+ */
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "delivery/client_reply.h"
+#include "delivery/client_verdict.h"
+#include "lib/reply.h"
+
+static void
+read_reply(struct reply *r, const char *text)
+{
+	size_t used;
+
+	reply_init(r);
+	ck_assert_int_eq(reply_feed(r, text, strlen(text), &used), REPLY_DONE);
+}
+
+/* For each step the meaning of: 220, 250, 251, 354, 421, 450, 502, 552, 554. */
+static const char *const codes[] = { "220\n", "250\n", "251\n", "354\n", "421\n", "450\n", "502\n", "552\n", "554\n" };
+#define N_CODES (sizeof(codes) / sizeof(codes[0]))
+#define G REPLY_GOOD
+#define H REPLY_TRY_HELO
+#define d REPLY_DEFERS_ONE
+#define f REPLY_FAILS_ONE
+#define D REPLY_DEFERS_ALL
+#define F REPLY_FAILS_ALL
+#define E REPLY_ENDS_SESSION
+#define X REPLY_SENSELESS
+static const struct {
+	enum client_step	 step;
+	unsigned		 accepted;
+	enum client_meaning	 meaning[N_CODES];
+} meanings[] = {
+	{ STEP_GREETING, 0,	{ G, X, X, X, E, E, E, E, E } },
+	{ STEP_EHLO, 0,		{ G, G, G, X, E, E, H, H, H } },
+	{ STEP_HELO, 0,		{ G, G, G, X, E, E, E, E, E } },
+	{ STEP_RSET, 0,		{ G, G, G, X, E, E, E, E, E } },
+	{ STEP_MAIL, 0,		{ G, G, G, X, E, D, F, F, F } },
+	{ STEP_RCPT, 0,		{ G, G, G, X, E, d, f, f, f } },
+	{ STEP_RCPT, 1,		{ G, G, G, X, E, d, f, d, f } },
+	{ STEP_DATA, 1,		{ X, X, X, G, E, D, F, F, F } },
+	{ STEP_CONTENT, 1,	{ G, G, G, X, D, D, F, F, F } },
+	{ STEP_IDLE, 0,		{ X, X, X, X, X, X, X, X, X } },
+};
+#undef f
+#undef d
+
+START_TEST(test_meanings)
+{
+	struct reply r;
+
+	for (size_t i = 0; i < N_CODES; i++) {
+		read_reply(&r, codes[i]);
+		ck_assert_msg(client_reply_means(meanings[_i].step, &r, meanings[_i].accepted) == meanings[_i].meaning[i],
+		    "%s %s", client_step_name(meanings[_i].step), codes[i]);
+		reply_reset(&r);
+	}
+}
+END_TEST
+
+static const struct {
+	const char	*text;
+	bool		 pipelining, eight_bit, utf8, chunking, size;
+	uint64_t	 size_max;
+} offers[] = {
+	{ "250 x\r\n", .size_max = 0 },
+	{ "250-PIPELINING\r\n250 x\r\n", .pipelining = false },
+	{ "250-x\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250-CHUNKING\r\n250 SIZE 1000\r\n", true, true, true, true,
+	    true, 1000 },
+	{ "250-x\r\n250-pipelining\r\n250-size\r\n250 PIPELININGS\r\n", .pipelining = true, .size = true },
+	{ "250-x\r\n250-SIZE=5\r\n250 \r\n", .size = false },
+	{ "250-x\r\n250 SIZE -5\r\n", .size = true },
+	{ "250-x\r\n250 SIZE 18446744073709551615\r\n", .size = true, .size_max = UINT64_MAX },
+	{ "250-x\r\n250 SIZE 18446744073709551616\r\n", .size = true, .size_max = 0 },
+	{ "250-x\r\n250 SIZE 10 20\r\n", .size = true, .size_max = 10 },
+};
+
+START_TEST(test_offers)
+{
+	struct client_offers o;
+	struct reply r;
+
+	read_reply(&r, offers[_i].text);
+	client_offers_read(&o, &r);
+	ck_assert_int_eq(o.pipelining, offers[_i].pipelining);
+	ck_assert_int_eq(o.eight_bit, offers[_i].eight_bit);
+	ck_assert_int_eq(o.utf8, offers[_i].utf8);
+	ck_assert_int_eq(o.chunking, offers[_i].chunking);
+	ck_assert_int_eq(o.size, offers[_i].size);
+	ck_assert_uint_eq(o.size_max, offers[_i].size_max);
+	reply_reset(&r);
+}
+END_TEST
+
+static const struct {
+	const char		*reply;
+	enum job_outcome	 outcome;
+	const char		*enhanced, *text;
+	size_t			 most;
+} verdicts[] = {
+	{ "250 2.0.0 ok\r\n", JOB_DELIVERED, "2.0.0", "2.0.0 ok", 1000 },
+	{ "250 ok\r\n", JOB_DELIVERED, "2.0.0", "ok", 1000 },
+	{ "554 5.7.1 no\r\n", JOB_DEFERRED, "4.7.1", "5.7.1 no", 1000 },
+	{ "550-one\r\n550 two\r\n", JOB_FAILED, "5.0.0", "one\ntwo", 1000 },
+	{ "550-one\r\n550 two\r\n", JOB_FAILED, "5.0.0", "one\nt", 5 },
+	{ "550-one\r\n550 two\r\n", JOB_FAILED, "5.0.0", "one\n", 4 },
+	{ "550-one\r\n550 two\r\n", JOB_FAILED, "5.0.0", "", 0 },
+	{ "550\r\n", JOB_FAILED, "5.0.0", "", 1000 },
+};
+
+START_TEST(test_verdicts)
+{
+	struct verdict *v;
+	struct reply r;
+
+	read_reply(&r, verdicts[_i].reply);
+	v = verdict_from_reply(verdicts[_i].outcome, true, "mx [192.0.2.1]:25", &r, verdicts[_i].most);
+	ck_assert_int_eq(v->outcome, verdicts[_i].outcome);
+	ck_assert_int_eq(v->code, r.code);
+	ck_assert_str_eq(v->enhanced, verdicts[_i].enhanced);
+	ck_assert_str_eq(v->text, verdicts[_i].text);
+	ck_assert_str_eq(v->host, "mx [192.0.2.1]:25");
+	ck_assert(v->host_trouble);
+	verdict_drop(verdict_ref(v));
+	verdict_drop(v);
+	verdict_drop(NULL);
+	reply_reset(&r);
+}
+END_TEST
+
+static const struct {
+	enum mx_result		 result;
+	enum job_outcome	 outcome;
+	int			 code;
+	const char		*enhanced;
+	bool			 trouble;
+} lookups[] = {
+	{ MX_NO_DOMAIN, JOB_FAILED, 0, "5.1.2", false },
+	{ MX_NO_HOST, JOB_FAILED, 0, "5.4.4", false },
+	{ MX_NULL, JOB_FAILED, 556, "5.1.10", false },
+	{ MX_LOOP, JOB_FAILED, 0, "5.4.6", false },
+	{ MX_REFUSED, JOB_FAILED, 0, "5.4.4", false },
+	{ MX_TEMPORARY, JOB_DEFERRED, 0, "4.4.3", true },
+	{ MX_OK, JOB_DEFERRED, 0, "4.4.3", true },
+	{ (enum mx_result)77, JOB_DEFERRED, 0, "4.4.3", true },
+};
+
+START_TEST(test_lookups)
+{
+	struct verdict *v = verdict_from_mx(lookups[_i].result, "100% why");
+
+	ck_assert_int_eq(v->outcome, lookups[_i].outcome);
+	ck_assert_int_eq(v->code, lookups[_i].code);
+	ck_assert_str_eq(v->enhanced, lookups[_i].enhanced);
+	ck_assert_int_eq(v->host_trouble, lookups[_i].trouble);
+	ck_assert_str_eq(v->text, "100% why");
+	ck_assert_str_eq(v->host, "");
+	verdict_drop(v);
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *s = suite_create("client_reply");
+	TCase *t = tcase_create("all");
+	SRunner *runner;
+	int failed;
+
+	tcase_add_loop_test(t, test_meanings, 0, sizeof(meanings) / sizeof(meanings[0]));
+	tcase_add_loop_test(t, test_offers, 0, sizeof(offers) / sizeof(offers[0]));
+	tcase_add_loop_test(t, test_verdicts, 0, sizeof(verdicts) / sizeof(verdicts[0]));
+	tcase_add_loop_test(t, test_lookups, 0, sizeof(lookups) / sizeof(lookups[0]));
+	suite_add_tcase(s, t);
+	runner = srunner_create(s);
+	srunner_run_all(runner, CK_ENV);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed == 0 ? 0 : 1;
+}
