@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "lib/clock.h"
@@ -371,11 +372,21 @@ change(struct request *r, enum log_state to, const char *word, log_done_fn *done
 }
 
 static void
+on_removed(void *arg, const char *error)
+{
+	struct request *r = arg;
+
+	if (error == NULL && !log_find(log_of(r), r->id, &r->message))
+		log_info("msg=%s event=done", id_text(r->id));
+	on_changed(arg, error);
+}
+
+static void
 do_remove(struct request *r, const char *argument)
 {
 	(void)argument;
 	dispatch_drop(r->admin->queue->dispatch, r->id, SCHEDULE_ALL);
-	change(r, LOG_REMOVED, "removed", on_changed);
+	change(r, LOG_REMOVED, "removed", on_removed);
 }
 
 static void
@@ -502,6 +513,7 @@ run_line(struct request *r, char *line)
 int
 admin_on_control(void *arg, struct ipc *ipc, struct ipc_message *m)
 {
+	static const char busy[] = "error: too many are asking; try again in a moment\n";
 	struct admin *ad = ((struct queue *)arg)->admin;
 	struct request *r;
 	struct unpack u;
@@ -509,7 +521,8 @@ admin_on_control(void *arg, struct ipc *ipc, struct ipc_message *m)
 
 	(void)ipc;
 	if (ad->n >= REQUESTS_MAX) {
-		close(m->fd);		/* the tool says that it got no answer */
+		send(m->fd, busy, sizeof(busy) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+		close(m->fd);
 		return 0;
 	}
 	if ((r = calloc(1, sizeof(*r))) == NULL)

@@ -8,6 +8,7 @@
 #ifndef QUEUE_ATTEMPT_H
 #define QUEUE_ATTEMPT_H
 
+#include <sys/queue.h>
 #include <uthash.h>
 
 #include "lib/clock.h"
@@ -75,7 +76,7 @@ struct dispatch {
 	struct event		*turn;		/* the schedule may have something to do */
 	struct timer		 due, sweep;
 	bool			 stopping;
-	uint32_t		 bounces;	/* being written */
+	LIST_HEAD(, giveup)	 giveups;	/* bounces being made */
 	void			(*stopped)(void *);
 	void			*stopped_arg;
 };
@@ -107,5 +108,9 @@ void	outcome_failed_silently(struct queue *, uint64_t message, const struct atte
 
 /* giveup.c: tells the sender. Takes over rcpts (all RESULT_FAILED); puts them back where that cannot be done now. */
 void	giveup_begin(struct dispatch *, const struct attempt *, struct attempt_rcpt *rcpts, uint32_t n);
+/* An attempt of the message has ended: its bounce need not wait for more, if it was the last. */
+void	giveup_poke(struct dispatch *, uint64_t message);
+void	giveup_stop(struct dispatch *);		/* none waits any more */
+void	giveup_free(struct dispatch *);		/* all of them, at the end */
 
 #endif

@@ -85,14 +85,17 @@ void
 attempt_end(struct attempt *a, enum schedule_end end)
 {
 	struct dispatch *d = a->dispatch;
+	uint64_t message;
 
 	if (!a->over)
 		a->end = end;
 	a->over = true;
 	if (a->reading)
 		return;
+	message = a->message;
 	outcome_conclude(a, a->end);
 	attempt_free(a);
+	giveup_poke(d, message);
 	dispatch_kick(d);
 }
 
@@ -228,7 +231,7 @@ on_turn(evutil_socket_t fd, short what, void *arg)
 		timer_stop(&d->due);
 	else
 		timer_start(&d->due, due > now ? due - now : 0);
-	if (d->stopping && d->attempts == NULL && d->bounces == 0 && stopped != NULL) {
+	if (d->stopping && d->attempts == NULL && LIST_EMPTY(&d->giveups) && stopped != NULL) {
 		d->stopped = NULL;
 		stopped(d->stopped_arg);
 	}
@@ -427,6 +430,7 @@ dispatch_stop(struct dispatch *d, void (*done)(void *), void *arg)
 	d->stopped_arg = arg;
 	HASH_ITER(hh, d->attempts, a, tmp)
 		transfer_cancel(a);
+	giveup_stop(d);
 	dispatch_kick(d);
 }
 
@@ -444,6 +448,7 @@ dispatch_new(struct queue *q)
 	if (d == NULL || (d->turn = event_new(q->p.base, -1, 0, on_turn, d)) == NULL)
 		log_fatal("event=out-of-memory");
 	d->queue = q;
+	LIST_INIT(&d->giveups);
 	d->schedule = schedule_new(&limits, id_random());
 	timer_set(&d->due, on_due, d);
 	timer_set(&d->sweep, on_sweep, d);
@@ -462,6 +467,7 @@ dispatch_free(struct dispatch *d)
 	timer_stop(&d->sweep);
 	HASH_ITER(hh, d->attempts, a, tmp)
 		attempt_free(a);
+	giveup_free(d);
 	event_free(d->turn);
 	schedule_free(d->schedule);
 	free(d);

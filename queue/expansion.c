@@ -137,7 +137,7 @@ record(struct attempt *a, struct attempt_rcpt *r)
 static void
 record_next(struct attempt *a)
 {
-	for (uint32_t i = 0; i < a->n; i++) {
+	for (uint32_t i = 0; i < a->n && !a->dispatch->stopping; i++) {
 		if (a->rcpts[i].result == RESULT_NONE) {
 			record(a, &a->rcpts[i]);
 			return;

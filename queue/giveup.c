@@ -1,6 +1,6 @@
 /*
- * Tells a sender that recipients failed: one bounce for those that failed in one attempt, accepted by the log in the same
- * record that settles them. Decides who gets a bounce: nobody for mail without a sender, which a bounce is itself
+ * Tells a sender that recipients failed: one bounce for those of a message that failed in attempts side by side, accepted
+ * by the log in the same record that settles them. Decides who gets a bounce: nobody for mail without a sender, which a bounce is itself
  * (RFC 5321, 6.1). Where it cannot be written now, the recipients are tried again later, and fail again.
  */
 #include <inttypes.h>
@@ -15,7 +15,13 @@
 #include "queue/attempt.h"
 #include "queue/bounce.h"
 
+#define GATHER_MS	10000	/* others of the same message may fail meanwhile, and share its bounce */
+#define GATHER_MAX	2000	/* recipients of one bounce */
+
 struct giveup {
+	LIST_ENTRY(giveup)	 next;
+	struct timer		 gather;
+	bool			 gathering;	/* more recipients may join */
 	struct dispatch		*dispatch;
 	uint64_t		 message, id;		/* the original, the bounce */
 	int64_t			 arrived, now;
@@ -28,7 +34,8 @@ struct giveup {
 static void
 free_giveup(struct giveup *g)
 {
-	g->dispatch->bounces--;
+	LIST_REMOVE(g, next);
+	timer_stop(&g->gather);
 	dispatch_kick(g->dispatch);
 	envelope_free_rcpt(&g->to);
 	attempt_free_rcpts(g->rcpts, g->n);
@@ -140,6 +147,10 @@ on_content(void *arg, const void *data, size_t len, const char *error)
 		free_giveup(g);		/* removed by a person meanwhile */
 		return;
 	}
+	if (error != NULL && g->dispatch->stopping) {
+		put_back(g, error);	/* it was the end of us: the next start tries again */
+		return;
+	}
 	if (error != NULL) {
 		log_error("msg=%s event=unreadable what=content reason=%s", id_text(g->message), logq(error));
 		len = 0;
@@ -163,27 +174,98 @@ find_sender(const struct dispatch *d, const char *sender, struct envelope_rcpt *
 	return NULL;
 }
 
-void
-giveup_begin(struct dispatch *d, const struct attempt *a, struct attempt_rcpt *rcpts, uint32_t n)
+static void
+go(void *arg)
 {
-	struct envelope_rcpt to = { 0 };
-	const char *why = find_sender(d, a->sender, &to);
+	struct giveup *g = arg;
+
+	timer_stop(&g->gather);
+	g->gathering = false;
+	log_read_content(g->dispatch->queue->log, g->message, 0, MSG_CHUNK_MAX, on_content, g);
+}
+
+static struct giveup *
+find_gathering(const struct dispatch *d, uint64_t message)
+{
 	struct giveup *g;
 
-	if (why != NULL) {
-		outcome_failed_silently(d->queue, a->message, rcpts, n, why);
-		attempt_free_rcpts(rcpts, n);
-		return;
-	}
-	if ((g = calloc(1, sizeof(*g))) == NULL || (g->session = strdup(a->session)) == NULL)
+	LIST_FOREACH(g, &d->giveups, next)
+		if (g->gathering && g->message == message)
+			return g;
+	return NULL;
+}
+
+/* Takes over the recipients. */
+static void
+join(struct giveup *g, struct attempt_rcpt *rcpts, uint32_t n)
+{
+	g->rcpts = reallocarray(g->rcpts, (size_t)g->n + n, sizeof(*rcpts));
+	if (g->rcpts == NULL)
+		log_fatal("event=out-of-memory");
+	memcpy(g->rcpts + g->n, rcpts, n * sizeof(*rcpts));
+	g->n += n;
+	free(rcpts);
+}
+
+static struct giveup *
+new_giveup(struct dispatch *d, const struct attempt *a, const struct envelope_rcpt *to)
+{
+	struct giveup *g = calloc(1, sizeof(*g));
+
+	if (g == NULL || (g->session = strdup(a->session)) == NULL)
 		log_fatal("event=out-of-memory");
 	g->dispatch = d;
 	g->message = a->message;
 	g->arrived = a->arrived;
 	g->now = clock_wall();
-	g->to = to;
-	g->rcpts = rcpts;
-	g->n = n;
-	d->bounces++;
-	log_read_content(d->queue->log, a->message, 0, MSG_CHUNK_MAX, on_content, g);
+	g->to = *to;
+	g->gathering = true;
+	timer_set(&g->gather, go, g);
+	timer_start(&g->gather, GATHER_MS);
+	LIST_INSERT_HEAD(&d->giveups, g, next);
+	return g;
+}
+
+void
+giveup_begin(struct dispatch *d, const struct attempt *a, struct attempt_rcpt *rcpts, uint32_t n)
+{
+	struct giveup *g = find_gathering(d, a->message);
+	struct envelope_rcpt to = { 0 };
+	const char *why;
+
+	if (g == NULL) {
+		if ((why = find_sender(d, a->sender, &to)) != NULL) {
+			outcome_failed_silently(d->queue, a->message, rcpts, n, why);
+			attempt_free_rcpts(rcpts, n);
+			return;
+		}
+		g = new_giveup(d, a, &to);
+	}
+	join(g, rcpts, n);
+}
+
+void
+giveup_poke(struct dispatch *d, uint64_t message)
+{
+	struct giveup *g = find_gathering(d, message);
+
+	if (g != NULL && (d->stopping || g->n >= GATHER_MAX || !dispatch_is_active(d, message, SCHEDULE_ALL)))
+		go(g);
+}
+
+void
+giveup_stop(struct dispatch *d)
+{
+	struct giveup *g;
+
+	LIST_FOREACH(g, &d->giveups, next)
+		if (g->gathering)
+			go(g);
+}
+
+void
+giveup_free(struct dispatch *d)
+{
+	while (!LIST_EMPTY(&d->giveups))
+		free_giveup(LIST_FIRST(&d->giveups));
 }

@@ -168,6 +168,8 @@ main(int argc, char **argv)
 	process_sandbox(&q.p);
 	make_parts(&q, spool);
 	rc = process_run(&q.p);
+	intake_stop(q.intake);
+	dispatch_stop(q.dispatch, NULL, NULL);	/* once more: master may have gone without a word */
 	log_close(q.log);
 	dispatch_free(q.dispatch);
 	expand_free(q.expand);
