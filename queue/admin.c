@@ -1,6 +1,6 @@
 /*
- * mailq and minimtactl queue (queue/admin.h). Decides who may do what and how it is said; what a command does to messages is
- * done by the log and queue/dispatch.c.
+ * mailq and minimtactl queue (queue/admin.h). Decides who may do what and how it is said; what a command
+ * does to messages is done by the log and queue/dispatch.c.
  */
 #include "queue/admin.h"
 

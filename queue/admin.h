@@ -1,9 +1,11 @@
 /*
- * mailq and minimtactl queue: what people ask of the queue and tell it. minimtactl(8) describes the commands.
+ * mailq and minimtactl queue: what people ask of the queue and tell it. minimtactl(8) describes the
+ * commands.
  *
- * An answer begins with "ok" or "error: why". A list is made piece by piece as its reader takes it: M lines (id, arrival,
- * size, marks, sender) with R lines below (index, state, attempts, next try, address, last reply), tab-separated, and an E
- * line (messages, bytes) at the end. A reader who stops reading is dropped; he keeps nobody waiting.
+ * An answer begins with "ok" or "error: why". A list is made piece by piece as its reader takes it: M
+ * lines (id, arrival, size, marks, sender) with R lines below (index, state, attempts, next try, address,
+ * last reply), tab-separated, and an E line (messages, bytes) at the end. A reader who stops reading is
+ * dropped; he keeps nobody waiting.
  */
 #ifndef QUEUE_ADMIN_H
 #define QUEUE_ADMIN_H

@@ -1,9 +1,11 @@
 /*
- * One attempt: a job of the scheduler under way in lookup, mda or delivery. Private to queue/dispatch.c (starts them),
- * transfer.c (talks to mda and delivery), expansion.c (talks to lookup), outcome.c (what came of it) and giveup.c (bounces).
+ * One attempt: a job of the scheduler under way in lookup, mda or delivery. Private to queue/dispatch.c
+ * (starts them), transfer.c (talks to mda and delivery), expansion.c (talks to lookup), outcome.c (what
+ * came of it) and giveup.c (bounces).
  *
  * An attempt begins in dispatch.c, gets a result for each recipient from one of the others, and ends in
- * outcome_conclude(), which frees it. While the log reads for it, it cannot go: who must end it marks it `over`.
+ * outcome_conclude(), which frees it. While the log reads for it, it cannot go: who must end it marks it
+ * `over`.
  */
 #ifndef QUEUE_ATTEMPT_H
 #define QUEUE_ATTEMPT_H

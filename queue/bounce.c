@@ -1,6 +1,6 @@
 /*
- * Writes bounces (queue/bounce.h). Decides their form and what of a stranger's words may be in them; who gets one and
- * when is decided in queue/giveup.c, the only caller.
+ * Writes bounces (queue/bounce.h). Decides their form and what of a stranger's words may be in them; who
+ * gets one and when is decided in queue/giveup.c, the only caller.
  */
 #include "queue/bounce.h"
 

@@ -1,9 +1,10 @@
 /*
  * The text of a bounce: RFC 3464, in a multipart/report (RFC 6522) that a person can read first. Pure.
  *
- * Replies of strangers' servers go into it, so nothing of them is trusted: what is not printable becomes '?', lines and
- * their number are bounded, and the boundary is one that cannot occur. All of it is 7 bit (text that is not is
- * quoted-printable, addresses in RFC 6533's utf-8 form), but for a To field that names an internationalised sender.
+ * Replies of strangers' servers go into it, so nothing of them is trusted: what is not printable becomes
+ * '?', lines and their number are bounded, and the boundary is one that cannot occur. All of it is 7 bit
+ * (text that is not is quoted-printable, addresses in RFC 6533's utf-8 form), but for a To field that
+ * names an internationalised sender.
  */
 #ifndef QUEUE_BOUNCE_H
 #define QUEUE_BOUNCE_H

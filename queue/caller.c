@@ -1,6 +1,6 @@
 /*
- * Output to a tool (queue/caller.h): a buffer, one socket, one deadline. Decides when a reader is too slow; what is said is
- * queue/admin.c's.
+ * Output to a tool (queue/caller.h): a buffer, one socket, one deadline. Decides when a reader is too
+ * slow; what is said is queue/admin.c's.
  */
 #include "queue/caller.h"
 

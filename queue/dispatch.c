@@ -1,7 +1,7 @@
 /*
- * Starts attempts (queue/dispatch.h): asks the scheduler at the end of each turn of the loop, reads the envelope, and
- * hands the attempt to transfer.c or expansion.c. Decides who runs what, and what a process that went away means for what
- * it was doing.
+ * Starts attempts (queue/dispatch.h): asks the scheduler at the end of each turn of the loop, reads the
+ * envelope, and hands the attempt to transfer.c or expansion.c. Decides who runs what, and what a process
+ * that went away means for what it was doing.
  */
 #include "queue/dispatch.h"
 
@@ -341,8 +341,8 @@ dispatch_peer_up(struct dispatch *d, struct ipc *ipc)
 }
 
 /*
- * What was in flight there has used up an attempt: one of them may be the reason. Not so while all of us are going down,
- * nor for what the other side had not heard of.
+ * What was in flight there has used up an attempt: one of them may be the reason. Not so while all of us
+ * are going down, nor for what the other side had not heard of.
  */
 void
 dispatch_peer_down(struct dispatch *d, struct ipc *ipc)

@@ -1,6 +1,7 @@
 /*
- * Attempts: asks the scheduler what to try, gives jobs to lookup (expansion), mda and delivery, and records what came of
- * them. Everything that is open in the queue is known here, or being read from the log.
+ * Attempts: asks the scheduler what to try, gives jobs to lookup (expansion), mda and delivery, and
+ * records what came of them. Everything that is open in the queue is known here, or being read from the
+ * log.
  */
 #ifndef QUEUE_DISPATCH_H
 #define QUEUE_DISPATCH_H

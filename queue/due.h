@@ -1,6 +1,6 @@
 /*
- * What is due when: a binary heap of entries that live inside other structs. Pure; used by the scheduler, whose time
- * is an argument (lib/clock.h's timers are for everything that may look at the clock).
+ * What is due when: a binary heap of entries that live inside other structs. Pure; used by the scheduler,
+ * whose time is an argument (lib/clock.h's timers are for everything that may look at the clock).
  */
 #ifndef QUEUE_DUE_H
 #define QUEUE_DUE_H

@@ -1,6 +1,7 @@
 /*
- * Questions to lookup and their answers, which may come in several messages (queue/expand.h). Decides how long to wait and
- * how much to believe; what an answer means for a message is decided in queue/expansion.c.
+ * Questions to lookup and their answers, which may come in several messages (queue/expand.h). Decides how
+ * long to wait and how much to believe; what an answer means for a message is decided in
+ * queue/expansion.c.
  */
 #include "queue/expand.h"
 

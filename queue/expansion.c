@@ -1,7 +1,8 @@
 /*
- * An attempt that is an expansion: asks lookup for each recipient, and records what stands in its place. Decides what an
- * answer means: a mailbox goes to mda as it is, without a record (asking again after a restart does no harm); anything else
- * is one record that settles the recipient and adds the others, so that no crash can expand it twice.
+ * An attempt that is an expansion: asks lookup for each recipient, and records what stands in its place.
+ * Decides what an answer means: a mailbox goes to mda as it is, without a record (asking again after a
+ * restart does no harm); anything else is one record that settles the recipient and adds the others, so
+ * that no crash can expand it twice.
  */
 #include <inttypes.h>
 #include <stdlib.h>

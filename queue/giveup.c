@@ -1,7 +1,8 @@
 /*
- * Tells a sender that recipients failed: one bounce for those of a message that failed in attempts side by side, accepted
- * by the log in the same record that settles them. Decides who gets a bounce: nobody for mail without a sender, which a bounce is itself
- * (RFC 5321, 6.1). Where it cannot be written now, the recipients are tried again later, and fail again.
+ * Tells a sender that recipients failed: one bounce for those of a message that failed in attempts side by
+ * side, accepted by the log in the same record that settles them. Decides who gets a bounce: nobody for
+ * mail without a sender, which a bounce is itself (RFC 5321, 6.1). Where it cannot be written now, the
+ * recipients are tried again later, and fail again.
  */
 #include <inttypes.h>
 #include <stdlib.h>

@@ -1,6 +1,7 @@
 /*
- * A table from 64-bit ids to pointers: open addressing, 16 bytes per place, for tables of hundreds of thousands of
- * messages. Ids are made by ourselves, so nobody can choose them to collide. Pure; used by the scheduler.
+ * A table from 64-bit ids to pointers: open addressing, 16 bytes per place, for tables of hundreds of
+ * thousands of messages. Ids are made by ourselves, so nobody can choose them to collide. Pure; used by
+ * the scheduler.
  */
 #ifndef QUEUE_IDMAP_H
 #define QUEUE_IDMAP_H

@@ -1,6 +1,7 @@
 /*
- * smtpd's transactions (queue/intake.h). Decides what of a message is kept in memory or written as it comes, when there is
- * no room for it, and what ends an smtpd; makes the acceptance. What happens to the message afterwards is queue/dispatch.c's.
+ * smtpd's transactions (queue/intake.h). Decides what of a message is kept in memory or written as it
+ * comes, when there is no room for it, and what ends an smtpd; makes the acceptance. What happens to the
+ * message afterwards is queue/dispatch.c's.
  */
 #include "queue/intake.h"
 

@@ -1,9 +1,9 @@
 /*
  * Messages on their way in: smtpd's transactions, from MAIL_BEGIN to the answer.
  *
- * smtpd parses what strangers send and is not believed: recipients need lookup's token, sizes and order must be right, and
- * whatever an honest smtpd never does ends it (ipc_fail). Exactly one MAIL_DONE answers each MAIL_END, when the message is
- * on stable storage or refused; nothing answers a MAIL_ABORT.
+ * smtpd parses what strangers send and is not believed: recipients need lookup's token, sizes and order
+ * must be right, and whatever an honest smtpd never does ends it (ipc_fail). Exactly one MAIL_DONE answers
+ * each MAIL_END, when the message is on stable storage or refused; nothing answers a MAIL_ABORT.
  */
 #ifndef QUEUE_INTAKE_H
 #define QUEUE_INTAKE_H

@@ -1,6 +1,6 @@
 /*
- * The queue process: opens the spool, makes the parts, and joins them to channels and log. What each part does is in its
- * header. `queue --check DIR` reads a stopped spool instead; it needs no master.
+ * The queue process: opens the spool, makes the parts, and joins them to channels and log. What each part
+ * does is in its header. `queue --check DIR` reads a stopped spool instead; it needs no master.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,7 +1,7 @@
 /*
- * What came of an attempt (queue/attempt.h): decides for each recipient whether it is done, tried again, given up or held,
- * says so in the log, records it, and tells the scheduler. When a recipient is tried again the scheduler decides; how
- * the sender hears of a failure, giveup.c.
+ * What came of an attempt (queue/attempt.h): decides for each recipient whether it is done, tried again,
+ * given up or held, says so in the log, records it, and tells the scheduler. When a recipient is tried
+ * again the scheduler decides; how the sender hears of a failure, giveup.c.
  */
 #include <inttypes.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /*
- * The queue process: what its parts share. Each part is made in main.c once the log is open, and gets this struct with
- * every message that is for it.
+ * The queue process: what its parts share. Each part is made in main.c once the log is open, and gets this
+ * struct with every message that is for it.
  */
 #ifndef QUEUE_QUEUE_H
 #define QUEUE_QUEUE_H

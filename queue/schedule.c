@@ -1,7 +1,8 @@
 /*
- * The scheduler (queue/schedule.h has its rules). A job waits in a heap until its own time, then in its hop's list until
- * the hop may be tried; hops that may be tried wait in their agent's lists, and those are served in turn. So that one
- * message costs little, a job is the only thing that is linked anywhere: its recipients are an array of eight bytes each.
+ * The scheduler (queue/schedule.h has its rules). A job waits in a heap until its own time, then in its
+ * hop's list until the hop may be tried; hops that may be tried wait in their agent's lists, and those are
+ * served in turn. So that one message costs little, a job is the only thing that is linked anywhere: its
+ * recipients are an array of eight bytes each.
  */
 #include "queue/schedule.h"
 

@@ -1,15 +1,19 @@
 /*
- * When which recipients of which message are tried. Pure: a state, an event and the time in, jobs out; a test runs years
- * of it. It knows no envelope, no socket and no disk; queue/dispatch.c asks it what to do and tells it what came of it.
+ * When which recipients of which message are tried. Pure: a state, an event and the time in, jobs out; a
+ * test runs years of it. It knows no envelope, no socket and no disk; queue/dispatch.c asks it what to do
+ * and tells it what came of it.
  *
- * A job is what goes out in one attempt: up to SCHEDULE_JOB_RCPTS recipients of one message that share a next hop.
- * Times are milliseconds of one clock that does not jump; `now` never goes back.
+ * A job is what goes out in one attempt: up to SCHEDULE_JOB_RCPTS recipients of one message that share a
+ * next hop. Times are milliseconds of one clock that does not jump; `now` never goes back.
  *
  *  - Each hop has a limit of jobs at once that rises with success and falls with failure.
- *  - Trouble with a hop as a whole is shared by all mail for it: one job at a time probes it, after growing pauses; what
- *    waits goes as soon as a probe succeeds. Mail that meets trouble where other mail went through is on its own.
- *  - Each job's own pauses grow by half from retry_first_ms to retry_most_ms, a tenth more or less by chance.
- *  - Mail that was never tried goes before what waited, three to one; what waited takes three quarters of the places.
+ *  - Trouble with a hop as a whole is shared by all mail for it: one job at a time probes it, after
+ *    growing pauses; what waits goes as soon as a probe succeeds. Mail that meets trouble where other
+ *    mail went through is on its own.
+ *  - Each job's own pauses grow by half from retry_first_ms to retry_most_ms, a tenth more or less by
+ *    chance.
+ *  - Mail that was never tried goes before what waited, three to one; what waited takes three quarters
+ *    of the places.
  *  - Nothing expires without an attempt (its own or its hop's probe) that failed since this start.
  *  - A job in flight when its process died twice is tried alone; after three times the caller holds it.
  */
@@ -98,8 +102,9 @@ bool		 schedule_job_expired(const struct schedule_job *, int64_t now);
 /* The i-th recipient needs no further attempt. */
 void		 schedule_settle(struct schedule_job *, uint32_t i);
 /*
- * The job has ended. What was neither settled nor dropped will be tried again: when, is returned (SCHEDULE_NEVER:
- * nothing is left). why: of TROUBLE, copied. The job is the scheduler's again and may be gone.
+ * The job has ended. What was neither settled nor dropped will be tried again: when, is returned
+ * (SCHEDULE_NEVER: nothing is left). why: of TROUBLE, copied. The job is the scheduler's again and may be
+ * gone.
  */
 int64_t		 schedule_finish(struct schedule *, int64_t now, struct schedule_job *, enum schedule_end, const char *why);
 

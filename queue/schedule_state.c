@@ -1,6 +1,7 @@
 /*
- * The scheduler's lists (queue/schedule_state.h): where a job and a hop stand, and what success and failure do to a hop.
- * Which job is next and what a result means for it, queue/schedule.c decides; it is the only caller.
+ * The scheduler's lists (queue/schedule_state.h): where a job and a hop stand, and what success and
+ * failure do to a hop. Which job is next and what a result means for it, queue/schedule.c decides; it is
+ * the only caller.
  */
 #include "queue/schedule_state.h"
 

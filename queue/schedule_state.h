@@ -1,6 +1,6 @@
 /*
- * What the scheduler keeps, and the moves between its lists: private to queue/schedule.c and queue/schedule_state.c.
- * Everything uses schedule.now, set at each event.
+ * What the scheduler keeps, and the moves between its lists: private to queue/schedule.c and
+ * queue/schedule_state.c. Everything uses schedule.now, set at each event.
  */
 #ifndef QUEUE_SCHEDULE_STATE_H
 #define QUEUE_SCHEDULE_STATE_H

@@ -1,7 +1,7 @@
 /*
- * An attempt's dialog with mda or delivery (lib/job.h): envelope, content, results. Content up to MSG_INLINE_MAX goes
- * before the start, larger content as it is pulled. What a result leads to is decided in outcome.c; a result that cannot
- * be one ends the peer.
+ * An attempt's dialog with mda or delivery (lib/job.h): envelope, content, results. Content up to
+ * MSG_INLINE_MAX goes before the start, larger content as it is pulled. What a result leads to is decided
+ * in outcome.c; a result that cannot be one ends the peer.
  */
 #include <inttypes.h>
 #include <string.h>
