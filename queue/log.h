@@ -22,6 +22,7 @@ struct log_file;		/* content of a large message, being written */
 struct log_options {
 	uint64_t segment_size;		/* bytes; allocated whole */
 	unsigned readers;		/* threads; 0: two */
+	bool	 stepwise;		/* tests: no threads, log_step() instead */
 };
 
 /* What became of a recipient; on disk these are letters (minimta-queue(5)). */
@@ -123,11 +124,13 @@ uint64_t	 log_new_id(struct log *);
 /* Room for a message of `bytes` (0: unknown, counted as inline): true and counted until log_release or log_accept. */
 bool		 log_reserve(struct log *, uint64_t bytes);
 void		 log_release(struct log *, uint64_t bytes);
+/* Whether there is room for outcomes: otherwise no attempt should start. */
+bool		 log_room(const struct log *);
 
 struct log_file	*log_file_new(struct log *, uint64_t id);
 /* Copies; done when written (not synced): for flow control. At most MSG_CREDIT under way makes sense. */
 void		 log_file_write(struct log_file *, const void *, size_t, log_done_fn *, void *arg);
-void		 log_file_discard(struct log_file *);	/* NULL is fine */
+void		 log_file_discard(struct log_file *);	/* NULL is fine; writes under way are still called back */
 
 /* Appends; done is called from the loop when durable or failed. `reserved` as given to log_reserve. */
 void		 log_accept(struct log *, const struct log_accept *, uint64_t reserved, log_done_fn *, void *arg);

@@ -1,0 +1,131 @@
+/*
+ * What a start tells: damage that the scan found, then every live message, read back and given to the caller oldest
+ * first. Decides what becomes of a message that cannot be read. Called by log.c when the scan is done.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "lib/ids.h"
+#include "lib/log.h"
+#include "queue/log_private.h"
+
+#define WINDOW	32U		/* messages being read at once */
+
+static void	announce_go(struct log *l);
+
+static void
+tell_damage(struct log *l, const struct recover_damage *d)
+{
+	if (d->to == 0)
+		log_trouble(l, "segment %08" PRIx32 " of the log has no readable header: nothing in it can be believed, and it "
+		    "stays where it is", d->segment);
+	else if (d->torn)
+		log_trouble(l, "segment %08" PRIx32 " of the log: bytes %" PRIu64 " to %" PRIu64 " were being written when all "
+		    "stopped; nothing there had been acknowledged", d->segment, d->from, d->to);
+	else
+		log_trouble(l, "segment %08" PRIx32 " of the log: bytes %" PRIu64 " to %" PRIu64 " are damaged and were copied to "
+		    LOG_ASIDE "; what stands behind them was read", d->segment, d->from, d->to);
+}
+
+static void
+tell_message(struct log *l, struct message *m, const struct log_envelope *e)
+{
+	struct log_rcpt_state *open = calloc(m->n_open, sizeof(*open));
+	struct log_message shown = e->message;
+	uint32_t n = 0;
+
+	if (open == NULL)
+		log_fatal("event=out-of-memory");
+	for (uint32_t i = 0; i < m->n_open; i++)
+		if (m->open[i].index < e->message.n_rcpts)
+			open[n++] = (struct log_rcpt_state){ .index = m->open[i].index, .state = m->open[i].state,
+			    .attempts = m->open[i].attempts, .next_try = m->open[i].next_try,
+			    .address = e->rcpts[m->open[i].index].rcpt.address,
+			    .local = e->rcpts[m->open[i].index].rcpt.local };
+	shown.n_open = n;
+	m->announced = true;
+	l->announce.told++;
+	if (l->events.on_message)
+		l->events.on_message(l->arg, &shown, &e->sender, open, n);
+	free(open);
+}
+
+static void
+on_read(void *arg, struct message *m, const struct read_result *result, const char *error)
+{
+	struct log *l = arg;
+
+	l->announce.under_way--;
+	if (m != NULL && error == NULL)
+		tell_message(l, m, &result->envelope);
+	else if (m != NULL) {
+		m->broken = true;
+		log_trouble(l, "message %s cannot be read (%s): it stays where it is and is not tried", id_text(m->id), error);
+	}
+	announce_go(l);
+}
+
+static void
+announce_go(struct log *l)
+{
+	struct announce *a = &l->announce;
+	struct message *m;
+
+	while (a->next < a->n && a->under_way < WINDOW && !l->closing) {
+		if ((m = index_find(&l->index, a->ids[a->next++])) == NULL)
+			continue;
+		if (m->n_open == 0) {		/* its end was lost */
+			log_append_end(l, m);
+			continue;
+		}
+		a->under_way++;
+		read_message(l, m->id, on_read, l);
+	}
+	if (a->next < a->n || a->under_way > 0 || l->scanned || l->closing)
+		return;
+	l->scanned = true;
+	if (l->events.on_scanned)
+		l->events.on_scanned(l->arg, a->told);
+	announce_free(l);
+	reclaim_poke(l);
+}
+
+static int
+by_id(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+void
+announce_start(struct log *l, struct recover *r)
+{
+	struct announce *a = &l->announce;
+	struct message *m;
+	size_t at = 0;
+
+	for (size_t i = 0; i < r->n_damage; i++)
+		tell_damage(l, &r->damage[i]);
+	a->ids = calloc(r->index.n_messages + 1, sizeof(*a->ids));
+	if (a->ids == NULL)
+		log_fatal("event=out-of-memory");
+	while ((m = idmap_next(&r->index.messages, &at)) != NULL)
+		a->ids[a->n++] = m->id;
+	qsort(a->ids, a->n, sizeof(*a->ids), by_id);
+	/* A message whose every recipient was found settled but whose dead bytes nobody dated: from now on. */
+	for (size_t i = 0; i < r->index.n_segments; i++)
+		if (r->index.segments[i]->dead_since != 0)
+			r->index.segments[i]->dead_since = clock_ms();
+	index_merge(&l->index, &r->index);
+	large_sweep(l, l->first_id);
+	announce_go(l);
+}
+
+void
+announce_free(struct log *l)
+{
+	free(l->announce.ids);
+	l->announce.ids = NULL;
+	l->announce.n = l->announce.next = 0;
+}
