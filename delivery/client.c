@@ -118,8 +118,8 @@ client_fail(struct client *c, struct verdict *why)
 		client_over(c, CLIENT_CLOSED);
 		return;
 	}
-	log_info("msg=%s event=trouble host=%s step=%s text=%s", c->mail->message, logq(c->host),
-	    client_step_name(client_awaited(c)), logq(why->text));
+	log_info("msg=%s event=trouble host=%s step=%s code=%u text=%s", c->mail->message, logq(c->host),
+	    client_step_name(client_awaited(c)), why->code, logq(why->text));
 	if (client_is_final(c) && c->mail->n_open > 0 && !c->stale) {
 		/* RFC 1047: it may have been taken. To send it again is allowed, to lose it is not. */
 		log_info("msg=%s event=may-be-repeated host=%s", c->mail->message, logq(c->host));

@@ -17,8 +17,9 @@
 
 #include "lib/sandbox.h"
 
-/* Not a system call, but one with a condition: socket() of this machine only. */
+/* Not system calls, but one with a condition: socket() of this machine only, or of the Internet only. */
 #define UNIX_SOCKET	"unix-socket"
+#define INET_SOCKET	"inet-socket"
 
 enum root { ROOT_EMPTY, ROOT_SPOOL, ROOT_KEEP };
 
@@ -57,7 +58,7 @@ static const struct row rows[PROC_COUNT] = {
 	    "openat pread64 preadv pwrite64 pwritev fdatasync fsync fallocate ftruncate unlinkat renameat renameat2 mkdirat "
 	    "linkat getdents64 flock fstatfs statfs statx eventfd2 clone clone3 fadvise64 sync_file_range prctl "
 	    "sched_getaffinity" },
-	[PROC_DELIVERY] = { "_minimta_delivery", ROOT_EMPTY, "socket connect bind" },
+	[PROC_DELIVERY] = { "_minimta_delivery", ROOT_EMPTY, INET_SOCKET " connect" },
 	/* The parent forks and becomes the recipient; the child writes a Maildir. Neither may execute anything. */
 	[PROC_MDA] = { NULL, ROOT_KEEP,
 	    "clone clone3 fork wait4 waitid kill pipe2 memfd_create close_range setgroups setresuid setresgid prctl umask "
@@ -143,6 +144,12 @@ on_sigsys(int sig, siginfo_t *info, void *context)
 }
 
 static int
+allow_socket(scmp_filter_ctx ctx, int family)
+{
+	return seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)family));
+}
+
+static int
 allow(scmp_filter_ctx ctx, const char *names)
 {
 	char name[64];
@@ -155,7 +162,12 @@ allow(scmp_filter_ctx ctx, const char *names)
 			continue;
 		snprintf(name, sizeof(name), "%.*s", (int)len, names);
 		if (strcmp(name, UNIX_SOCKET) == 0) {
-			if (seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_EQ, AF_UNIX)) != 0)
+			if (allow_socket(ctx, AF_UNIX) != 0)
+				return -1;
+			continue;
+		}
+		if (strcmp(name, INET_SOCKET) == 0) {
+			if (allow_socket(ctx, AF_INET) != 0 || allow_socket(ctx, AF_INET6) != 0)
 				return -1;
 			continue;
 		}
