@@ -163,8 +163,10 @@ UNIT	:= \
 	dns_answer \
 	dns_cache \
 	dns_client \
+	due \
 	header \
 	headscan \
+	idmap \
 	intake \
 	ipc \
 	letter \
