@@ -155,8 +155,13 @@ PROGRAMS := $(strip $(foreach p,minimta smtpd resolver lookup queue delivery mda
 # Tests: tests/unit/test_NAME.c is a Check program, tests/fuzz/fuzz_NAME.c a libFuzzer target with a corpus beside it.
 UNIT	:= \
 	address \
+	agent \
 	args \
+	body \
 	bounce \
+	client \
+	client_reply \
+	client_verdict \
 	clock \
 	commands \
 	conf \
@@ -190,6 +195,7 @@ UNIT	:= \
 
 FUZZ	:= \
 	address \
+	client \
 	conf \
 	dns_answer \
 	dns_pack \
