@@ -56,6 +56,9 @@ close_all_but(int a, int b)
 {
 	unsigned low = (unsigned)(a < b ? a : b), high = (unsigned)(a < b ? b : a);
 
+#ifdef TEST_KILL
+	return;		/* the kill points' log is among them */
+#endif
 	if (low > 3)
 		close_range(3, low - 1, 0);
 	if (high > low + 1)

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <time.h>
 
 #include "lib/log.h"
 #include "queue/disk.h"
@@ -317,6 +318,7 @@ batch_write(struct writer *w, struct work_list *batch, struct work_list *list, u
 	batch_lay_out(w, batch, used);
 #ifdef BROKEN_early		/* a build that must be caught by the tests */
 	batch_done(w, batch);
+	nanosleep(&(struct timespec){ .tv_nsec = 20 * 1000 * 1000 }, NULL);	/* a slow disk: time to be killed in */
 #endif
 	if (disk_write(w->fd, w->batch, (size_t)length, w->at, kinds) != 0 || disk_sync(w->fd, kinds) != 0) {
 		batch_failed(w, batch, list);

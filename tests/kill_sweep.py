@@ -191,10 +191,8 @@ class Scenario:
 		self.send("removed", [f"gone@{stream.REMOTE}"], expect=[])
 		self.send("later", [f"y@{stream.REMOTE}"])
 		self.site.server.log.wait(r"451", since, count=2)
-		first, body = self.site.server.ask("queue", "list")
-		for line in body.splitlines():
-			if "gone@" in line:
-				self.site.server.ask("queue", "remove", line.split()[0])
+		mail_id = self.site.server.log.wait(r"msg=(\w+) event=deferred to=gone@", since).group(1)
+		self.site.server.ask("queue", "remove", mail_id)
 		self.site.far.clear()
 		self.site.server.move_clock(3600)
 		self.wait()
@@ -258,6 +256,16 @@ def die_at(process, number, hit):
 		scenario.site.close(check)
 
 
+def hunt(report, process, kind, hit, one):
+	"""Runs differ: a kind whose point was always elsewhere is gone after by itself."""
+	for attempt in range(8):
+		places = [n for n, point in enumerate(count_points(process), 1) if kind in kinds_of(*point)]
+		if places:
+			report.case(f"{process} dies at {kind}", one, places[attempt % len(places)])
+		if hit[kind]:
+			return
+
+
 def sweep(report, process, jobs):
 	seen = []
 	if not report.case(f"points of {process}: an undisturbed run", lambda: seen.extend(count_points(process))):
@@ -266,9 +274,13 @@ def sweep(report, process, jobs):
 
 	def one(number):
 		duplicates.append(die_at(process, number, hit).duplicates)
+	# Each delivery is a process of its own and counts for itself: the largest passes about a dozen points.
+	last = len(seen) if process == "queue" else 16
 	with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
-		for number in range(1, len(seen) + 1):
-			pool.submit(report.case, f"{process} dies at its point {number} ({' '.join(seen[number - 1])})", one, number)
+		for number in range(1, last + 1):
+			pool.submit(report.case, f"{process} dies at its point {number}", one, number)
+	for kind in sorted(EXPECTED[process] - set(hit)):
+		hunt(report, process, kind, hit, one)
 	print(f"        {process}: {len(seen)} points, {sum(hit.values())} hit, {sum(duplicates)} deliveries twice: " +
 		", ".join(f"{kind} {n}" for kind, n in sorted(hit.items())), flush=True)
 
