@@ -32,6 +32,12 @@ find_alias(const struct aliases *aliases, const char *local, const char *domain)
 	return aliases_find(aliases, mailbox_lower(name));
 }
 
+static bool
+is_builtin(const char *local)
+{
+	return strcasecmp(local, "root") == 0 || strcasecmp(local, "postmaster") == 0;
+}
+
 static enum recipient_kind
 find_spelling(const struct recipients *r, const char *local, const char *domain, const struct alias **alias_r)
 {
@@ -67,4 +73,20 @@ recipients_find(const struct recipients *r, const char *local, const char *domai
 	if (kind == RECIPIENT_NONE && mailbox_untag(r->conf, local, base))
 		kind = find_spelling(r, base, domain, alias_r);
 	return kind;
+}
+
+enum recipient_kind
+recipients_find_target(const struct recipients *r, const char *local, const char *domain, const struct alias **alias_r)
+{
+	char base[ADDRESS_LOCAL_MAX + 1];
+	bool tagged = mailbox_untag(r->conf, local, base);
+
+	*alias_r = NULL;
+	if (r->aliases == NULL)
+		return RECIPIENT_TEMPORARY;
+	if ((*alias_r = find_alias(r->aliases, local, domain)) != NULL)
+		return RECIPIENT_ALIAS;
+	if (is_builtin(local) || (tagged && (is_builtin(base) || find_alias(r->aliases, base, domain) != NULL)))
+		return recipients_find(r, local, domain, alias_r);
+	return RECIPIENT_MAILBOX;
 }

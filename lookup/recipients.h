@@ -34,6 +34,10 @@ bool			recipients_is_local(const struct recipients *, const struct address *);
 /* domain "" counts as the first local one. Aliases go before mailboxes, a whole local part before one without its tag. */
 enum recipient_kind	recipients_find(const struct recipients *, const char *local, const char *domain,
 			    const struct alias **alias_r);
+/* The same for a target of an alias, of which mda will find out whether it exists: a list of 50,000 is not looked up name
+ * by name in the password file. What is neither alias, root nor postmaster is taken for a mailbox. */
+enum recipient_kind	recipients_find_target(const struct recipients *, const char *local, const char *domain,
+			    const struct alias **alias_r);
 
 /* The answer to EXPAND_ASK. */
 struct target {

@@ -249,13 +249,19 @@ walk_root(struct walk *w, const struct address *a)
 static void
 walk_address(struct walk *w, const struct address *a)
 {
+	enum recipient_kind kind;
 	const struct alias *alias;
 
 	if (!recipients_is_local(w->r, a)) {
 		emit(w, TARGET_REMOTE, a->text);
 		return;
 	}
-	switch (recipients_find(w->r, a->local, a->domain, &alias)) {
+	kind = w->depth == 0 ? recipients_find(w->r, a->local, a->domain, &alias) :
+	    recipients_find_target(w->r, a->local, a->domain, &alias);
+	/* One that is gone among others is refused by mda, and the others get their mail. */
+	if (kind == RECIPIENT_NONE && w->depth > 0)
+		kind = RECIPIENT_MAILBOX;
+	switch (kind) {
 	case RECIPIENT_ALIAS:
 		walk_alias(w, alias, a);
 		break;
@@ -266,11 +272,8 @@ walk_address(struct walk *w, const struct address *a)
 		fail(w, EXPAND_TEMPORARY, "%s: cannot be looked up now", a->text);
 		break;
 	case RECIPIENT_NONE:
-		if (w->depth == 0) {
-			fail(w, EXPAND_UNKNOWN, "no such mailbox or alias any more");
-			break;
-		}
-		/* FALLTHROUGH */
+		fail(w, EXPAND_UNKNOWN, "no such mailbox or alias any more");
+		break;
 	case RECIPIENT_MAILBOX:
 		emit(w, TARGET_MAILBOX, a->text);
 		break;
