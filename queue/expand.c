@@ -16,7 +16,7 @@
 #include "lib/pack.h"
 
 #define ANSWER_MS	30000
-#define TARGETS_MAX	20000	/* of one recipient: a list that is larger belongs to a list manager */
+#define TARGETS_MAX	100000	/* of one recipient */
 #define TEXT_MAX	1024
 
 struct question {
