@@ -55,7 +55,10 @@ request_end(struct request *q, const char *error)
 	if (q->done)
 		q->done(q->arg, error);
 	request_free(q);
-	read_retry_waiting(l);
+	if (error && l->closing)
+		read_fail_waiting(l, error);	/* what they wait for will not come */
+	else
+		read_retry_waiting(l);
 }
 
 /* What a child's acceptance settles of its parent counts from now on; its last recipients end the parent. */

@@ -348,9 +348,11 @@ commit_free(struct commit *c)
 		pthread_join(c->threads[i], NULL);
 	c->n_threads = 0;
 	c->stepwise = true;
-	writer_fail(&c->writer, &c->appends, true, "the log could not be written before the end");
-	deliver(c);
-	deliver(c);
+	do {
+		writer_fail(&c->writer, &c->appends, true, "the log could not be written before the end");
+		while (commit_step(c, false))
+			;
+	} while (deliver(c));
 	writer_free(&c->writer);
 	event_free(c->wakeup);
 	close(c->fd);

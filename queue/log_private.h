@@ -96,6 +96,7 @@ typedef void read_fn(void *arg, struct message *, const struct read_result *, co
 /* Whether or not the caller has been told of the message. message is NULL if it is gone, with an error. */
 void	read_message(struct log *, uint64_t id, read_fn *, void *arg);
 void	read_retry_waiting(struct log *);	/* after something became durable */
+void	read_fail_waiting(struct log *, const char *error);
 
 /* large.c */
 struct log_file_end {

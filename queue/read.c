@@ -374,6 +374,18 @@ read_retry_waiting(struct log *l)
 	}
 }
 
+void
+read_fail_waiting(struct log *l, const char *error)
+{
+	struct read *r;
+
+	while ((r = TAILQ_FIRST(&l->waiting)) != NULL) {
+		TAILQ_REMOVE(&l->waiting, r, link);
+		r->on_message(r->arg, NULL, NULL, error);
+		read_free(r);
+	}
+}
+
 /* For log_read_envelope: the caller's function in a read_fn's clothes. */
 struct envelope_call {
 	log_envelope_fn	*fn;

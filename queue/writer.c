@@ -32,6 +32,7 @@ writer_init(struct writer *w, int dirfd, uint64_t segment_size, uint32_t first, 
 	w->header.number = first - 1;
 	w->header.prior = prior;
 	w->good = SEGMENT_UNKNOWN;
+	STAILQ_INIT(&w->unsure);
 }
 
 void
@@ -142,6 +143,7 @@ writer_rotate(struct writer *w)
 	w->at = w->good = SEGMENT_BLOCK;
 	w->refused = w->stalled = false;
 	w->on_segment(w->arg, &h);
+	writer_fail(w, &w->unsure, true, "the log could not be written");
 	writer_spare(w);
 	w->on_room(w->arg, w->spare, false);
 	return 0;
@@ -292,14 +294,26 @@ batch_done(struct writer *w, struct work_list *batch)
 	}
 }
 
-/* Who can be told is told; what must be known goes back to the front of the list. Nothing more is written here. */
+/*
+ * What must be known goes back to the front of the list; who can be told is told when the next segment's header says that
+ * nothing of this counts, or when there is no next segment. Nothing more is written here.
+ */
 static void
 batch_failed(struct writer *w, struct work_list *batch, struct work_list *list)
 {
+	struct work_list again = STAILQ_HEAD_INITIALIZER(again);
+	struct work *work;
+
 	trouble(w, "the log could not be written");
-	writer_fail(w, batch, false, "the log could not be written");
-	STAILQ_CONCAT(batch, list);
-	STAILQ_CONCAT(list, batch);
+	while ((work = STAILQ_FIRST(batch)) != NULL) {
+		STAILQ_REMOVE_HEAD(batch, link);
+		if (as_append(work)->can_fail)
+			STAILQ_INSERT_TAIL(&w->unsure, work, link);
+		else
+			STAILQ_INSERT_TAIL(&again, work, link);
+	}
+	STAILQ_CONCAT(&again, list);
+	STAILQ_CONCAT(list, &again);
 	disk_close(w->fd);
 	w->fd = -1;
 	w->good = w->at;
@@ -345,6 +359,7 @@ writer_run(struct writer *w, struct work_list *list)
 			w->on_room(w->arg, w->spare, true);
 		}
 		if (w->stalled || (w->fd < 0 && writer_rotate(w) != 0)) {
+			writer_fail(w, &w->unsure, true, "the log could not be written, and what it holds is not known");
 			writer_fail(w, list, false, "the log cannot be written at present");
 			return;
 		}

@@ -18,6 +18,7 @@ struct writer {
 	bool			 spare;
 	bool			 stalled;	/* there is no segment to write to and none could be made */
 	unsigned		 failed;	/* writes and syncs in a row */
+	struct work_list	 unsure;	/* what failed with them, until it is on the disk that it did */
 	uint8_t			*batch;
 	size_t			 batch_room;
 	struct commit_counts	 counts;
