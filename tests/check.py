@@ -24,7 +24,7 @@ SAN = {"SAN": "address,undefined"}
 
 
 def make(*targets, **variables):
-	mt.run(["make", "-j" + JOBS, *[f"{k}={v}" for k, v in variables.items()], *targets], cwd=mt.TOP)
+	mt.run(["make", "-s", "-j" + JOBS, *[f"{k}={v}" for k, v in variables.items()], *targets], cwd=mt.TOP)
 
 
 def build(report, label="plain", **variables):

@@ -190,7 +190,7 @@ class Scenario:
 		since = self.site.server.log.mark()
 		self.send("removed", [f"gone@{stream.REMOTE}"], expect=[])
 		self.send("later", [f"y@{stream.REMOTE}"])
-		self.site.server.log.wait(r"451", since, count=2)
+		self.site.server.log.wait(r"event=deferred to=\S+ .*code=451", since, count=2)
 		mail_id = self.site.server.log.wait(r"msg=(\w+) event=deferred to=gone@", since).group(1)
 		self.site.server.ask("queue", "remove", mail_id)
 		self.site.far.clear()
@@ -292,7 +292,7 @@ def sweep(report, process, jobs):
 
 
 def run_points(report, jobs):
-	if report.case("build with kill points", lambda: mt.run(["make", "-j2", "TEST_KILL=1", "all"], cwd=mt.TOP)):
+	if report.case("build with kill points", lambda: mt.run(["make", "-s", "-j2", "TEST_KILL=1", "all"], cwd=mt.TOP)):
 		for process in ("queue", "mda"):
 			sweep(report, process, jobs)
 
@@ -300,7 +300,7 @@ def run_points(report, jobs):
 # Broken builds.
 
 def early_is_found():
-	mt.run(["make", "-j2", "BROKEN=early", "all"], cwd=mt.TOP)
+	mt.run(["make", "-s", "-j2", "BROKEN=early", "all"], cwd=mt.TOP)
 	for i in range(8):
 		site = Site(BROKEN_BIN)
 		try:

@@ -36,7 +36,8 @@ def run(command, check=True, **more):
 	more.setdefault("stderr", subprocess.STDOUT)
 	done = subprocess.run(command, text=True, errors="replace", stdin=subprocess.DEVNULL, **more)
 	if check and done.returncode != 0:
-		raise Failed(f"{' '.join(command)}: exit {done.returncode}\n{done.stdout}")
+		said = "\n".join((done.stdout or "").splitlines()[-25:])
+		raise Failed(f"{' '.join(command)}: exit {done.returncode}\n{said}")
 	return done
 
 

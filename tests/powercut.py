@@ -88,6 +88,9 @@ class Machine:
 		mail = stream.Stream(self.server, remote=True)
 		try:
 			mail.wait(acknowledged)
+			# What was acknowledged before the power went. (A sync that is under way while the file system is shut down
+			# may return success for what is then forgotten; with real power its acknowledgement would not go out.)
+			promises = list(mail.promises)
 		finally:
 			self.disk.cut()
 			self.server.kill()
@@ -96,7 +99,7 @@ class Machine:
 		self.disk.unmount()
 		self.disk.mount()
 		self.far.clear()
-		return mail.promises
+		return promises
 
 	def verdict(self, promises, deadline=None):
 		self.start()
@@ -133,7 +136,7 @@ def honest(acknowledged):
 
 def nosync():
 	"""A build without fdatasync must lose something within a few rounds."""
-	mt.run(["make", "-j2", "BROKEN=nosync", "all"], cwd=mt.TOP)
+	mt.run(["make", "-s", "-j2", "BROKEN=nosync", "all"], cwd=mt.TOP)
 	good, mt.BIN = mt.BIN, BROKEN
 	try:
 		for i in range(3):

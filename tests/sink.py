@@ -152,7 +152,9 @@ class Session:
 			if self.act("mail", "250 2.1.0 ok"):
 				self.sender = line
 		elif verb == "RCPT":
-			if self.act("rcpt", "250 2.1.5 ok"):
+			if self.sender is None:
+				self.conn.sendall(b"503 5.5.1 no sender\r\n")
+			elif self.act("rcpt", "250 2.1.5 ok"):
 				self.recipients.append(re.search(r"<(.*?)>", line).group(1))
 		elif verb == "DATA":
 			if not self.recipients:

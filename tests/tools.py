@@ -106,7 +106,7 @@ class Tools:
 	def queue(self):
 		"""list, show, retry, remove over one mail that waits."""
 		self.sendmail("-i", "-f", "alice@demo.example", "x@far.example", text="Subject: waits\n\nx\n")
-		self.server.log.wait(r"x@far\.example.*451")
+		self.server.log.wait(r"x@far\.example.*code=451")
 		listed = self.call("mailq")
 		m = re.search(r"^([0-9A-Z]{4,16})\b.*", listed, re.M)
 		if not m or "x@far.example" not in listed or "451" not in listed:

@@ -38,8 +38,7 @@ static int
 on_answer(void *arg, struct ipc *ipc, struct ipc_message *m)
 {
 	(void)arg;
-	(void)ipc;
-	return dns_on_answer(dns, m);
+	return dns_on_answer(dns, ipc, m);
 }
 
 static int
@@ -78,7 +77,7 @@ on_down(void *arg, struct ipc *ipc, const char *reason)
 	}
 	down_reason = strdup(reason);
 	near = NULL;
-	dns_set_ipc(dns, NULL);
+	dns_ipc_down(dns, ipc, NULL);
 }
 
 static const struct ipc_handler near_handlers[] = { { MSG_DNS, on_answer }, { MSG_NONE, NULL } };

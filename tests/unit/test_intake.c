@@ -246,6 +246,9 @@ setup(void)
 	clock_init(base);
 	conf = (struct conf){ .connections = 10, .recipients = 3, .message_size = 10 * 1024 * 1024 };
 	queue = (struct queue){ .p = { .conf = &conf, .base = base, .secret = "a key of thirty-two bytes......" } };
+	queue.most.connections = conf.connections;
+	queue.most.recipients = conf.recipients;
+	queue.most.message_size = conf.message_size;
 	queue.intake = intake_new(&queue);
 	at_queue = ipc_new(base, fds[0], PROC_QUEUE, PROC_SMTPD, 0, queue_handlers, on_smtpd_down, &queue);
 	smtpd = ipc_new(base, fds[1], PROC_SMTPD, PROC_QUEUE, 0, smtpd_handlers, on_queue_down, NULL);
