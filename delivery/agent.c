@@ -520,6 +520,12 @@ agent_free(struct agent *a)
 	free(a);
 }
 
+bool
+agent_is_idle(const struct agent *a)
+{
+	return a->jobs == NULL;
+}
+
 void
 agent_status(const struct agent *a, char *to, size_t size)
 {

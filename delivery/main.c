@@ -55,8 +55,7 @@ on_job_cancel(void *arg, struct ipc *ipc, struct ipc_message *m)
 static int
 on_dns(void *arg, struct ipc *ipc, struct ipc_message *m)
 {
-	(void)ipc;
-	return dns_on_answer(((struct delivery *)arg)->dns, m);
+	return dns_on_answer(((struct delivery *)arg)->dns, ipc, m);
 }
 
 static const struct ipc_handler handlers[] = {
@@ -84,7 +83,7 @@ on_peer_down(void *arg, struct ipc *ipc)
 	struct delivery *d = arg;
 
 	if (ipc_peer(ipc) == PROC_RESOLVER)
-		dns_set_ipc(d->dns, process_peer(&d->process, PROC_RESOLVER));
+		dns_ipc_down(d->dns, ipc, process_peer(&d->process, PROC_RESOLVER));
 	else if (ipc_peer(ipc) == PROC_QUEUE)
 		agent_queue_down(d->agent, ipc);
 }
@@ -99,6 +98,12 @@ static void
 on_stop(void *arg)
 {
 	agent_stop(((struct delivery *)arg)->agent, on_stopped, arg);
+}
+
+static bool
+is_drained(void *arg)
+{
+	return agent_is_idle(((struct delivery *)arg)->agent);
 }
 
 static void
@@ -177,6 +182,7 @@ main(void)
 	d->process.on_peer = on_peer;
 	d->process.on_peer_down = on_peer_down;
 	d->process.on_stop = on_stop;
+	d->process.is_drained = is_drained;
 	d->process.on_status = on_status;
 	d->process.arg = d;
 	process_init(&d->process, PROC_DELIVERY);

@@ -52,6 +52,7 @@ const struct conf_option conf_options[CONF_OPTIONS] = {
 	{ "recipients",		CONF_COUNT,	AT(recipients),		1, 100000, "1000", NULL },
 	{ "errors",		CONF_COUNT,	AT(errors),		1, 100000, "20", NULL },
 	{ "connections",	CONF_COUNT,	AT(connections),	1, 100000, "1000", NULL },
+	{ "workers",		CONF_COUNT,	AT(workers),		1, 16, "1", NULL },
 	{ "command_timeout",	CONF_DURATION,	AT(command_timeout_ms),	SECOND, TOKEN_LIFE_S * SECOND, "5m", NULL },
 	{ "data_timeout",	CONF_DURATION,	AT(data_timeout_ms),	SECOND, TOKEN_LIFE_S * SECOND, "3m", NULL },
 	/* lookup's tokens live as long, and one must not die before its session. */

@@ -63,6 +63,7 @@ struct conf {
 	uint32_t  recipients;		/* per message; default 1000 */
 	uint32_t  errors;		/* per session, then 421; default 20 */
 	uint32_t  connections;		/* in all; default 1000 */
+	uint32_t  workers;		/* smtpd processes; default 1 */
 	int64_t	  command_timeout_ms;	/* default 5m */
 	int64_t	  data_timeout_ms;	/* a body without a byte; default 3m */
 	int64_t	  session_timeout_ms;	/* default 2h */

@@ -27,6 +27,16 @@ log_set_level(enum log_level level)
 	logging.level = level;
 }
 
+enum log_level
+log_level_named(const char *name)
+{
+	if (strcmp(name, "error") == 0)
+		return LOG_LEVEL_ERROR;
+	if (strcmp(name, "warn") == 0)
+		return LOG_LEVEL_WARN;
+	return strcmp(name, "debug") == 0 ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO;
+}
+
 void
 log_set_sink(log_sink_fn *sink, void *arg)
 {

@@ -23,6 +23,7 @@ typedef void	log_sink_fn(void *arg, enum log_level, const char *line);
 
 void	 log_init(const char *process);		/* name in front of lines on stderr; level info */
 void	 log_set_level(enum log_level);
+enum log_level log_level_named(const char *);		/* "error", "warn", "debug"; anything else is info */
 void	 log_set_sink(log_sink_fn *, void *arg);	/* NULL: stderr */
 void	 log_line(enum log_level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Logs and exits 1: for start-up, out of memory and broken invariants only. */

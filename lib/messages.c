@@ -22,6 +22,24 @@ static const char *const msg_names[] = {
 #undef M
 };
 
+/* Every row as text: what a change of the table changes. */
+static const char table[] =
+#define M(name, from, to, phase, least, most, fd) #name " " #from " " #to " " #phase " " #least " " #most " " #fd "\n"
+	MESSAGES(M)
+#undef M
+	;
+
+/* FNV-1a: it only has to differ. */
+uint64_t
+msg_fingerprint(void)
+{
+	uint64_t hash = UINT64_C(0xcbf29ce484222325);
+
+	for (const char *p = table; *p != '\0'; p++)
+		hash = (hash ^ (unsigned char)*p) * UINT64_C(0x100000001b3);
+	return hash;
+}
+
 const char *
 proc_name(enum proc p)
 {

@@ -49,6 +49,10 @@ enum msg_phase {
 	M(GO,		MASTER,	ANY, START,	0, 0, NOFD)		/* enter the sandbox and work */ \
 	M(READY,	ANY,	MASTER, ALWAYS,	0, 0, NOFD)		/* sandbox entered */ \
 	M(STOP,		MASTER,	ANY, ALWAYS,	0, 0, NOFD)		/* finish what is under way, then exit 0 */ \
+	M(RECONFIGURE,	MASTER,	ANY, RUN,	0, 0, FD)		/* sealed memfd: the configuration from now on */ \
+	M(DRAIN,	MASTER,	ANY, RUN,	0, 0, NOFD)		/* a successor runs: end when nobody needs you */ \
+	M(RETIRE,	ANY,	ANY, RUN,	0, 0, NOFD)		/* to each peer: ask my successor from now on */ \
+	M(RETIRED,	ANY,	ANY, RUN,	0, 0, NOFD)		/* its answer: nothing new comes on this channel */ \
 	M(CLOCK,	MASTER,	ANY, ALWAYS,	8, 8, NOFD)		/* i64: the test clock's offset, ms (tests only) */ \
 	M(BAD_PEER,	ANY,	MASTER, ALWAYS,	6, 1024, NOFD)		/* u8 proc, u32 instance, str reason: end it */ \
 	M(LOG,		ANY,	LOGGER, ALWAYS,	5, 16384, NOFD)		/* u8 level, str line */ \
@@ -121,5 +125,7 @@ enum target_kind {
 /* The name of a process ("smtpd") or message ("RCPT_ASK"); "?" for what is out of range. */
 const char	*proc_name(enum proc);
 const char	*msg_name(enum msg);
+/* A number that changes with the table: programs of different versions must not be put together. */
+uint64_t	 msg_fingerprint(void);
 
 #endif

@@ -4,6 +4,7 @@
  */
 #include <event2/event.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +19,8 @@
 #include "lib/process.h"
 #include "lib/sandbox.h"
 
+#define DRAIN_LOOK_MS	500
+
 /* A channel that came before GO: opened when the loop starts. */
 struct early_peer {
 	int		 fd;
@@ -30,6 +33,12 @@ struct private {
 	bool			 running;
 	struct early_peer	 early[PROCESS_PEERS_MAX];
 	unsigned		 n_early;
+	struct conf		*old_conf;	/* before the last change: what began then may still use it */
+	struct peer_state {
+		bool		 wants_retired;	/* said RETIRE, while its successor was not known here */
+		bool		 has_retired;	/* we drain: it has agreed */
+	}			 states[PROCESS_PEERS_MAX];	/* beside p->peers */
+	struct timer		 drain_look, drain_over;
 };
 
 static void	on_peer_channel_down(void *, struct ipc *, const char *);
@@ -54,9 +63,68 @@ log_to_logger(void *arg, enum log_level level, const char *line)
 
 /* ---- peers ---- */
 
+/* A peer is leaving: as soon as its successor is known here nothing new goes to it. */
+static void
+answer_retiring(struct process *p)
+{
+	struct private *pr = p->private;
+
+	for (unsigned i = 0; i < PROCESS_PEERS_MAX; i++) {
+		struct ipc *ipc = p->peers[i];
+
+		if (ipc == NULL || !pr->states[i].wants_retired || process_peer(p, ipc_peer(ipc)) == ipc)
+			continue;
+		pr->states[i].wants_retired = false;
+		ipc_send(ipc, MSG_RETIRED, 0, NULL, 0, -1);
+	}
+}
+
+static struct peer_state *
+state_of(struct process *p, const struct ipc *ipc)
+{
+	for (unsigned i = 0; i < PROCESS_PEERS_MAX; i++)
+		if (p->peers[i] == ipc)
+			return &((struct private *)p->private)->states[i];
+	return NULL;
+}
+
+static int
+on_retire(void *arg, struct ipc *ipc, struct ipc_message *m)
+{
+	struct process *p = arg;
+	struct peer_state *s = state_of(p, ipc);
+
+	(void)m;
+	if (s == NULL)
+		return -1;
+	s->wants_retired = true;
+	answer_retiring(p);
+	return 0;
+}
+
+static int
+on_retired(void *arg, struct ipc *ipc, struct ipc_message *m)
+{
+	struct process *p = arg;
+	struct peer_state *s = state_of(p, ipc);
+
+	(void)m;
+	if (s == NULL || !p->draining)
+		return -1;
+	s->has_retired = true;
+	return 0;
+}
+
+static const struct ipc_handler from_any_peer[] = {
+	{ MSG_RETIRE, on_retire },
+	{ MSG_RETIRED, on_retired },
+	{ MSG_NONE, NULL },
+};
+
 static void
 add_peer(struct process *p, int fd, enum proc proc, uint32_t instance)
 {
+	struct private *pr = p->private;
 	struct ipc *ipc;
 
 	for (unsigned i = 0; i < PROCESS_PEERS_MAX; i++) {
@@ -64,11 +132,16 @@ add_peer(struct process *p, int fd, enum proc proc, uint32_t instance)
 			continue;
 		ipc = ipc_new(p->base, fd, p->self, proc, instance, p->handlers, on_peer_channel_down, p);
 		ipc_set_arg(ipc, p->arg);
+		ipc_add_handlers(ipc, from_any_peer, p);
 		p->peers[i] = ipc;
+		pr->states[i] = (struct peer_state){ false, false };
+		if (p->draining)
+			ipc_send(ipc, MSG_RETIRE, 0, NULL, 0, -1);
 		if (proc == PROC_LOGGER && p->self != PROC_LOGGER)
 			log_set_sink(log_to_logger, p);
 		if (p->on_peer != NULL)
 			p->on_peer(p->arg, ipc);
+		answer_retiring(p);
 		return;
 	}
 	close(fd);
@@ -101,10 +174,13 @@ on_peer_channel_down(void *arg, struct ipc *ipc, const char *reason)
 struct ipc *
 process_peer(const struct process *p, enum proc proc)
 {
+	struct ipc *newest = NULL;
+
 	for (unsigned i = 0; i < PROCESS_PEERS_MAX; i++)
-		if (p->peers[i] != NULL && ipc_peer(p->peers[i]) == proc)
-			return p->peers[i];
-	return NULL;
+		if (p->peers[i] != NULL && ipc_peer(p->peers[i]) == proc &&
+		    (newest == NULL || ipc_instance(p->peers[i]) > ipc_instance(newest)))
+			newest = p->peers[i];
+	return newest;
 }
 
 /* ---- what master says to every child ---- */
@@ -119,12 +195,34 @@ on_config(void *arg, struct ipc *master, struct ipc_message *m)
 	if ((p->conf = conf_parse_fd(m->fd, err, sizeof(err))) == NULL)
 		log_fatal("event=start-failed what=%s", logq(err));
 	close(m->fd);
-	if (strcmp(p->conf->log_level, "debug") == 0)
-		log_set_level(LOG_LEVEL_DEBUG);
-	else if (strcmp(p->conf->log_level, "warn") == 0)
-		log_set_level(LOG_LEVEL_WARN);
-	else if (strcmp(p->conf->log_level, "error") == 0)
-		log_set_level(LOG_LEVEL_ERROR);
+	log_set_level(log_level_named(p->conf->log_level));
+	return 0;
+}
+
+/*
+ * Master has read and checked it, so it can be read here too, but where this process is of another version than master:
+ * then it goes on with what it has.
+ */
+static int
+on_reconfigure(void *arg, struct ipc *master, struct ipc_message *m)
+{
+	struct process *p = arg;
+	struct private *pr = p->private;
+	char err[512];
+	struct conf *conf = conf_parse_fd(m->fd, err, sizeof(err));
+
+	(void)master;
+	close(m->fd);
+	if (conf == NULL) {
+		log_error("event=reconfigure-failed what=%s", logq(err));
+		return 0;
+	}
+	conf_free(pr->old_conf);
+	pr->old_conf = p->conf;
+	p->conf = conf;
+	log_set_level(log_level_named(conf->log_level));
+	if (p->on_reconfigure != NULL)
+		p->on_reconfigure(p->arg, pr->old_conf);
 	return 0;
 }
 
@@ -191,20 +289,76 @@ on_go(void *arg, struct ipc *master, struct ipc_message *m)
 	return 0;
 }
 
-static int
-on_stop(void *arg, struct ipc *master, struct ipc_message *m)
+static void
+stop(struct process *p)
 {
-	struct process *p = arg;
+	struct private *pr = p->private;
 
-	(void)master;
-	(void)m;
 	if (p->stopping)
-		return 0;
+		return;
 	p->stopping = true;
+	timer_stop(&pr->drain_look);
+	timer_stop(&pr->drain_over);
 	if (p->on_stop != NULL)
 		p->on_stop(p->arg);
 	else
 		process_quit(p);
+}
+
+static int
+on_stop(void *arg, struct ipc *master, struct ipc_message *m)
+{
+	(void)master;
+	(void)m;
+	stop(arg);
+	return 0;
+}
+
+/* ---- making place for a successor ---- */
+
+static void
+on_drain_over(void *arg)
+{
+	log_info("event=drain-over what=\"what is left is ended now\"");
+	stop(arg);
+}
+
+static void
+on_drain_look(void *arg)
+{
+	struct process *p = arg;
+	struct private *pr = p->private;
+	bool left = false;
+
+	for (unsigned i = 0; i < PROCESS_PEERS_MAX; i++)
+		if (p->peers[i] != NULL && !pr->states[i].has_retired)
+			left = true;
+	if (left || (p->is_drained != NULL && !p->is_drained(p->arg)))
+		timer_start(&pr->drain_look, DRAIN_LOOK_MS);
+	else
+		stop(p);
+}
+
+static int
+on_drain(void *arg, struct ipc *master, struct ipc_message *m)
+{
+	struct process *p = arg;
+	struct private *pr = p->private;
+
+	(void)master;
+	(void)m;
+	if (p->draining || p->stopping)
+		return 0;
+	p->draining = true;
+	for (unsigned i = 0; i < PROCESS_PEERS_MAX; i++)
+		if (p->peers[i] != NULL)
+			ipc_send(p->peers[i], MSG_RETIRE, 0, NULL, 0, -1);
+	timer_set(&pr->drain_look, on_drain_look, p);
+	timer_set(&pr->drain_over, on_drain_over, p);
+	timer_start(&pr->drain_look, DRAIN_LOOK_MS);
+	timer_start(&pr->drain_over, PROCESS_DRAIN_MS);
+	if (p->on_drain != NULL)
+		p->on_drain(p->arg);
 	return 0;
 }
 
@@ -243,6 +397,8 @@ static const struct ipc_handler from_master[] = {
 	{ MSG_PEER, on_peer },
 	{ MSG_GO, on_go },
 	{ MSG_STOP, on_stop },
+	{ MSG_RECONFIGURE, on_reconfigure },
+	{ MSG_DRAIN, on_drain },
 	{ MSG_CLOCK, on_clock },
 	{ MSG_STATUS_ASK, on_status_ask },
 	{ MSG_NONE, NULL },
@@ -275,12 +431,26 @@ refuse_inspection(void)
 #endif
 }
 
+/* Programs are replaced one by one on disk: one that does not fit to the master that runs must not meet its peers. */
+static void
+check_version(void)
+{
+	const char *said = getenv(PROCESS_VERSION_ENV);
+	char own[32];
+
+	snprintf(own, sizeof(own), "%" PRIx64, msg_fingerprint());
+	if (said == NULL || strcmp(said, own) == 0)
+		return;
+	log_fatal("event=start-failed what=\"this program is of another version than the minimta that runs; restart minimta\"");
+}
+
 void
 process_init(struct process *p, enum proc self)
 {
 	struct private *pr = calloc(1, sizeof(*pr));
 
 	log_init(proc_name(self));
+	check_version();
 	if (fcntl(PROCESS_CHANNEL_FD, F_GETFD) < 0) {
 		fprintf(stderr, "%s is started by minimta(8), not by hand.\n", proc_name(self));
 		exit(64);

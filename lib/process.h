@@ -7,6 +7,10 @@
  *	process_sandbox(&p, SANDBOX_LOOKUP);		user, chroot, seccomp
  *	... start threads, if any
  *	return process_run(&p);				says READY; the loop, until STOP or master is gone
+ *
+ * A process that is to be replaced (another configuration, another version of the program) is told DRAIN once its successor
+ * runs. It asks its peers to turn to that one (RETIRE), goes on with what it has, and ends when all peers have agreed and
+ * nothing is left; after PROCESS_DRAIN_MS it stops as with STOP.
  */
 #ifndef LIB_PROCESS_H
 #define LIB_PROCESS_H
@@ -20,7 +24,9 @@
 struct event_base;
 
 #define PROCESS_CHANNEL_FD	3
-#define PROCESS_PEERS_MAX	64
+#define PROCESS_PEERS_MAX	128
+#define PROCESS_VERSION_ENV	"MINIMTA_MESSAGES"	/* master's msg_fingerprint(), in hexadecimal */
+#define PROCESS_DRAIN_MS	(5 * 60 * 1000)
 
 struct process_listener {
 	int	fd;
@@ -38,6 +44,7 @@ struct process {
 	struct process_listener	*listeners;			/* smtpd */
 	size_t			 n_listeners;
 	bool			 stopping;
+	bool			 draining;
 
 	/* Filled in by the process before process_init; each may be NULL. All are called from the loop with `arg`. */
 	const struct ipc_handler *handlers;	/* for peers, and for what master sends beyond the common ones */
@@ -45,6 +52,10 @@ struct process {
 	void			(*on_peer_down)(void *arg, struct ipc *);	/* it is gone: forget what hung on it */
 	void			(*on_stop)(void *arg);	/* finish, then process_quit(); NULL: quit at once */
 	void			(*on_status)(void *arg, char *to, size_t size);	/* "key=value ..." */
+	/* p->conf is the new one; the old one stays until the next change. */
+	void			(*on_reconfigure)(void *arg, const struct conf *old);
+	void			(*on_drain)(void *arg);		/* take nothing new from outside */
+	bool			(*is_drained)(void *arg);	/* nothing is left; NULL: there never is anything */
 	void			*arg;
 
 	void			*private;	/* of process.c */
@@ -57,7 +68,7 @@ void		 process_sandbox(struct process *);
 int		 process_run(struct process *);
 void		 process_quit(struct process *);	/* leave the loop after this turn; sends what is pending */
 
-/* The channel to a peer (the first, where there are several), or NULL while it is away. */
+/* The channel to a peer, or NULL while it is away. Where there are several, the one that was started last. */
 struct ipc	*process_peer(const struct process *, enum proc);
 
 #endif

@@ -277,6 +277,21 @@ log_roots_mail(struct lookup *l)
 		    l->process.conf->state);
 }
 
+static void
+on_reconfigure(void *arg, const struct conf *old)
+{
+	struct lookup *l = arg;
+	const struct conf *conf = l->process.conf;
+
+	l->recipients.conf = conf;
+	if (strcmp(old->aliases, conf->aliases) != 0) {
+		alias_file_free(l->aliases);
+		l->aliases = alias_file_new(conf->aliases);
+		l->recipients.aliases = NULL;
+	}
+	log_roots_mail(l);
+}
+
 static const struct ipc_handler handlers[] = {
 	{ MSG_TRUST_ASK, on_trust_ask },
 	{ MSG_RCPT_ASK, on_rcpt_ask },
@@ -288,7 +303,7 @@ static const struct ipc_handler handlers[] = {
 int
 main(void)
 {
-	struct lookup l = { .process = { .handlers = handlers, .on_status = on_status } };
+	struct lookup l = { .process = { .handlers = handlers, .on_status = on_status, .on_reconfigure = on_reconfigure } };
 
 	l.process.arg = &l;
 	process_init(&l.process, PROC_LOOKUP);

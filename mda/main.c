@@ -328,6 +328,12 @@ on_stop(void *arg)
 		process_quit(&m->process);
 }
 
+static bool
+is_drained(void *arg)
+{
+	return ((struct mda *)arg)->jobs == NULL;
+}
+
 static void
 on_status(void *arg, char *to, size_t size)
 {
@@ -350,7 +356,7 @@ int
 main(void)
 {
 	struct mda m = { .process = { .handlers = handlers, .on_peer_down = on_peer_down, .on_stop = on_stop,
-	    .on_status = on_status } };
+	    .is_drained = is_drained, .on_status = on_status } };
 
 	m.process.arg = &m;
 	process_init(&m.process, PROC_MDA);

@@ -67,11 +67,15 @@ typedef void	dns_done_fn(void *arg, const struct dns_answer *);	/* the answer is
  * NULL on failure, reason in err.
  */
 struct dns	*dns_new_direct(struct event_base *, char *const *servers, char *err, size_t size);
-/* The face through the resolver process; dns_set_ipc when it comes up (again) or goes away (NULL): open questions are
- * then answered DNS_TEMPORARY. dns_on_answer is the ipc handler for MSG_DNS. */
+/*
+ * The face through the resolver process. dns_set_ipc when one comes up: new questions go there, open ones are still answered
+ * by the one that was asked. dns_ipc_down when one goes away: what it was asked is answered DNS_TEMPORARY; `next` is whom to
+ * ask from now on, or NULL. dns_on_answer is the ipc handler for MSG_DNS.
+ */
 struct dns	*dns_new_client(struct event_base *);
 void		 dns_set_ipc(struct dns *, struct ipc *);
-int		 dns_on_answer(struct dns *, struct ipc_message *);
+void		 dns_ipc_down(struct dns *, struct ipc *gone, struct ipc *next);
+int		 dns_on_answer(struct dns *, struct ipc *, struct ipc_message *);
 void		 dns_free(struct dns *);
 
 /* deadline_ms 0: DNS_DEADLINE_MS. The name needs no final dot; search domains are never used. */

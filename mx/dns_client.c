@@ -15,7 +15,7 @@
 
 struct client {
 	struct dns	 dns;
-	struct ipc	*ipc;		/* NULL: away */
+	struct ipc	*ipc;		/* where new questions go; NULL: away */
 	struct remote	*open;		/* by id */
 	uint64_t	 last_id;
 };
@@ -23,6 +23,7 @@ struct client {
 struct remote {				/* a question of which the resolver knows */
 	struct dns_question	 q;
 	uint64_t		 id;	/* 0: it does not, or no longer */
+	struct ipc		*ipc;	/* of the resolver that was asked */
 	UT_hash_handle		 hh;
 };
 
@@ -38,6 +39,7 @@ client_ask(struct dns_question *q, const char *name, uint32_t deadline_ms)
 		return;
 	}
 	r->id = ++c->last_id;
+	r->ipc = c->ipc;
 	HASH_ADD(hh, c->open, id, sizeof(r->id), r);
 	pack_init(&p);
 	pack_u16(&p, (uint16_t)q->answer.type);
@@ -63,7 +65,7 @@ client_forget(struct dns_question *q)
 
 	if (r->id == 0)
 		return;
-	ipc_send(c->ipc, MSG_DNS_CANCEL, r->id, NULL, 0, -1);
+	ipc_send(r->ipc, MSG_DNS_CANCEL, r->id, NULL, 0, -1);
 	remote_close(c, r);
 }
 
@@ -95,20 +97,26 @@ dns_new_client(struct event_base *base)
 void
 dns_set_ipc(struct dns *dns, struct ipc *ipc)
 {
-	struct client *c = (struct client *)dns;
-	struct remote *r, *next;
+	((struct client *)dns)->ipc = ipc;
+}
 
-	if (c->ipc == ipc)
-		return;
-	c->ipc = ipc;
-	HASH_ITER(hh, c->open, r, next) {
+void
+dns_ipc_down(struct dns *dns, struct ipc *gone, struct ipc *next)
+{
+	struct client *c = (struct client *)dns;
+	struct remote *r, *after;
+
+	c->ipc = next;
+	HASH_ITER(hh, c->open, r, after) {
+		if (r->ipc != gone)
+			continue;
 		remote_close(c, r);
 		dns_question_fail_later(&r->q, DNS_TEMPORARY, DNS_WHY_AWAY);
 	}
 }
 
 int
-dns_on_answer(struct dns *dns, struct ipc_message *message)
+dns_on_answer(struct dns *dns, struct ipc *ipc, struct ipc_message *message)
 {
 	struct client *c = (struct client *)dns;
 	struct dns_answer answer;
@@ -117,11 +125,11 @@ dns_on_answer(struct dns *dns, struct ipc_message *message)
 
 	unpack_init(&u, message->data, message->len);
 	if (dns_unpack_answer(&u, &answer) == -1)
-		return ipc_fail(c->ipc, "an answer that cannot be read");
+		return ipc_fail(ipc, "an answer that cannot be read");
 	HASH_FIND(hh, c->open, &message->id, sizeof(message->id), r);
-	if (!unpack_end(&u) || (r != NULL && r->q.answer.type != answer.type)) {
+	if (!unpack_end(&u) || (r != NULL && (r->ipc != ipc || r->q.answer.type != answer.type))) {
 		dns_free_answer(&answer);
-		return ipc_fail(c->ipc, "an answer to another question");
+		return ipc_fail(ipc, "an answer to another question");
 	}
 	if (r != NULL) {
 		remote_close(c, r);

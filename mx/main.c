@@ -149,6 +149,12 @@ on_peer_down(void *arg, struct ipc *peer)
 	}
 }
 
+static bool
+is_drained(void *arg)
+{
+	return ((struct resolver *)arg)->asked == NULL;
+}
+
 static void
 on_status(void *arg, char *to, size_t size)
 {
@@ -172,6 +178,7 @@ main(void)
 
 	r.process.handlers = handlers;
 	r.process.on_peer_down = on_peer_down;
+	r.process.is_drained = is_drained;
 	r.process.on_status = on_status;
 	r.process.arg = &r;
 	process_init(&r.process, PROC_RESOLVER);

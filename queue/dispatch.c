@@ -33,6 +33,9 @@ static const struct {
 	[SCHEDULE_DELIVERY] = { PROC_DELIVERY },
 };
 
+static int64_t	since(int64_t);
+static void	clamp(const struct dispatch *, struct schedule_entry *);
+
 /* ---- attempts ---- */
 
 static void
@@ -99,6 +102,25 @@ attempt_end(struct attempt *a, enum schedule_end end)
 	dispatch_kick(d);
 }
 
+/* The configuration has changed since this was planned: it goes another way. */
+static bool
+reroute(struct attempt *a, const struct log_envelope *e, uint32_t index, uint32_t attempts)
+{
+	const struct envelope_rcpt *r = &e->rcpts[index].rcpt;
+	char hop[ROUTE_HOP_MAX];
+	struct schedule_entry s = { .message = a->message, .index = index, .attempts = attempts, .hop = hop,
+	    .arrived_ms = since(e->message.arrived), .due_ms = clock_ms() };
+
+	if (a->agent != SCHEDULE_DELIVERY || a->expiring)
+		return false;
+	s.agent = dispatch_route(a->dispatch, r->address, r->local, r->final, hop);
+	if (s.agent != SCHEDULE_DELIVERY || strcmp(hop, schedule_job_hop(a->job)) == 0)
+		return false;
+	clamp(a->dispatch, &s);
+	schedule_add(a->dispatch->schedule, clock_ms(), &s);
+	return true;
+}
+
 /* Copies of the scheduler's recipients, from the envelope; those that are not open any more leave the schedule. */
 static void
 take_rcpts(struct attempt *a, const struct log_envelope *e)
@@ -111,7 +133,7 @@ take_rcpts(struct attempt *a, const struct log_envelope *e)
 		log_fatal("event=out-of-memory");
 	for (uint32_t i = 0; i < size; i++) {
 		if (!schedule_job_rcpt(a->job, i, &index, &attempts) || index >= e->message.n_rcpts ||
-		    e->rcpts[index].state != LOG_OPEN) {
+		    e->rcpts[index].state != LOG_OPEN || reroute(a, e, index, attempts)) {
 			schedule_settle(a->job, i);
 			continue;
 		}
@@ -173,7 +195,10 @@ on_envelope(void *arg, const struct log_envelope *e, const char *error)
 		return;
 	}
 	take_envelope(a, e);
-	if (a->n == 0 || a->expiring)
+	/* Whom to ask may have a successor by now. */
+	if (!a->expiring)
+		a->ipc = process_peer(&a->dispatch->queue->p, agents[a->agent].proc);
+	if (a->n == 0 || a->expiring || a->ipc == NULL)
 		attempt_end(a, SCHEDULE_PUT_BACK);
 	else if (a->agent == SCHEDULE_LOOKUP)
 		expansion_begin(a);
@@ -434,15 +459,44 @@ dispatch_stop(struct dispatch *d, void (*done)(void *), void *arg)
 	dispatch_kick(d);
 }
 
-struct dispatch *
-dispatch_new(struct queue *q)
+static struct schedule_limits
+limits_of(const struct conf *c)
 {
-	const struct conf *c = q->p.conf;
-	struct schedule_limits limits = {
+	return (struct schedule_limits){
 		.jobs = { LOOKUP_JOBS, MDA_JOBS, c->delivery_connections },
 		.hop_jobs = c->destination_connections,
 		.retry_first_ms = c->retry_first_ms, .retry_most_ms = c->retry_most_ms, .expire_ms = c->expire_ms,
 	};
+}
+
+static bool
+same_relays(const struct conf *a, const struct conf *b)
+{
+	if (a->n_relays != b->n_relays)
+		return false;
+	for (size_t i = 0; i < a->n_relays; i++)
+		if (strcmp(a->relays[i].domain, b->relays[i].domain) != 0 ||
+		    strcmp(a->relays[i].host, b->relays[i].host) != 0 || a->relays[i].port != b->relays[i].port)
+			return false;
+	return true;
+}
+
+/* Where relays have changed, nothing waits for one that is not asked any more: all is tried, and goes where it should. */
+void
+dispatch_reconfigure(struct dispatch *d, const struct conf *old)
+{
+	struct schedule_limits limits = limits_of(d->queue->p.conf);
+
+	schedule_limit(d->schedule, &limits);
+	if (!same_relays(old, d->queue->p.conf))
+		schedule_retry(d->schedule, clock_ms(), 0, NULL);
+	dispatch_kick(d);
+}
+
+struct dispatch *
+dispatch_new(struct queue *q)
+{
+	struct schedule_limits limits = limits_of(q->p.conf);
 	struct dispatch *d = calloc(1, sizeof(*d));
 
 	if (d == NULL || (d->turn = event_new(q->p.base, -1, 0, on_turn, d)) == NULL)

@@ -22,6 +22,9 @@ ipc_handler_fn	 dispatch_on_pull, dispatch_on_result, dispatch_on_done;
 void		 dispatch_peer_up(struct dispatch *, struct ipc *);
 void		 dispatch_peer_down(struct dispatch *, struct ipc *);
 
+/* The configuration has changed: its limits and routes hold for what is in the queue too. */
+void		 dispatch_reconfigure(struct dispatch *, const struct conf *old);
+
 /* Takes recipients (SCHEDULE_ALL: all) out of the schedule and stops attempts for them; returns how many were known. */
 uint32_t	 dispatch_drop(struct dispatch *, uint64_t id, uint32_t index);
 /* Everything (id 0, hop NULL), a message, or what goes to a hop is due now; returns how many recipients. */

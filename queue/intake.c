@@ -249,8 +249,8 @@ intake_on_begin(void *arg, struct ipc *ipc, struct ipc_message *m)
 	HASH_FIND(hh, s->transactions, &m->id, sizeof(m->id), t);
 	if (t != NULL)
 		return ipc_fail(ipc, "transaction %" PRIu64 " begun twice", m->id);
-	if (HASH_COUNT(s->transactions) >= q->p.conf->connections + SPARE_TRANSACTIONS)
-		return ipc_fail(ipc, "more than %u transactions at once", q->p.conf->connections + SPARE_TRANSACTIONS);
+	if (HASH_COUNT(s->transactions) >= q->most.connections + SPARE_TRANSACTIONS)
+		return ipc_fail(ipc, "more than %u transactions at once", q->most.connections + SPARE_TRANSACTIONS);
 	if ((t = calloc(1, sizeof(*t))) == NULL)
 		log_fatal("event=out-of-memory");
 	unpack_init(&u, m->data, m->len);
@@ -268,7 +268,7 @@ intake_on_begin(void *arg, struct ipc *ipc, struct ipc_message *m)
 	q->intake->open++;
 	if (q->intake->stopped)
 		refuse(t, 451, "The mail system is going down; try again later");
-	else if (t->from.size > q->p.conf->message_size)
+	else if (t->from.size > q->most.message_size)
 		refuse(t, 552, "The message is larger than this system takes");
 	else if (!reserve(t, t->from.size))
 		refuse(t, 452, "There is no room for the message now; try again later");
@@ -307,8 +307,8 @@ intake_on_rcpt(void *arg, struct ipc *ipc, struct ipc_message *m)
 		return -1;
 	if (t->received > 0)
 		return ipc_fail(ipc, "recipient after content");
-	if (t->n_rcpts >= q->p.conf->recipients)
-		return ipc_fail(ipc, "more than %u recipients", q->p.conf->recipients);
+	if (t->n_rcpts >= q->most.recipients)
+		return ipc_fail(ipc, "more than %u recipients", q->most.recipients);
 	unpack_init(&u, m->data, m->len);
 	if (envelope_unpack_rcpt(&u, &r) != 0)
 		return ipc_fail(ipc, "no recipient in MAIL_RCPT");
@@ -371,7 +371,7 @@ intake_on_data(void *arg, struct ipc *ipc, struct ipc_message *m)
 	t->open_bytes += m->len;
 	if (t->open_bytes > MSG_INLINE_MAX + MSG_CREDIT)
 		return ipc_fail(ipc, "%" PRIu64 " bytes beyond its credit", t->open_bytes);
-	if (t->refused == 0 && t->received > q->p.conf->message_size)
+	if (t->refused == 0 && t->received > q->most.message_size)
 		refuse(t, 552, "The message is larger than this system takes");
 	if (t->refused == 0 && !reserve_more(t, t->received))
 		refuse(t, 452, "There is no room for the message now; try again later");

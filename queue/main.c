@@ -96,6 +96,28 @@ on_stop(void *arg)
 }
 
 static void
+raise_most(struct queue *q)
+{
+	const struct conf *c = q->p.conf;
+
+	if (c->connections > q->most.connections)
+		q->most.connections = c->connections;
+	if (c->recipients > q->most.recipients)
+		q->most.recipients = c->recipients;
+	if (c->message_size > q->most.message_size)
+		q->most.message_size = c->message_size;
+}
+
+static void
+on_reconfigure(void *arg, const struct conf *old)
+{
+	struct queue *q = arg;
+
+	raise_most(q);
+	dispatch_reconfigure(q->dispatch, old);
+}
+
+static void
 on_status(void *arg, char *to, size_t size)
 {
 	struct queue *q = arg;
@@ -158,13 +180,14 @@ main(int argc, char **argv)
 	if (argc == 3 && strcmp(argv[1], "--check") == 0)
 		return check(argv[2]);
 	q.p = (struct process){ .handlers = handlers, .on_peer = on_peer, .on_peer_down = on_peer_down, .on_stop = on_stop,
-	    .on_status = on_status, .arg = &q };
+	    .on_status = on_status, .on_reconfigure = on_reconfigure, .arg = &q };
 	process_init(&q.p, PROC_QUEUE);
 	spool = open_spool(q.p.conf->spool);
 	if (spool < 0)
 		log_fatal("event=start-failed spool=%s what=%s", logq(q.p.conf->spool), logq(strerror(errno)));
 	if (!q.p.has_secret)
 		log_fatal("event=start-failed what=\"no key for lookup's tokens\"");
+	raise_most(&q);
 	process_sandbox(&q.p);
 	make_parts(&q, spool);
 	rc = process_run(&q.p);

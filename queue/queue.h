@@ -15,6 +15,10 @@ struct intake;
 
 struct queue {
 	struct process	 p;
+	struct {
+		uint32_t	connections, recipients;
+		uint64_t	message_size;
+	}		 most;		/* ever configured since the start: an older smtpd may still go by it */
 	struct log	*log;
 	struct intake	*intake;	/* messages on their way in */
 	struct dispatch	*dispatch;	/* the schedule, and attempts under way */

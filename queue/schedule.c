@@ -477,6 +477,27 @@ schedule_new(const struct schedule_limits *limits, uint64_t seed)
 }
 
 void
+schedule_limit(struct schedule *s, const struct schedule_limits *limits)
+{
+	int64_t longer = limits->expire_ms - s->limits.expire_ms;
+	struct message *m;
+	struct hop *h, *tmp;
+	size_t at = 0;
+
+	s->limits = *limits;
+	for (int a = 0; a < SCHEDULE_AGENTS; a++)
+		s->agents[a].most = limits->jobs[a];
+	while ((m = idmap_next(&s->messages, &at)) != NULL)
+		m->expires += longer;
+	HASH_ITER(hh, s->hops, h, tmp) {
+		h->most = h->agent->kind == SCHEDULE_DELIVERY ? limits->hop_jobs : limits->jobs[h->agent->kind];
+		if (h->limit > h->most)
+			h->limit = h->most;
+		sched_hop_update(s, h);
+	}
+}
+
+void
 schedule_free(struct schedule *s)
 {
 	struct message *m;

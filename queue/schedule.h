@@ -74,6 +74,9 @@ enum schedule_end {
 struct schedule	*schedule_new(const struct schedule_limits *, uint64_t seed);
 void		 schedule_free(struct schedule *);		/* NULL is fine */
 
+/* Other limits from now on, for what is known already too. */
+void		 schedule_limit(struct schedule *, const struct schedule_limits *);
+
 void		 schedule_add(struct schedule *, int64_t now, const struct schedule_entry *);
 bool		 schedule_has(const struct schedule *, uint64_t message);
 /* Forgets recipient `index` or all. Those in a running job count as dropped. Returns how many were known. */

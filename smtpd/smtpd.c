@@ -108,6 +108,19 @@ on_stop(void *arg)
 	check_drained(srv);
 }
 
+/* Another generation accepts now; sessions here go on as if nothing had happened. */
+static void
+on_drain(void *arg)
+{
+	listener_stop(arg);
+}
+
+static bool
+is_drained(void *arg)
+{
+	return ((struct smtpd *)arg)->n_sessions == 0;
+}
+
 static void
 on_status(void *arg, char *to, size_t size)
 {
@@ -129,6 +142,8 @@ smtpd_init(struct smtpd *srv)
 	srv->process.handlers = handlers;
 	srv->process.on_peer_down = on_peer_down;
 	srv->process.on_stop = on_stop;
+	srv->process.on_drain = on_drain;
+	srv->process.is_drained = is_drained;
 	srv->process.on_status = on_status;
 	srv->process.arg = srv;
 }
