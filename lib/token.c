@@ -4,9 +4,9 @@
  */
 #include "lib/token.h"
 
+#include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
-#include <openssl/hmac.h>
 #include <string.h>
 
 #include "lib/log.h"
@@ -14,6 +14,12 @@
 
 #define TOKEN_MAC	16
 #define TOKEN_SKEW_S	60	/* lookup and queue read the same clock, but a set clock may step back a little */
+
+/* Set up once: finding the algorithm costs six times what using it does. A process has one key. */
+static struct {
+	EVP_MAC_CTX	*ctx;
+	uint8_t		 key[32];
+} hmac;
 
 static void
 put_time(uint8_t *to, int64_t seconds)
@@ -32,13 +38,35 @@ get_time(const uint8_t *from)
 	return (int64_t)v;
 }
 
+static void
+hmac_begin(const uint8_t key[32])
+{
+	OSSL_PARAM digest[] = {
+		OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, (char[]){ "SHA256" }, 0), OSSL_PARAM_construct_end()
+	};
+	EVP_MAC *mac;
+
+	if (hmac.ctx != NULL && CRYPTO_memcmp(hmac.key, key, sizeof(hmac.key)) == 0) {
+		if (EVP_MAC_init(hmac.ctx, NULL, 0, NULL) != 1)
+			log_fatal("event=hmac-failed");
+		return;
+	}
+	EVP_MAC_CTX_free(hmac.ctx);
+	mac = EVP_MAC_fetch(NULL, "HMAC", NULL);
+	hmac.ctx = EVP_MAC_CTX_new(mac);
+	EVP_MAC_free(mac);
+	memcpy(hmac.key, key, sizeof(hmac.key));
+	if (hmac.ctx == NULL || EVP_MAC_init(hmac.ctx, key, sizeof(hmac.key), digest) != 1)
+		log_fatal("event=hmac-failed");
+}
+
 /* Fields are packed with their lengths, so that no two different claims have the same bytes. */
 static void
 token_mac(uint8_t to[TOKEN_MAC], const uint8_t key[32], enum token_claim claim, uint64_t session, const char *what,
     int64_t issued_s)
 {
 	uint8_t mac[EVP_MAX_MD_SIZE];
-	unsigned mac_len = 0;
+	size_t mac_len = 0;
 	struct pack p;
 
 	pack_init(&p);
@@ -46,7 +74,9 @@ token_mac(uint8_t to[TOKEN_MAC], const uint8_t key[32], enum token_claim claim, 
 	pack_u64(&p, session);
 	pack_i64(&p, issued_s);
 	pack_str(&p, what);
-	if (HMAC(EVP_sha256(), key, 32, p.data, p.len, mac, &mac_len) == NULL || mac_len < TOKEN_MAC)
+	hmac_begin(key);
+	if (EVP_MAC_update(hmac.ctx, p.data, p.len) != 1 || EVP_MAC_final(hmac.ctx, mac, &mac_len, sizeof(mac)) != 1 ||
+	    mac_len < TOKEN_MAC)
 		log_fatal("event=hmac-failed");
 	pack_free(&p);
 	memcpy(to, mac, TOKEN_MAC);

@@ -20,36 +20,61 @@
 
 #define STRAY_FD	4
 #define STRAY_LINE_MAX	1024
+#define GATHER_BYTES	65536		/* of lines in one write */
 
 struct logger {
 	struct process	 process;
 	bool		 to_syslog;
 	uint64_t	 lines;
+	struct event	*turn;		/* the end of a turn of the loop: what was gathered is written */
 	struct event	*stray;		/* what processes wrote to standard error */
 	char		 stray_line[STRAY_LINE_MAX];
 	size_t		 stray_len;
 };
 
+/* The sender's quotes stay; anything that could end a line or steer a terminal does not. */
+static size_t
+make_safe(char to[LOG_LINE_MAX], const char *line)
+{
+	size_t len = 0;
+
+	for (; *line != '\0' && len < LOG_LINE_MAX - 5; line++) {
+		if ((unsigned char)*line >= 0x20 && (unsigned char)*line <= 0x7e)
+			to[len++] = *line;
+		else
+			len += (size_t)snprintf(to + len, 5, "\\x%02x", (unsigned char)*line);
+	}
+	to[len] = '\0';
+	return len;
+}
+
 static void
 write_line(struct logger *lg, enum log_level level, const char *line)
 {
 	static const int priority[] = { LOG_ERR, LOG_WARNING, LOG_INFO, LOG_DEBUG };
-	char safe[LOG_LINE_MAX];
-	size_t len = 0;
+	char safe[LOG_LINE_MAX + 1];
+	size_t len = make_safe(safe, line);
 
-	/* The sender's quotes stay; anything that could end a line or steer a terminal does not. */
-	for (; *line != '\0' && len < sizeof(safe) - 5; line++) {
-		if ((unsigned char)*line >= 0x20 && (unsigned char)*line <= 0x7e)
-			safe[len++] = *line;
-		else
-			len += (size_t)snprintf(safe + len, 5, "\\x%02x", (unsigned char)*line);
-	}
-	safe[len] = '\0';
 	lg->lines++;
-	if (lg->to_syslog)
+	if (lg->to_syslog) {
 		syslog(priority[level], "%s", safe);
+		return;
+	}
+	safe[len] = '\n';
+	fwrite_unlocked(safe, 1, len + 1, stderr);
+	if (lg->turn != NULL)
+		event_active(lg->turn, 0, 0);
 	else
-		fprintf(stderr, "%s\n", safe);
+		fflush_unlocked(stderr);
+}
+
+static void
+on_turn(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	(void)arg;
+	fflush_unlocked(stderr);
 }
 
 static int
@@ -124,7 +149,10 @@ main(void)
 		event_add(lg.stray, NULL);
 	}
 	log_set_sink(sink, &lg);
-	setvbuf(stderr, NULL, _IOLBF, 0);
+	setvbuf(stderr, NULL, _IOFBF, GATHER_BYTES);
+	lg.turn = event_new(lg.process.base, -1, 0, on_turn, &lg);
+	if (lg.turn == NULL)
+		log_fatal("event=out-of-memory");
 	process_sandbox(&lg.process);
 	return process_run(&lg.process);
 }
