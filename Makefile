@@ -62,6 +62,9 @@ smtpd_SRC	:= \
 	smtpd/main.c \
 	smtpd/smtpd.c \
 	smtpd/listener.c \
+	smtpd/crowd.c \
+	smtpd/network.c \
+	smtpd/stress.c \
 	smtpd/session.c \
 	smtpd/stream.c \
 	smtpd/commands.c \
@@ -180,10 +183,12 @@ UNIT	:= \
 	mx \
 	mx_order \
 	pack \
+	network \
 	params \
 	reply \
 	resolver \
 	schedule \
+	stress \
 	token \
 	trace \
 	wire \

@@ -68,6 +68,16 @@ struct conf {
 	int64_t	  data_timeout_ms;	/* a body without a byte; default 3m */
 	int64_t	  session_timeout_ms;	/* default 2h */
 	uint32_t  hops;			/* Received fields; default 50 */
+	uint64_t  header_field_size;	/* one field with its folded lines; default 64K */
+	uint32_t  junk_commands;	/* commands without mail, then 421; default 100 */
+	uint64_t  data_rate;		/* bytes a second that a body must bring on average; 0: any; default 100 */
+	int64_t	  data_rate_after_ms;	/* from when it counts; default 60s */
+	uint64_t  session_memory;	/* that all sessions together may hold; default 256M */
+
+	/* limits of a client's network (/24, /64) outside trusted; 0: none */
+	uint32_t  network_connections;	/* at a time; default 50 */
+	uint32_t  network_connection_rate, network_message_rate, network_recipient_rate;
+					/* a minute; default 120, 300, 2000 */
 
 	/* DNS */
 	char	**dns_servers;		/* "address:port"; default: resolv.conf */

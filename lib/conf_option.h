@@ -45,7 +45,7 @@ struct conf_option {
 	const char	*choices;		/* of CONF_CHOICE: words between spaces */
 };
 
-#define CONF_OPTIONS	35
+#define CONF_OPTIONS	44
 extern const struct conf_option	conf_options[CONF_OPTIONS];
 
 /* The option of that name, or NULL; the name nearest to a wrong one, or NULL when none is near. */

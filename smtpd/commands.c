@@ -12,14 +12,14 @@
 #include "lib/address.h"
 #include "lib/log.h"
 #include "smtpd/content.h"
+#include "smtpd/crowd.h"
+#include "smtpd/network.h"
 #include "smtpd/recipient.h"
 #include "smtpd/session.h"
 #include "smtpd/smtpd.h"
 #include "smtpd/stream.h"
 #include "smtpd/trace.h"
 #include "smtpd/transaction.h"
-
-#define JUNK_MAX	100		/* commands in a row that bring no mail */
 
 static void	command_bdat(struct session *, const char *);
 static void	command_data(struct session *, const char *);
@@ -134,7 +134,7 @@ is_junk(const struct session *s, const struct command *c)
 static bool
 too_much_junk(struct session *s)
 {
-	if (s->junk <= JUNK_MAX)
+	if (s->junk <= crowd_count(s, s->srv->process.conf->junk_commands))
 		return false;
 	session_end(s, "junk", 421, "4.7.0", "So many commands and no mail; goodbye");
 	return true;
@@ -260,7 +260,8 @@ command_ehlo(struct session *s, const char *argument)
 	/* A local program is also told which domain completes a bare name: sendmail(8) writes it into From. */
 	if (hello(s, argument, true))
 		session_reply(s, 250, NULL, "%s greets %s\nPIPELINING\nSIZE %llu\n8BITMIME\nSMTPUTF8\nCHUNKING\n"
-		    "ENHANCEDSTATUSCODES\n%s%s%sHELP", conf->hostname, s->helo, (unsigned long long)conf->message_size,
+		    "ENHANCEDSTATUSCODES\nLIMITS RCPTMAX=%u\n%s%s%sHELP", conf->hostname, s->helo,
+		    (unsigned long long)conf->message_size, conf->recipients,
 		    s->local ? "XORIGIN " : "", s->local ? conf_origin(conf) : "", s->local ? "\n" : "");
 }
 
@@ -323,6 +324,21 @@ needs_utf8(const char *path, const char *end)
 	return false;
 }
 
+/*
+ * Whether its network keeps the pace. If not it is told to wait, and that counts among the commands without mail, so
+ * that nobody goes on like that for ever.
+ */
+static bool
+keeps_pace(struct session *s, enum network_rate rate, uint32_t per_minute, const char *what)
+{
+	if (s->network == NULL || s->exempt || network_take(s->network, rate, per_minute, clock_ms()))
+		return true;
+	s->junk++;
+	if (!too_much_junk(s))
+		session_reply(s, 450, "4.7.1", "%s from your network come too fast; try again in a minute", what);
+	return false;
+}
+
 static void
 command_mail(struct session *s, const char *argument)
 {
@@ -340,10 +356,12 @@ command_mail(struct session *s, const char *argument)
 		session_refuse(s, &refusal);
 	else if (!params.utf8 && needs_utf8(path, end))
 		refuse_address(s, ADDRESS_NEEDS_UTF8, "5.1.7", NULL);
-	else {
-		transaction_new(s, &sender, &params);
+	else if (!keeps_pace(s, NETWORK_MESSAGES, s->srv->process.conf->network_message_rate, "Messages"))
+		return;
+	else if (crowd_is_full(s->srv) || transaction_new(s, &sender, &params) < 0)
+		session_reply(s, 452, "4.3.1", "Too much mail at once; try again later");
+	else
 		session_reply(s, 250, "2.1.0", "Sender ok");
-	}
 }
 
 static void
@@ -360,6 +378,8 @@ command_rcpt(struct session *s, const char *argument)
 		return;
 	else if (params_none(end, &refusal) < 0)
 		session_refuse(s, &refusal);
+	else if (!keeps_pace(s, NETWORK_RECIPIENTS, s->srv->process.conf->network_recipient_rate, "Recipients"))
+		return;
 	else if (transaction_has(s->tx, to.text))
 		session_reply(s, 250, "2.1.5", "Recipient ok, and named before");
 	else if (HASH_COUNT(s->tx->recipients) >= s->srv->process.conf->recipients)

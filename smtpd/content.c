@@ -9,13 +9,12 @@
 #include <string.h>
 
 #include "lib/log.h"
+#include "smtpd/crowd.h"
 #include "smtpd/session.h"
 #include "smtpd/smtpd.h"
 #include "smtpd/transaction.h"
 
-#define SLOW_MS		60000		/* content has this long before its rate counts */
-#define SLOW_RATE	100		/* bytes a second, on average: less is a client that only holds the place */
-#define SLOW_LOOK_MS	10000		/* between looks */
+#define SLOW_LOOK_MS	10000		/* between looks whether content comes fast enough */
 #define ROOM_LEAST	4096		/* credit below which nothing is taken: pieces should be worth their message */
 #define CREDIT_MS	(5 * 60 * 1000)
 #define EXCESS		(16U * 1024 * 1024)	/* beyond twice the limit nobody reads a refused message to its end */
@@ -86,6 +85,7 @@ content_begin_chunk(struct session *s, uint64_t size, bool last, const struct re
 static const struct refusal bare = { 550, "5.6.11", "Bare CR or LF in the message: lines end with CR LF" };
 static const struct refusal nul = { 554, "5.6.0", "NUL in the message" };
 static const struct refusal long_line = { 554, "5.6.0", "A line of the message is over 65536 bytes" };
+static const struct refusal long_field = { 552, "5.3.4", "A field of the message's header is too big" };
 static const struct refusal loop = { 554, "5.4.6", "Too many hops: this message is in a loop" };
 
 /* After each piece: what can be known by now. */
@@ -110,7 +110,9 @@ check(struct session *s)
 		refusal_set(&r, 552, "5.3.4", "Message header too big: at most %llu bytes here",
 		    (unsigned long long)conf->header_size);
 		transaction_refuse(s, &r);
-	} else if (tx->header.hops > conf->hops)
+	} else if (tx->header.longest > conf->header_field_size)
+		transaction_refuse(s, &long_field);
+	else if (tx->header.hops > conf->hops)
 		transaction_refuse(s, &loop);
 }
 
@@ -244,15 +246,16 @@ content_take(struct session *s, const uint8_t *data, size_t len)
 void
 content_timeout(struct session *s)
 {
-	int64_t now = clock_ms(), took, silence_ends, look;
+	const struct conf *conf = s->srv->process.conf;
+	int64_t now = clock_ms(), grace = crowd_time(s, conf->data_rate_after_ms), took, silence_ends, look;
 
 	go_on_after_pause(s);
 	took = now - s->content_ms;
-	silence_ends = s->last_ms + s->srv->process.conf->data_timeout_ms;
-	look = took < SLOW_MS ? s->content_ms + SLOW_MS : now + SLOW_LOOK_MS;
+	silence_ends = s->last_ms + crowd_time(s, conf->data_timeout_ms);
+	look = took < grace ? s->content_ms + grace : now + SLOW_LOOK_MS;
 	if (now >= silence_ends)
 		session_end(s, "data-timeout", 421, "4.4.2", "Waited too long for the rest of the message; goodbye");
-	else if (took >= SLOW_MS && s->content_in < (uint64_t)took / 1000 * SLOW_RATE)
+	else if (took >= grace && s->content_in < (uint64_t)took / 1000 * conf->data_rate)
 		session_end(s, "slow", 421, "4.4.2", "The message comes too slowly; goodbye");
 	else
 		s->deadline_ms = silence_ends < look ? silence_ends : look;

@@ -46,18 +46,28 @@ take_name(struct headscan *h, uint8_t c)
 		h->match = sizeof(received);	/* another name */
 }
 
+/* The field under way is known to reach up to there. */
+static void
+measure(struct headscan *h, uint64_t end)
+{
+	if (end - h->field > h->longest)
+		h->longest = end - h->field;
+}
+
 static void
 take_byte(struct headscan *h, uint8_t c)
 {
 	switch (h->state) {
 	case LINE_START:
 		h->match = 0;
+		measure(h, h->size - 1);
 		if (c == ' ' || c == '\t')
 			h->state = h->size > 1 ? VALUE : OVER;	/* a fold needs a field before it */
 		else if (c == '\r' || c == '\n' || c == ':')
 			h->state = OVER;
 		else {
 			h->state = NAME;
+			h->field = h->size - 1;
 			take_name(h, c);
 		}
 		break;
@@ -81,10 +91,12 @@ headscan_take(struct headscan *h, const uint8_t *data, size_t len)
 			lf = memchr(data, '\n', (size_t)(end - data));
 			h->size += (size_t)((lf != NULL ? lf : end) - data);
 			if (lf == NULL)
-				return;
+				break;
 			data = lf;
 		}
 		h->size++;
 		take_byte(h, *data++);
 	}
+	if (h->state != OVER)
+		measure(h, h->size);
 }

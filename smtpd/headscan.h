@@ -1,5 +1,5 @@
 /*
- * A look at a message's header while it streams by: how long it is, and how many hops it has taken. Pure.
+ * A look at a message's header while it streams by: how long it and its longest field are, and how many hops it has taken. Pure.
  */
 #ifndef SMTPD_HEADSCAN_H
 #define SMTPD_HEADSCAN_H
@@ -10,6 +10,8 @@
 
 struct headscan {
 	uint64_t	 size;		/* bytes of the header so far */
+	uint64_t	 field;		/* where in it the field under way began */
+	uint64_t	 longest;	/* field, with its folded lines */
 	uint32_t	 hops;		/* Received fields */
 	int		 state;
 	unsigned	 match;		/* letters of "received" that this line began with */

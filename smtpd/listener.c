@@ -1,6 +1,6 @@
 /*
- * Accepts connections. Decides who gets a session when there are too many: a new client takes the place of the oldest
- * that sits idle before MAIL in the most crowded network, and is told 421 when there is none. Called by the loop.
+ * Accepts connections and, where crowd.c finds no place for one, says so. Decides what happens when accept fails: a
+ * lack of descriptors must neither make us spin nor leave clients without an answer. Called by the loop.
  */
 #include "smtpd/listener.h"
 
@@ -14,15 +14,18 @@
 #include <unistd.h>
 
 #include "lib/log.h"
+#include "smtpd/crowd.h"
+#include "smtpd/network.h"
 #include "smtpd/session.h"
 #include "smtpd/smtpd.h"
-#include "smtpd/stream.h"
 
 #define ACCEPT_AT_ONCE	64		/* in one turn of the loop: others wait too */
 #define PAUSE_MS	200		/* when the kernel has no memory or descriptors for us */
-#define CROWDS		1024		/* counters of networks, by hash */
+#define LINES_A_SECOND	20		/* about those turned away; the others are only counted */
 
-static const char busy[] = "421 4.3.2 Too many connections; try again later\r\n";
+static const struct crowd_reason no_descriptors = { "descriptors",
+    "421 4.3.2 Too many connections; try again later\r\n" };
+static const struct crowd_reason no_memory = { "memory", "421 4.3.2 Not enough memory; try again later\r\n" };
 
 struct listener {
 	struct smtpd	*srv;
@@ -32,34 +35,78 @@ struct listener {
 	struct timer	 pause;
 };
 
+/* Under a flood the log must not become one too. */
+static bool
+may_log(struct smtpd *srv)
+{
+	int64_t now = clock_ms();
+
+	if (now - srv->turned_ms >= 1000) {
+		srv->turned_ms = now;
+		srv->turned_lines = 0;
+	}
+	if (++srv->turned_lines <= LINES_A_SECOND)
+		return true;
+	srv->turned_unlogged++;
+	return false;
+}
+
 /* The last word to a client for whom there is no place. */
 static void
-turn_away(int fd, const char *why)
+turn_away(struct listener *l, int fd, const struct sockaddr *address, const struct crowd_reason *why)
 {
-	ssize_t n = send(fd, busy, sizeof(busy) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+	ssize_t n = send(fd, why->reply, strlen(why->reply), MSG_NOSIGNAL | MSG_DONTWAIT);
+	struct smtpd *srv = l->srv;
+	char client[56];
 
-	log_info("event=turned-away reason=%s told=%s", why, n > 0 ? "yes" : "no");
 	close(fd);
+	srv->total_turned_away++;
+	if (!may_log(srv))
+		return;
+	session_name_client(client, sizeof(client), address);
+	log_info("event=turned-away client=%s listener=%s reason=%s told=%s unlogged=%llu", logq(client), logq(l->name),
+	    why->word, n > 0 ? "yes" : "no", (unsigned long long)srv->turned_unlogged);
+	srv->turned_unlogged = 0;
+}
+
+static void
+take_connection(struct listener *l, int fd, const struct sockaddr *address)
+{
+	const struct crowd_reason *why;
+	struct network *network;
+
+	why = crowd_admit(l->srv, address, &network);
+	if (why == NULL && session_new(l->srv, fd, address, network, 0, l->name) < 0)
+		why = &no_memory;
+	if (why == NULL)
+		return;
+	turn_away(l, fd, address, why);
+	if (network != NULL)
+		network_leave(&l->srv->networks, network, clock_ms());
 }
 
 /*
  * No descriptor is left, and the connection would wake us for ever: the one in reserve is given up for as long as it
- * takes to say 421. It is a copy of a listener, since nothing can be opened in here. 0, or what is wrong; EAGAIN is
- * that nobody waits after all, which accept only tells to those who have a descriptor.
+ * takes to find another place, or to say 421. It is a copy of a listener, since nothing can be opened in here. 0, or
+ * what is wrong; EAGAIN is that nobody waits after all, which accept only tells to those who have a descriptor.
  */
 static int
-turn_away_with_reserve(struct listener *l)
+accept_with_reserve(struct listener *l)
 {
+	struct sockaddr_storage address = { 0 };
+	socklen_t len = sizeof(address);
 	struct smtpd *srv = l->srv;
 	int fd, error;
 
 	if (srv->reserve_fd < 0)
 		return EMFILE;
 	close(srv->reserve_fd);
-	fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	fd = accept4(l->fd, (struct sockaddr *)&address, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	error = fd < 0 ? errno : 0;
-	if (fd >= 0)
-		turn_away(fd, "no-descriptors");
+	if (fd >= 0 && crowd_evict(srv, NULL))
+		take_connection(l, fd, (struct sockaddr *)&address);
+	else if (fd >= 0)
+		turn_away(l, fd, (struct sockaddr *)&address, &no_descriptors);
 	srv->reserve_fd = fcntl(l->fd, F_DUPFD_CLOEXEC, 0);
 	return error;
 }
@@ -77,41 +124,9 @@ on_pause_over(void *arg)
 {
 	struct listener *l = arg;
 
+	if (l->srv->reserve_fd < 0)
+		l->srv->reserve_fd = fcntl(l->fd, F_DUPFD_CLOEXEC, 0);
 	event_add(l->event, NULL);
-}
-
-/* Closes the oldest idle session of the most crowded network; false when all are at work. */
-static bool
-evict(struct smtpd *srv)
-{
-	uint16_t crowd[CROWDS] = { 0 };
-	struct session *s, *victim = NULL;
-	int64_t now = clock_ms();
-
-	TAILQ_FOREACH(s, &srv->sessions, next)
-		if (crowd[s->network % CROWDS] < UINT16_MAX)
-			crowd[s->network % CROWDS]++;
-	TAILQ_FOREACH(s, &srv->sessions, next)
-		if (session_evictable(s, now) &&
-		    (victim == NULL || crowd[s->network % CROWDS] > crowd[victim->network % CROWDS]))
-			victim = s;
-	if (victim == NULL)
-		return false;
-	victim->parted = true;		/* idle: nothing of it is unread */
-	session_end(victim, "evicted", 421, "4.3.2", "Others need this place; come back later");
-	stream_go_on(victim);
-	return true;
-}
-
-static void
-take_connection(struct listener *l, int fd, const struct sockaddr *address)
-{
-	struct smtpd *srv = l->srv;
-
-	if (srv->n_sessions - srv->n_local >= srv->process.conf->connections && !evict(srv))
-		turn_away(fd, "connections");
-	else
-		session_new(srv, fd, address, 0, l->name);
 }
 
 /* What to do when accept fails: true to go on. */
@@ -119,7 +134,7 @@ static bool
 accept_failed(struct listener *l, int error)
 {
 	if (error == EMFILE || error == ENFILE) {
-		if ((error = turn_away_with_reserve(l)) == 0)
+		if ((error = accept_with_reserve(l)) == 0)
 			return true;
 	}
 	switch (error) {

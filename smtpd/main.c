@@ -6,31 +6,33 @@
 #include <sys/resource.h>
 
 #include "lib/log.h"
+#include "smtpd/crowd.h"
 #include "smtpd/listener.h"
 #include "smtpd/smtpd.h"
 
-#define OTHER_FDS	128		/* beside the clients': channels, local programs, copies on their way to lookup */
-
-/* As many descriptors as the configured connections need, as far as we may. */
-static void
+/* As many descriptors as the configured connections need, as far as we may. Returns how many there are. */
+static uint64_t
 raise_limit(const struct conf *conf)
 {
 	struct rlimit limit;
-	rlim_t wanted = (rlim_t)conf->connections + OTHER_FDS;
+	rlim_t wanted = (rlim_t)conf->connections + SMTPD_OTHER_FDS;
 
-	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
-		return;
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+		return 0;
+	if (limit.rlim_cur >= wanted)
+		return limit.rlim_cur;
 	limit.rlim_cur = wanted;
 	if (limit.rlim_max < wanted && limit.rlim_max != RLIM_INFINITY)
 		limit.rlim_max = wanted;
 	if (setrlimit(RLIMIT_NOFILE, &limit) == 0)
-		return;
+		return wanted;
 	/* Only root may raise the hard limit. */
 	getrlimit(RLIMIT_NOFILE, &limit);
 	limit.rlim_cur = limit.rlim_max;
 	if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < wanted)
-		log_warn("event=few-descriptors have=%llu want=%llu", (unsigned long long)limit.rlim_cur,
-		    (unsigned long long)wanted);
+		log_warn("event=few-descriptors have=%llu want=%llu what=\"fewer connections will be taken\"",
+		    (unsigned long long)limit.rlim_cur, (unsigned long long)wanted);
+	return limit.rlim_cur;
 }
 
 int
@@ -43,7 +45,7 @@ main(void)
 	smtpd_init(srv);
 	process_init(&srv->process, PROC_SMTPD);
 	smtpd_start(srv);
-	raise_limit(srv->process.conf);
+	crowd_start(srv, raise_limit(srv->process.conf));
 	listener_start(srv);
 	process_sandbox(&srv->process);
 	return process_run(&srv->process);

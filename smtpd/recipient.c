@@ -137,7 +137,10 @@ recipient_on_trust(void *arg, struct ipc *lookup, struct ipc_message *m)
 static void
 accept_recipient(struct session *s, bool local, const void *token, size_t len)
 {
-	transaction_add(s, s->tx->asking, local, token, len);
+	if (transaction_add(s, s->tx->asking, local, token, len) < 0) {
+		answer(s, 452, "4.3.1", "Not enough memory here; try again later");
+		return;
+	}
 	s->state = SESSION_RCPT;
 	answer(s, 250, "2.1.5", local ? "Recipient ok" : "Recipient ok, will be relayed");
 }

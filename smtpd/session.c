@@ -13,46 +13,31 @@
 #include <unistd.h>
 
 #include "lib/log.h"
+#include "smtpd/crowd.h"
+#include "smtpd/network.h"
 #include "smtpd/smtpd.h"
 #include "smtpd/stream.h"
 #include "smtpd/transaction.h"
 
 #define LAST_WORDS_MS	10000		/* for a client to take our last replies */
-#define EVICT_MS	10000		/* idle before MAIL: its place may go to a new client */
 #define QUESTION_BITS	24		/* of a question's id; the rest is the session's number */
 
 /* ---- birth ---- */
 
-static void
-name_client(struct session *s, const struct sockaddr *address)
+void
+session_name_client(char *to, size_t size, const struct sockaddr *address)
 {
-	const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)address;
+	const struct sockaddr_in6 *six = (const void *)address;
+	const struct sockaddr_in *four = (const void *)address;
 
 	if (address->sa_family == AF_INET)
-		inet_ntop(AF_INET, &((const struct sockaddr_in *)address)->sin_addr, s->client, sizeof(s->client));
+		inet_ntop(AF_INET, &four->sin_addr, to, (socklen_t)size);
 	else if (address->sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&six->sin6_addr))
-		inet_ntop(AF_INET, &six->sin6_addr.s6_addr[12], s->client, sizeof(s->client));
+		inet_ntop(AF_INET, &six->sin6_addr.s6_addr[12], to, (socklen_t)size);
 	else if (address->sa_family == AF_INET6)
-		inet_ntop(AF_INET6, &six->sin6_addr, s->client, sizeof(s->client));
+		inet_ntop(AF_INET6, &six->sin6_addr, to, (socklen_t)size);
 	else
-		snprintf(s->client, sizeof(s->client), "unknown");
-}
-
-/* Clients are counted by network, /24 or /64: what one attacker can easily have. */
-static unsigned
-network_of(const char *client)
-{
-	unsigned hash = 5381;
-	uint8_t bytes[16] = { 0 };
-	size_t n = 0;
-
-	if (inet_pton(AF_INET, client, bytes) == 1)
-		n = 3;
-	else if (inet_pton(AF_INET6, client, bytes) == 1)
-		n = 8;
-	for (size_t i = 0; i < n; i++)
-		hash = hash * 33 ^ bytes[i];
-	return hash;
+		snprintf(to, size, "unknown");
 }
 
 static void
@@ -80,49 +65,69 @@ greet(struct session *s)
 	stream_go_on(s);
 }
 
-void
-session_new(struct smtpd *srv, int fd, const struct sockaddr *address, unsigned uid, const char *listener)
+/* What it is told by, and counted under. */
+static void
+introduce(struct session *s, const struct sockaddr *address, struct network *network, unsigned uid)
+{
+	s->number = ++s->srv->last_number;
+	s->id = id_random();
+	snprintf(s->id_word, sizeof(s->id_word), "%s", id_text(s->id));
+	s->network = network;
+	s->local = address == NULL;
+	s->exempt = s->local || conf_is_trusted(s->srv->process.conf, address);
+	if (s->local)
+		snprintf(s->client, sizeof(s->client), "local uid %u", uid);
+	else
+		session_name_client(s->client, sizeof(s->client), address);
+}
+
+static void
+enlist(struct smtpd *srv, struct session *s)
+{
+	TAILQ_INSERT_TAIL(&srv->sessions, s, next);
+	HASH_ADD(hh, srv->by_number, number, sizeof(s->number), s);
+	srv->n_sessions++;
+	srv->n_local += s->local;
+	srv->total_sessions++;
+	session_hold(s, sizeof(*s));
+}
+
+int
+session_new(struct smtpd *srv, int fd, const struct sockaddr *address, struct network *network, unsigned uid,
+    const char *listener)
 {
 	struct session *s = calloc(1, sizeof(*s));
 
 	if (s == NULL)
-		log_fatal("event=out-of-memory");
+		return -1;
 	s->srv = srv;
 	s->fd = fd;
-	s->number = ++srv->last_number;
-	s->id = id_random();
-	snprintf(s->id_word, sizeof(s->id_word), "%s", id_text(s->id));
 	s->listener = listener;
-	s->local = address == NULL;
-	if (s->local)
-		snprintf(s->client, sizeof(s->client), "local uid %u", uid);
-	else
-		name_client(s, address);
-	s->network = network_of(s->client);
+	introduce(s, address, network, uid);
 	s->state = SESSION_START;
 	s->began_ms = s->last_ms = clock_ms();
 	session_await_command(s);
 	stream_init(s);
 	timer_set(&s->lifetime, on_lifetime, s);
 	timer_start(&s->lifetime, srv->process.conf->session_timeout_ms);
-	TAILQ_INSERT_TAIL(&srv->sessions, s, next);
-	HASH_ADD(hh, srv->by_number, number, sizeof(s->number), s);
-	srv->n_sessions++;
-	srv->n_local += s->local;
-	srv->total_sessions++;
+	enlist(srv, s);
 	greet(s);
+	return 0;
 }
 
 /* ---- replies ---- */
 
 static void
-log_refusal(const struct session *s, int code, const char *text)
+log_refusal(struct session *s, int code, const char *text)
 {
 	s->srv->total_refused++;
+	snprintf(s->last_refusal, sizeof(s->last_refusal), "%d %s", code, text);
 	if (s->line != NULL)
-		log_info("session=%s event=refused command=%s code=%d text=%s", s->id_word, logq(s->line), code, logq(text));
+		log_info("session=%s event=refused client=%s command=%s code=%d text=%s", s->id_word, logq(s->client),
+		    logq(s->line), code, logq(text));
 	else
-		log_info("session=%s event=refused code=%d text=%s", s->id_word, code, logq(text));
+		log_info("session=%s event=refused client=%s code=%d text=%s", s->id_word, logq(s->client), code,
+		    logq(text));
 }
 
 static void
@@ -130,7 +135,7 @@ reply(struct session *s, int code, const char *enhanced, const char *text)
 {
 	if (code >= 400)
 		log_refusal(s, code, text);
-	if (code >= 500 && !s->closing && ++s->errors >= s->srv->process.conf->errors) {
+	if (code >= 500 && !s->closing && ++s->errors >= crowd_count(s, s->srv->process.conf->errors)) {
 		stream_reply(s, 421, "4.7.0", "Too many errors; goodbye");
 		session_close(s, "errors");
 		return;
@@ -179,7 +184,7 @@ void
 session_await_command(struct session *s)
 {
 	s->input = INPUT_COMMANDS;
-	s->deadline_ms = clock_ms() + s->srv->process.conf->command_timeout_ms;
+	s->progress_ms = clock_ms();
 }
 
 uint64_t
@@ -232,8 +237,9 @@ static void
 log_end(const struct session *s)
 {
 	log_info("session=%s event=session client=%s helo=%s listener=%s messages=%u recipients=%u commands=%u errors=%u "
-	    "reason=%s ms=%lld", s->id_word, logq(s->client), logq(s->helo), logq(s->listener), s->messages,
-	    s->recipients, s->commands, s->errors, s->reason, (long long)(clock_ms() - s->began_ms));
+	    "refused=%s reason=%s ms=%lld", s->id_word, logq(s->client), logq(s->helo), logq(s->listener), s->messages,
+	    s->recipients, s->commands, s->errors, s->last_refusal[0] != '\0' ? logq(s->last_refusal) : "-", s->reason,
+	    (long long)(clock_ms() - s->began_ms));
 }
 
 /* Callers up the stack may still look at it: it goes onto the list of the dead. */
@@ -251,6 +257,9 @@ session_finish(struct session *s)
 	HASH_DEL(srv->by_number, s);
 	srv->n_sessions--;
 	srv->n_local -= s->local;
+	if (s->network != NULL)
+		network_leave(&srv->networks, s->network, clock_ms());
+	s->network = NULL;
 	TAILQ_INSERT_TAIL(&srv->dead, s, next);
 	event_active(srv->reap, 0, 0);
 }
@@ -261,6 +270,7 @@ session_free(struct session *s)
 	if (s == NULL)
 		return;
 	transaction_free(s);
+	session_hold(s, -(int64_t)s->held);
 	free(s->chunk_refusal);
 	free(s->helo);
 	free(s->in);
@@ -269,13 +279,14 @@ session_free(struct session *s)
 }
 
 bool
-session_evictable(const struct session *s, int64_t now_ms)
-{
-	return session_idle(s) && !s->local && !s->closing && now_ms - s->last_ms >= EVICT_MS;
-}
-
-bool
 session_idle(const struct session *s)
 {
 	return s->tx == NULL && s->wait == WAIT_NONE && s->input != INPUT_CHUNK;
+}
+
+void
+session_hold(struct session *s, int64_t bytes)
+{
+	s->held += (uint64_t)bytes;
+	crowd_hold(s->srv, bytes);
 }

@@ -20,6 +20,7 @@
 #include "lib/ids.h"
 #include "smtpd/params.h"
 
+struct network;
 struct smtpd;
 struct transaction;
 
@@ -67,7 +68,8 @@ struct session {
 	/* who */
 	int			 fd;
 	bool			 local;		/* a program of this machine, by the control socket */
-	unsigned		 network;	/* hash of its /24 or /64 */
+	struct network		*network;	/* its /24 or /64, borrowed until the end; NULL when local */
+	bool			 exempt;	/* local or in trusted_networks: no paces, no hurry */
 	const char		*listener;	/* borrowed from the process */
 	char			 client[56];	/* "192.0.2.1", "2001:db8::1", "local uid 1000" */
 	char			*helo;		/* trace_helo_ok; NULL before EHLO */
@@ -96,7 +98,8 @@ struct session {
 	uint64_t		 asked;		/* questions so far */
 	struct timer		 timer;		/* the wait under way, whatever it is for */
 	struct timer		 lifetime;
-	int64_t			 deadline_ms;	/* when `timer` is due */
+	int64_t			 deadline_ms;	/* when the wait is over; for a command it is progress_ms that counts */
+	int64_t			 progress_ms;	/* when the last whole command came, or its answer */
 	int64_t			 stuck_ms;	/* since when the client has not read; 0: it reads */
 
 	/* a message */
@@ -111,6 +114,8 @@ struct session {
 
 	/* the account */
 	int64_t			 began_ms;
+	uint64_t		 held;		/* bytes of memory: session_hold() */
+	char			 last_refusal[80]; /* for the log */
 	unsigned		 errors, junk, commands, messages, recipients;
 	bool			 closing;	/* nothing is read any more; ends when `out` is empty */
 	bool			 lingering;	/* closed for writing: reads until the client has seen it */
@@ -118,8 +123,12 @@ struct session {
 	const char		*reason;	/* why it ends, for the log */
 };
 
-/* Takes over fd, which does not block; says the banner. address NULL: a local program of that uid. */
-void	session_new(struct smtpd *, int fd, const struct sockaddr *address, unsigned uid, const char *listener);
+/*
+ * Takes over fd, which does not block, and the network, which is left at the end; says the banner. address and network
+ * NULL: a local program of that uid. 0, or -1 without memory: then both are still the caller's.
+ */
+int	session_new(struct smtpd *, int fd, const struct sockaddr *address, struct network *, unsigned uid,
+	    const char *listener);
 void	session_free(struct session *);		/* from the reaper and smtpd_free only */
 struct session	*session_find(struct smtpd *, uint64_t question);
 
@@ -142,9 +151,11 @@ void	session_suspend(struct session *, enum session_wait, int64_t deadline_ms);
 void	session_resume(struct session *);
 /* Off all lists, descriptor closed; freed when the loop comes round. stream.c decides when. */
 void	session_finish(struct session *);
-/* Idle before any MAIL for so long that a new client may have its place. */
-bool	session_evictable(const struct session *, int64_t now_ms);
-/* No message under way: STOP need not wait for it. */
+/* No message under way: STOP need not wait for it, and its place may go to another. */
 bool	session_idle(const struct session *);
+/* So many bytes of memory more (or less) are held for it; what is left at its end is taken off. */
+void	session_hold(struct session *, int64_t bytes);
+/* "192.0.2.1", "2001:db8::1"; v4-mapped IPv6 is IPv4. At least 56 bytes. */
+void	session_name_client(char *to, size_t size, const struct sockaddr *);
 
 #endif

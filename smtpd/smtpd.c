@@ -46,10 +46,8 @@ on_submit(void *arg, struct ipc *master, struct ipc_message *m)
 	(void)master;
 	unpack_init(&u, m->data, m->len);
 	evutil_make_socket_nonblocking(m->fd);
-	if (srv->stopping)
+	if (srv->stopping || session_new(srv, m->fd, NULL, NULL, unpack_u32(&u), "control") < 0)
 		close(m->fd);
-	else
-		session_new(srv, m->fd, NULL, unpack_u32(&u), "control");
 	return 0;
 }
 
@@ -126,9 +124,11 @@ on_status(void *arg, char *to, size_t size)
 {
 	const struct smtpd *srv = arg;
 
-	snprintf(to, size, "sessions=%u local=%u sessions_total=%llu messages_total=%llu refused_total=%llu",
-	    srv->n_sessions, srv->n_local, (unsigned long long)srv->total_sessions,
-	    (unsigned long long)srv->total_messages, (unsigned long long)srv->total_refused);
+	snprintf(to, size, "sessions=%u local=%u stress=%u networks=%u memory=%llu sessions_total=%llu messages_total=%llu "
+	    "refused_total=%llu turned_away_total=%llu evicted_total=%llu", srv->n_sessions, srv->n_local, srv->stress,
+	    HASH_COUNT(srv->networks.by_key), (unsigned long long)srv->held, (unsigned long long)srv->total_sessions,
+	    (unsigned long long)srv->total_messages, (unsigned long long)srv->total_refused,
+	    (unsigned long long)srv->total_turned_away, (unsigned long long)srv->total_evicted);
 }
 
 void

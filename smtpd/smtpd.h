@@ -13,6 +13,7 @@
 #include "lib/clock.h"
 #include "lib/process.h"
 #include "lib/wire.h"
+#include "smtpd/network.h"
 
 struct listener;
 struct session;
@@ -21,6 +22,8 @@ struct session;
 #define SMTPD_READ_MAX		(60U * 1024)
 /* What a session may keep unread (one recv and the start of a line) and one recv more. */
 #define SMTPD_INPUT_MAX		(2 * SMTPD_READ_MAX + 4096)
+/* Descriptors beside the clients': channels, local programs, copies on their way to lookup. */
+#define SMTPD_OTHER_FDS		128
 
 TAILQ_HEAD(session_list, session);
 
@@ -39,7 +42,16 @@ struct smtpd {
 	uint64_t		 last_number;
 	unsigned		 n_sessions;		/* in `sessions` */
 	unsigned		 n_local;		/* of them from local programs, which the limit does not count */
-	uint64_t		 total_sessions, total_messages, total_refused;
+	uint64_t		 total_sessions, total_messages, total_refused, total_evicted, total_turned_away;
+
+	/* What there is too much of: crowd.c. */
+	struct networks		 networks;
+	unsigned		 stress;		/* 0 to STRESS_MOST */
+	uint64_t		 held;			/* bytes of memory that sessions hold */
+	uint64_t		 descriptors;		/* that may be open; 0: unknown */
+	int64_t			 turned_ms;		/* the second in which lines about those turned away are counted */
+	unsigned		 turned_lines;
+	uint64_t		 turned_unlogged;
 
 	/* Scratch for the session whose turn it is; nothing in them outlives a callback. */
 	uint8_t			 input[SMTPD_INPUT_MAX];

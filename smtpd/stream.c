@@ -14,6 +14,7 @@
 #include "lib/reply.h"
 #include "smtpd/content.h"
 #include "smtpd/commands.h"
+#include "smtpd/crowd.h"
 #include "smtpd/session.h"
 #include "smtpd/smtpd.h"
 #include "smtpd/transaction.h"
@@ -51,16 +52,29 @@ stream_free(struct session *s)
 
 /* ---- output ---- */
 
+static bool
+more_out(struct session *s, size_t room)
+{
+	char *out = realloc(s->out, room);
+
+	if (out == NULL)
+		return false;
+	session_hold(s, (int64_t)(room - s->out_room));
+	s->out = out;
+	s->out_room = room;
+	return true;
+}
+
 void
 stream_reply(struct session *s, int code, const char *enhanced, const char *text)
 {
 	char formatted[4096];
 	size_t len = reply_format(formatted, sizeof(formatted), code, enhanced, text);
 
-	if (s->out_len + len > s->out_room) {
-		s->out_room = s->out_len + len + 256;
-		if ((s->out = realloc(s->out, s->out_room)) == NULL)
-			log_fatal("event=out-of-memory");
+	if (s->out_len + len > s->out_room && !more_out(s, s->out_len + len + 256)) {
+		s->parted = true;
+		session_close(s, "no-memory");
+		return;
 	}
 	memcpy(s->out + s->out_len, formatted, len);
 	s->out_len += len;
@@ -96,6 +110,7 @@ flush(struct session *s)
 	}
 	free(s->out);
 	s->out = NULL;
+	session_hold(s, -(int64_t)s->out_room);
 	s->out_room = 0;
 }
 
@@ -117,12 +132,18 @@ static void
 keep(struct session *s, const uint8_t *data, size_t len)
 {
 	if (len != s->in_len) {
+		session_hold(s, (int64_t)len - (int64_t)s->in_len);
 		free(s->in);
 		s->in = len > 0 ? malloc(len) : NULL;
-		if (len > 0 && s->in == NULL)
-			log_fatal("event=out-of-memory");
+		s->in_len = len;
+		if (len > 0 && s->in == NULL) {
+			session_hold(s, -(int64_t)len);
+			s->in_len = 0;
+			s->parted = true;
+			session_close(s, "no-memory");
+			return;
+		}
 	}
-	s->in_len = len;
 	if (len > 0)
 		memcpy(s->in, data, len);
 }
@@ -284,15 +305,33 @@ what_to_listen_for(const struct session *s)
 	return s->stuck_ms != 0 ? LISTENING_NOT : LISTENING_READ;
 }
 
+static bool
+awaits_command(const struct session *s)
+{
+	return !s->closing && s->wait == WAIT_NONE && !reads_content(s);
+}
+
+static int64_t
+command_due(const struct session *s)
+{
+	return s->progress_ms + crowd_time(s, s->srv->process.conf->command_timeout_ms);
+}
+
+static int64_t
+stuck_due(const struct session *s)
+{
+	return s->stuck_ms + crowd_time(s, STUCK_MS);
+}
+
 static void
 set_timer(struct session *s)
 {
-	int64_t due = s->deadline_ms;
+	int64_t due = awaits_command(s) ? command_due(s) : s->deadline_ms;
 
 	if (ends_in_bare_lf(s) && s->last_ms + BARE_LF_MS < due)
 		due = s->last_ms + BARE_LF_MS;
-	if (s->stuck_ms != 0 && s->stuck_ms + STUCK_MS < due)
-		due = s->stuck_ms + STUCK_MS;
+	if (s->stuck_ms != 0 && stuck_due(s) < due)
+		due = stuck_due(s);
 	/* Deadlines mostly move on: a timer that comes too early costs less than moving it each time. */
 	if (!timer_running(&s->timer) || s->timer.due_ms > due)
 		timer_start(&s->timer, due - clock_ms());
@@ -331,17 +370,23 @@ on_timer(void *arg)
 		session_finish(s);
 		return;
 	}
-	if (s->stuck_ms != 0 && now >= s->stuck_ms + STUCK_MS) {
+	if (s->stuck_ms != 0 && now >= stuck_due(s)) {
 		s->out_len = 0;
 		s->parted = true;
 		session_close(s, "does-not-read");
 	} else if (ends_in_bare_lf(s) && now >= s->last_ms + BARE_LF_MS)
 		session_end(s, "bare-lf", 500, "5.5.2", "A line ends with CR LF; this one ended with LF alone");
-	else if (now >= s->deadline_ms && s->wait != WAIT_NONE)
+	else if (s->wait != WAIT_NONE && now >= s->deadline_ms)
 		transaction_timeout(s);
 	else if (reads_content(s) && s->wait == WAIT_NONE)
 		content_timeout(s);
-	else if (now >= s->deadline_ms)
+	else if (awaits_command(s) && now >= command_due(s))
 		session_end(s, "timeout", 421, "4.4.2", "Waited too long for a command; goodbye");
 	stream_go_on(s);
+}
+
+void
+stream_hurry(struct session *s)
+{
+	timer_start(&s->timer, 0);
 }

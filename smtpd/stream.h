@@ -14,6 +14,8 @@ void	stream_init(struct session *);		/* fd and srv are set */
 void	stream_free(struct session *);
 /* After whatever happened to it: works on what was read already, writes replies, sets events and the timer. */
 void	stream_go_on(struct session *);
+/* Limits have become tighter: looks soon whether its time is up. */
+void	stream_hurry(struct session *);
 /* Formats and gathers a reply (lib/reply.h). */
 void	stream_reply(struct session *, int code, const char *enhanced, const char *text);
 /* Whether the client has sent more than the command that is being handled. */

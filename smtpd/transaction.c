@@ -11,6 +11,7 @@
 
 #include "lib/envelope.h"
 #include "lib/log.h"
+#include "smtpd/network.h"
 #include "smtpd/recipient.h"
 #include "smtpd/session.h"
 #include "smtpd/smtpd.h"
@@ -22,15 +23,18 @@
 #define PENDING_MAX	(IPC_OUT_MAX / 4)	/* on its way to queue from all sessions; more than IPC_OUT_MAX ends queue */
 #define CONTENT_FIRST	4096		/* bytes to begin gathering with */
 
+static const struct refusal no_memory = { 451, "4.3.0", "Not enough memory here; try again later" };
 static const struct refusal queue_away = { 451, "4.3.0", "The queue is not there now; try again" };
 
-void
+int
 transaction_new(struct session *s, const struct address *sender, const struct params_mail *m)
 {
 	struct transaction *tx = calloc(1, sizeof(*tx));
 
-	if (tx == NULL || (tx->sender = strdup(sender->text)) == NULL)
-		log_fatal("event=out-of-memory");
+	if (tx == NULL || (tx->sender = strdup(sender->text)) == NULL) {
+		free(tx);
+		return -1;
+	}
 	tx->id = session_question(s);
 	tx->declared = m->size;
 	tx->eight_bit = m->eight_bit;
@@ -38,11 +42,15 @@ transaction_new(struct session *s, const struct address *sender, const struct pa
 	tx->began_ms = clock_ms();
 	s->tx = tx;
 	s->state = SESSION_MAIL;
+	return 0;
 }
 
 static void
-forget_content(struct transaction *tx)
+forget_content(struct session *s)
 {
+	struct transaction *tx = s->tx;
+
+	session_hold(s, -(int64_t)tx->room);
 	free(tx->content);
 	tx->content = NULL;
 	tx->len = tx->room = 0;
@@ -72,7 +80,8 @@ transaction_free(struct session *s)
 		HASH_DEL(tx->recipients, r);
 		free(r);
 	}
-	forget_content(tx);
+	forget_content(s);
+	session_hold(s, -tx->recipients_size);
 	free(tx->asking);
 	free(tx->sender);
 	free(tx);
@@ -80,20 +89,23 @@ transaction_free(struct session *s)
 	s->state = SESSION_READY;
 }
 
-void
+int
 transaction_add(struct session *s, const char *address, bool local, const void *token, size_t len)
 {
 	size_t size = strlen(address) + 1;
 	struct recipient *r = calloc(1, sizeof(*r) + size);
 
 	if (r == NULL)
-		log_fatal("event=out-of-memory");
+		return -1;
+	session_hold(s, (int64_t)(sizeof(*r) + size));
+	s->tx->recipients_size += (int64_t)(sizeof(*r) + size);
 	memcpy(r->address, address, size);
 	r->local = local;
 	r->token_len = (uint8_t)len;
 	if (len > 0)
 		memcpy(r->token, token, len);
 	HASH_ADD_KEYPTR(hh, s->tx->recipients, r->address, size - 1, r);
+	return 0;
 }
 
 bool
@@ -111,7 +123,7 @@ transaction_refuse(struct session *s, const struct refusal *r)
 	if (s->tx->refusal.code != 0)
 		return;
 	s->tx->refusal = *r;
-	forget_content(s->tx);
+	forget_content(s);
 	abort_in_queue(s);
 }
 
@@ -160,10 +172,12 @@ send_content(struct session *s, struct ipc *queue, const uint8_t *data, size_t l
 	}
 }
 
-static void
-gather(struct transaction *tx, const uint8_t *data, size_t len)
+static int
+gather(struct session *s, const uint8_t *data, size_t len)
 {
+	struct transaction *tx = s->tx;
 	size_t room = tx->room;
+	uint8_t *content;
 
 	if (tx->len + len > room) {
 		/* What the client declared saves growing; it is believed no further than that. */
@@ -171,12 +185,15 @@ gather(struct transaction *tx, const uint8_t *data, size_t len)
 			room = (size_t)tx->declared + CONTENT_FIRST;
 		while (room < tx->len + len)
 			room = room > 0 ? 2 * room : CONTENT_FIRST;
-		if ((tx->content = realloc(tx->content, room)) == NULL)
-			log_fatal("event=out-of-memory");
+		if ((content = realloc(tx->content, room)) == NULL)
+			return -1;
+		session_hold(s, (int64_t)(room - tx->room));
+		tx->content = content;
 		tx->room = room;
 	}
 	memcpy(tx->content + tx->len, data, len);
 	tx->len += len;
+	return 0;
 }
 
 size_t
@@ -196,7 +213,8 @@ transaction_content(struct session *s, const uint8_t *data, size_t len)
 	if (tx->refusal.code != 0 || len == 0)
 		return;
 	if (!tx->sent && tx->len + len <= MSG_INLINE_MAX) {
-		gather(tx, data, len);
+		if (gather(s, data, len) < 0)
+			transaction_refuse(s, &no_memory);
 		return;
 	}
 	if (queue == NULL) {
@@ -206,7 +224,7 @@ transaction_content(struct session *s, const uint8_t *data, size_t len)
 	if (!tx->sent) {
 		send_envelope(s, queue);
 		send_content(s, queue, tx->content, tx->len);
-		forget_content(tx);
+		forget_content(s);
 	}
 	send_content(s, queue, data, len);
 }
@@ -239,14 +257,31 @@ send_end(struct session *s, struct ipc *queue)
 
 /* ---- the end ---- */
 
+/* The first recipients, and how many more there are. */
 static void
-log_message(const struct session *s, int code, const char *id)
+name_recipients(const struct transaction *tx, char *to, size_t size)
+{
+	unsigned left = HASH_COUNT(tx->recipients);
+	const struct recipient *r = tx->recipients;
+	size_t n = 0;
+
+	for (to[0] = '\0'; r != NULL && n + strlen(r->address) + 16 < size; r = r->hh.next, left--)
+		n += (size_t)snprintf(to + n, size - n, "%s%s", n > 0 ? "," : "", r->address);
+	if (left > 0)
+		snprintf(to + n, size - n, ",+%u", left);
+}
+
+static void
+log_message(const struct session *s, int code, const char *text, const char *id)
 {
 	const struct transaction *tx = s->tx;
+	char to[LOG_VALUE_MAX];
 
-	log_info("session=%s event=message msg=%s from=%s nrcpt=%u size=%llu code=%d ms=%lld", s->id_word,
-	    *id != '\0' ? logq(id) : "-", logq(tx->sender), HASH_COUNT(tx->recipients),
-	    (unsigned long long)tx->wire.size, code, (long long)(clock_ms() - tx->began_ms));
+	name_recipients(tx, to, sizeof(to));
+	log_info("session=%s event=message msg=%s client=%s from=%s to=%s nrcpt=%u size=%llu code=%d%s%s ms=%lld",
+	    s->id_word, *id != '\0' ? logq(id) : "-", logq(s->client), logq(tx->sender), logq(to),
+	    HASH_COUNT(tx->recipients), (unsigned long long)tx->wire.size, code, code == 250 ? "" : " why=",
+	    code == 250 ? "" : logq(text), (long long)(clock_ms() - tx->began_ms));
 }
 
 /* The last word on a message. */
@@ -255,8 +290,10 @@ conclude(struct session *s, int code, const char *enhanced, const char *text, co
 {
 	struct refusal r;
 
-	log_message(s, code, id);
+	log_message(s, code, text, id);
 	if (code == 250) {
+		if (s->network != NULL)
+			network_vouch(s->network, clock_ms());
 		s->messages++;
 		s->srv->total_messages++;
 		s->recipients += HASH_COUNT(s->tx->recipients);
@@ -289,7 +326,7 @@ transaction_end(struct session *s)
 	if (!tx->sent) {
 		send_envelope(s, queue);
 		send_content(s, queue, tx->content, tx->len);
-		forget_content(tx);
+		forget_content(s);
 	}
 	send_end(s, queue);
 	session_suspend(s, WAIT_DONE, DONE_MS);

@@ -46,13 +46,16 @@ struct transaction {
 
 	bool		 sent;			/* queue knows of it: it must hear an end */
 	bool		 ended;			/* MAIL_END is sent: queue's answer counts */
+	int64_t		 recipients_size;	/* memory that they take */
 	uint64_t	 passed, taken;		/* content bytes sent to queue, and what it gave credit for */
 };
 
-void	transaction_new(struct session *, const struct address *sender, const struct params_mail *);
+/* 0, or -1 without memory. */
+int	transaction_new(struct session *, const struct address *sender, const struct params_mail *);
 /* Forgets it, here and in queue; the session is ready for the next. Without one: nothing. */
 void	transaction_free(struct session *);
-void	transaction_add(struct session *, const char *address, bool local, const void *token, size_t len);
+/* 0, or -1 without memory. */
+int	transaction_add(struct session *, const char *address, bool local, const void *token, size_t len);
 bool	transaction_has(const struct transaction *, const char *address);
 
 /* Why the message will be refused; the first reason stays. What was gathered or streamed goes. */

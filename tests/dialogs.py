@@ -25,7 +25,9 @@ Steps. TEXT has the escapes \\r \\n \\t \\0 \\e \\\\ \\xNN, and {300*x} for repe
 	hello, bye		220, EHLO, 250; QUIT, 221, close
 	envelope [TO…]		MAIL and RCPT (alice@demo.example), all 250
 	letter FROM TO…		a whole small mail, 250, in the session under way
-	connect NAME, use NAME	another connection; back to one that is there ("1" is the first and needs no connect)
+	connect NAME [ADDRESS], use NAME	another connection, from an address of this machine; back to one that is there
+				("1" is the first and needs no connect)
+	connects N ADDRESS	N further ones that stay as they are
 	repeat N … end		the steps in between N times; {i} counts from 0, {n} from 1
 	mail USER count N	the mailbox has exactly N mails (waits for them, and looks again at the end)
 	mail USER contains|lacks REGEX	a mail of that mailbox (waits), none of them
@@ -132,18 +134,20 @@ class Run:
 		self.dialog = dialog
 		self.connections, self.current = {}, "1"
 		self.finished = set()
+		self.crowd = []
 		self.peers = {}
 		self.counts, self.absent = {}, []
 		self.last = []
 		self.dns = fake_dns.FakeDNS(dialog.zone, dialog.dns)
-		settings = {"dns_servers": f'{{"127.0.0.1:{self.dns.port}"}}', **dialog.settings}
+		settings = {"dns_servers": f'{{"127.0.0.1:{self.dns.port}"}}', "network_connection_rate": None,
+			"network_message_rate": None, "network_recipient_rate": None, **dialog.settings}
 		self.server = mt.Server(start=False, config=dialog.config, replace=settings, aliases=dialog.aliases, users=dialog.users)
 		try:
 			port = self.make_peers()
 			if port:
 				self.server.settings.update({"smtp_port": str(port), "deliver_to_private_mx": "yes", **dialog.settings})
 				for name, value in list(self.server.settings.items()):
-					self.server.settings[name] = value.replace("{smtp_port}", str(port))
+					self.server.settings[name] = value and value.replace("{smtp_port}", str(port))
 				self.server.write_files(dialog.config.replace("{smtp_port}", str(port)), dialog.aliases, dialog.users)
 			self.server.start()
 		except BaseException:
@@ -172,7 +176,7 @@ class Run:
 				self.server.log.changed.notify_all()
 
 	def close(self, check):
-		for client in self.connections.values():
+		for client in [*self.connections.values(), *self.crowd]:
 			client.sock.close()
 		for peer in self.peers.values():
 			peer.close()
@@ -272,9 +276,14 @@ class Run:
 		self.client().say("DATA", 354)
 		self.last = self.client().say("Subject: a letter\r\n\r\nfirst line\r\nlast line\r\n.", 250)
 
-	def do_connect(self, name):
-		self.current = name
-		self.client()
+	def do_connect(self, rest):
+		self.current, _, source = rest.partition(" ")
+		self.connections[self.current] = mt.Client(self.server.address, source or None)
+
+	def do_connects(self, rest):
+		count, source = rest.split()
+		for i in range(int(count)):
+			self.crowd.append(mt.Client(self.server.address, source))
 
 	def do_use(self, name):
 		if name not in self.connections:

@@ -151,6 +151,10 @@ class Server:
 			"control": f'"{self.control}"',
 			"empty_directory": f'"{self.folder}/run/empty"',
 			"log_to": '"stderr"',
+			# Whole streams of mail come from this one address; the dialogs have the defaults.
+			"network_connection_rate": "0",
+			"network_message_rate": "0",
+			"network_recipient_rate": "0",
 		}
 		if os.geteuid() != 0:
 			import pwd

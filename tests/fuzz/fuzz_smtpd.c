@@ -20,6 +20,7 @@
 #include "lib/log.h"
 #include "lib/pack.h"
 #include "lib/reply.h"
+#include "smtpd/crowd.h"
 #include "smtpd/session.h"
 #include "smtpd/smtpd.h"
 
@@ -305,18 +306,25 @@ begin(struct world *w)
 
 	w->conf = (struct conf){ .hostname = host, .domains = domains, .message_size = 600000, .header_size = 8192,
 	    .recipients = 5, .errors = 20, .connections = 10, .command_timeout_ms = 300000, .data_timeout_ms = 180000,
-	    .session_timeout_ms = 7200000, .hops = 5 };
+	    .session_timeout_ms = 7200000, .hops = 5, .junk_commands = 100, .data_rate = 100, .data_rate_after_ms = 60000,
+	    .header_field_size = 4096, .session_memory = 64 << 20, .network_message_rate = 1000,
+	    .network_recipient_rate = 1000 };
 	smtpd_init(&w->smtpd);
 	w->smtpd.process.conf = &w->conf;
 	w->smtpd.process.base = event_base_new();
 	clock_init(w->smtpd.process.base);
 	smtpd_start(&w->smtpd);
+	crowd_start(&w->smtpd, 0);
 	w->lookup = join(w, 0, PROC_LOOKUP, lookup_handlers);
 	w->queue = join(w, 1, PROC_QUEUE, queue_handlers);
 	claim(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) == 0, "no socketpair");
 	w->client = fds[1];
 	reply_init(&w->reply);
-	session_new(&w->smtpd, fds[0], w->how & LOCAL ? NULL : (struct sockaddr *)&from, 1000, "fuzz");
+	if (w->how & LOCAL)
+		session_new(&w->smtpd, fds[0], NULL, NULL, 1000, "fuzz");
+	else
+		session_new(&w->smtpd, fds[0], (struct sockaddr *)&from,
+		    network_enter(&w->smtpd.networks, (struct sockaddr *)&from, clock_ms()), 0, "fuzz");
 }
 
 /* Every byte that comes back belongs to a reply. */
@@ -411,6 +419,8 @@ end(struct world *w)
 		TAILQ_REMOVE(&w->smtpd.dead, s, next);
 		session_free(s);
 	}
+	claim(w->smtpd.held == 0, "memory that nobody holds");
+	networks_free(&w->smtpd.networks);
 	reply_reset(&w->reply);
 	ipc_free(w->lookup);
 	ipc_free(w->queue);

@@ -11,19 +11,22 @@ static const struct {
 	unsigned	 hops;
 	bool		 over;
 	size_t		 size;		/* 0: not looked at */
+	size_t		 longest;	/* the same */
 } rows[] = {
-	{ "", 0, false, 0 },
-	{ "Received: a\r\nReceived: b\r\n\r\nReceived: body\r\n", 2, true, 27 },
-	{ "received: a\r\nRECEIVED : b\r\nReceived\t:c\r\n", 3, false, 0 },
-	{ "X-Received: a\r\nReceived-SPF: pass\r\nReceive: x\r\nReceivedd: x\r\n", 0, false, 0 },
-	{ "Subject: x\r\n Received: folded\r\nReceived: real\r\n", 1, false, 0 },
-	{ "just text\r\nReceived: not a header any more\r\n", 0, true, 0 },
-	{ "\r\nReceived: body\r\n", 0, true, 0 },
-	{ " Received: a fold without a field\r\nReceived: x\r\n", 0, true, 0 },
-	{ ": no name\r\nReceived: x\r\n", 0, true, 0 },
-	{ "caf\xc3\xa9: x\r\nReceived: x\r\n", 0, true, 0 },
-	{ "A: b\r\nno colon here\r\nReceived: x\r\n", 0, true, 0 },
-	{ "A:\r\nReceived:", 1, false, 13 },
+	{ "", 0, false, 0, 0 },
+	{ "Received: a\r\nReceived: b\r\n\r\nReceived: body\r\n", 2, true, 27, 13 },
+	{ "received: a\r\nRECEIVED : b\r\nReceived\t:c\r\n", 3, false, 0, 0 },
+	{ "X-Received: a\r\nReceived-SPF: pass\r\nReceive: x\r\nReceivedd: x\r\n", 0, false, 0, 0 },
+	{ "Subject: x\r\n Received: folded\r\nReceived: real\r\n", 1, false, 0, 0 },
+	{ "just text\r\nReceived: not a header any more\r\n", 0, true, 0, 0 },
+	{ "\r\nReceived: body\r\n", 0, true, 0, 0 },
+	{ " Received: a fold without a field\r\nReceived: x\r\n", 0, true, 0, 0 },
+	{ ": no name\r\nReceived: x\r\n", 0, true, 0, 0 },
+	{ "caf\xc3\xa9: x\r\nReceived: x\r\n", 0, true, 0, 0 },
+	{ "A: b\r\nno colon here\r\nReceived: x\r\n", 0, true, 0, 0 },
+	{ "A:\r\nReceived:", 1, false, 13, 9 },
+	{ "A: b\r\n c\r\n d\r\nBc: d\r\n\r\nbody: that is long, longer than any\r\n", 0, true, 22, 14 },
+	{ "A: b\r\nBc: d\r\n\r\n", 0, true, 0, 7 },
 };
 
 static void
@@ -48,6 +51,8 @@ START_TEST(headers)
 		ck_assert_int_eq(headscan_over(&h), rows[_i].over);
 		if (rows[_i].size != 0)
 			ck_assert_uint_eq(h.size, rows[_i].size);
+		if (rows[_i].longest != 0)
+			ck_assert_uint_eq(h.longest, rows[_i].longest);
 	}
 }
 END_TEST

@@ -1,0 +1,197 @@
+/*
+ * Who may be here. Decides whether a newcomer gets a place (counts and paces of its network, places in all, a share of
+ * them for those whose mail was taken before and for trusted networks), whose place it gets when there is none, and when
+ * limits tighten for everybody. How much they tighten is in stress.c, the counting in network.c. Called by listener.c,
+ * session.c and all who hold memory for a session.
+ */
+#include "smtpd/crowd.h"
+
+#include "lib/log.h"
+#include "smtpd/network.h"
+#include "smtpd/session.h"
+#include "smtpd/smtpd.h"
+#include "smtpd/stream.h"
+#include "smtpd/stress.h"
+
+#define NETWORKS_MOST	4096		/* remembered without a connection, of strangers and of known ones each */
+#define KEPT_SHARE	10		/* one place in so many is not for strangers */
+#define FULL_SHARE	95		/* per cent of session_memory: no further mail is begun */
+
+static const struct crowd_reason no_place = { "connections", "421 4.3.2 Too many connections; try again later\r\n" };
+static const struct crowd_reason no_memory = { "memory", "421 4.3.2 Not enough memory; try again later\r\n" };
+static const struct crowd_reason too_many = { "network-connections",
+    "421 4.7.0 Too many connections from your network; try again later\r\n" };
+static const struct crowd_reason too_fast = { "connection-rate",
+    "421 4.7.0 Connections from your network come too fast; try again in a minute\r\n" };
+
+/* Idle before any MAIL for so long that a place may go to somebody else; and where one network has many. */
+static const struct { int64_t any_ms, crowded_ms; } patience[STRESS_MOST + 1] = {
+	{ 10000, 10000 }, { 10000, 5000 }, { 5000, 2000 }, { 3000, 1000 },
+};
+
+void
+crowd_start(struct smtpd *srv, uint64_t descriptors)
+{
+	networks_init(&srv->networks, NETWORKS_MOST);
+	srv->descriptors = descriptors;
+}
+
+/* ---- whose place ---- */
+
+/* Whether a is to go rather than b. */
+static bool
+goes_first(const struct session *a, const struct session *b, int64_t now_ms)
+{
+	bool a_known = network_known(a->network, now_ms), b_known = network_known(b->network, now_ms);
+
+	if (a_known != b_known)
+		return b_known;
+	if (a->network->connections != b->network->connections)
+		return a->network->connections > b->network->connections;
+	return a->progress_ms < b->progress_ms;
+}
+
+static bool
+may_go(const struct session *s, const struct network *newcomer, int64_t now_ms)
+{
+	unsigned level = s->srv->stress;
+	bool crowded;
+
+	if (s->network == NULL || s->exempt || s->closing || !session_idle(s))
+		return false;
+	crowded = newcomer != NULL && s->network->connections > newcomer->connections + 1;
+	return now_ms - s->progress_ms >= (crowded ? patience[level].crowded_ms : patience[level].any_ms);
+}
+
+/* The best one to go, of one network or (NULL) of all. */
+static struct session *
+victim(struct smtpd *srv, const struct network *newcomer, const struct network *of)
+{
+	struct session *s, *best = NULL;
+	int64_t now = clock_ms();
+
+	TAILQ_FOREACH(s, &srv->sessions, next)
+		if ((of == NULL || s->network == of) && may_go(s, newcomer, now) &&
+		    (best == NULL || goes_first(s, best, now)))
+			best = s;
+	return best;
+}
+
+static bool
+evict(struct smtpd *srv, struct session *s)
+{
+	if (s == NULL)
+		return false;
+	srv->total_evicted++;
+	s->parted = true;		/* idle: nothing of it is unread */
+	if (s->stuck_ms != 0) {		/* who does not read is not told */
+		s->out_len = 0;
+		session_close(s, "evicted");
+	} else
+		session_end(s, "evicted", 421, "4.3.2", "Others need this place; come back later");
+	stream_go_on(s);
+	return true;
+}
+
+bool
+crowd_evict(struct smtpd *srv, const struct network *newcomer)
+{
+	return evict(srv, victim(srv, newcomer, NULL));
+}
+
+/* ---- who comes in ---- */
+
+/* Places for a client: all of them for who is known, most for a stranger; and no more than there are descriptors. */
+static uint64_t
+places(const struct smtpd *srv, bool stranger)
+{
+	uint64_t n = srv->process.conf->connections;
+	uint64_t spare = SMTPD_OTHER_FDS;
+
+	if (srv->descriptors > 0 && srv->descriptors < n + spare)
+		n = srv->descriptors > 2 * spare ? srv->descriptors - spare : srv->descriptors / 2;
+	return stranger ? n - n / KEPT_SHARE : n;
+}
+
+const struct crowd_reason *
+crowd_admit(struct smtpd *srv, const struct sockaddr *address, struct network **network_r)
+{
+	const struct conf *conf = srv->process.conf;
+	int64_t now = clock_ms();
+	struct network *n = network_enter(&srv->networks, address, now);
+	bool exempt = conf_is_trusted(conf, address);
+
+	if ((*network_r = n) == NULL)
+		return &no_memory;
+	if (!exempt && !network_take(n, NETWORK_CONNECTIONS, conf->network_connection_rate, now))
+		return &too_fast;
+	if (!exempt && conf->network_connections > 0 && n->connections > conf->network_connections &&
+	    !evict(srv, victim(srv, n, n)))
+		return &too_many;
+	if (srv->n_sessions - srv->n_local >= places(srv, !exempt && !network_known(n, now)) && !crowd_evict(srv, n))
+		return &no_place;
+	return NULL;
+}
+
+/* ---- how much of everything ---- */
+
+static void
+tighten(struct smtpd *srv)
+{
+	struct session *s;
+
+	TAILQ_FOREACH(s, &srv->sessions, next)
+		stream_hurry(s);
+}
+
+void
+crowd_weigh(struct smtpd *srv)
+{
+	const struct stress_share shares[] = {
+		{ srv->n_sessions - srv->n_local, places(srv, true) },
+		{ srv->n_sessions + SMTPD_OTHER_FDS / 4, srv->descriptors },
+		{ srv->held, srv->process.conf->session_memory },
+	};
+	unsigned level = stress_level(srv->stress, shares, sizeof(shares) / sizeof(shares[0]));
+
+	if (level == srv->stress)
+		return;
+	log_warn("event=stress level=%u was=%u sessions=%u memory=%llu", level, srv->stress, srv->n_sessions,
+	    (unsigned long long)srv->held);
+	srv->stress = level;
+	tighten(srv);
+}
+
+void
+crowd_hold(struct smtpd *srv, int64_t bytes)
+{
+	srv->held += (uint64_t)bytes;
+	crowd_weigh(srv);
+}
+
+bool
+crowd_is_full(const struct smtpd *srv)
+{
+	uint64_t most = srv->process.conf->session_memory;
+
+	return most > 0 && srv->held / FULL_SHARE >= most / 100;
+}
+
+/* Who is trusted by configuration, or sits at this machine, is never hurried. */
+static unsigned
+level_for(const struct session *s)
+{
+	return s->exempt ? 0 : s->srv->stress;
+}
+
+int64_t
+crowd_time(const struct session *s, int64_t ms)
+{
+	return stress_time(level_for(s), ms);
+}
+
+uint32_t
+crowd_count(const struct session *s, uint32_t count)
+{
+	return stress_count(level_for(s), count);
+}

@@ -1,0 +1,59 @@
+/*
+ * What is remembered of clients by network (IPv4 /24, IPv6 /64: what one attacker easily has): how many connections it
+ * has now, how fast it comes, and whether mail has been taken from it before. Bounded, whatever the addresses. Pure:
+ * the time comes in as an argument. Private to smtpd/.
+ */
+#ifndef SMTPD_NETWORK_H
+#define SMTPD_NETWORK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/queue.h>
+#include <sys/socket.h>
+#include <uthash.h>
+
+#define NETWORK_KEY	9		/* family, and 3 or 8 bytes of the address */
+
+enum network_rate {
+	NETWORK_CONNECTIONS,
+	NETWORK_MESSAGES,
+	NETWORK_RECIPIENTS,
+	NETWORK_RATES,
+};
+
+struct network {
+	UT_hash_handle		 hh;
+	TAILQ_ENTRY(network)	 next;			/* only while it has no connection */
+	uint8_t			 key[NETWORK_KEY];
+	unsigned		 connections;
+	int64_t			 due_us[NETWORK_RATES];	/* when all that came would have come at the permitted pace */
+	int64_t			 known_until_ms;	/* mail was taken from it; 0: not yet */
+};
+
+TAILQ_HEAD(network_list, network);
+
+struct networks {
+	struct network		*by_key;
+	struct network_list	 strangers, known;	/* without a connection, longest ago first */
+	size_t			 n_strangers, n_known, most;
+};
+
+/* `most` bounds each kind of those without a connection; those with one are as many as there are connections. */
+void	networks_init(struct networks *, size_t most);
+void	networks_free(struct networks *);
+
+/* A connection from there; the network stays until network_leave(). NULL: no memory. */
+struct network *network_enter(struct networks *, const struct sockaddr *, int64_t now_ms);
+void	network_leave(struct networks *, struct network *, int64_t now_ms);
+
+/*
+ * One more of that, if the pace allows: per_minute at once, and then as many a minute. 0 per minute: no limit. What is
+ * not allowed is not counted.
+ */
+bool	network_take(struct network *, enum network_rate, uint32_t per_minute, int64_t now_ms);
+/* Mail was taken from it: for a day its clients are no strangers. */
+void	network_vouch(struct network *, int64_t now_ms);
+bool	network_known(const struct network *, int64_t now_ms);
+
+#endif
