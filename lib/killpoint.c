@@ -17,6 +17,7 @@
 
 static struct {
 	unsigned long	at;		/* 0: never */
+	const char	*only;		/* "call kind"; NULL: any */
 	int		fd;
 	atomic_ulong	passed;
 } state = { .fd = -1 };
@@ -27,6 +28,8 @@ killpoint_start(void)
 	const char *proc = getenv("MINIMTA_KILL_PROC"), *at = getenv("MINIMTA_KILL_AT");
 	const char *path = getenv("MINIMTA_KILL_LOG");
 
+	state.only = getenv("MINIMTA_KILL_KIND");
+
 	if (proc && strcmp(proc, program_invocation_short_name) != 0)
 		return;
 	if (at)
@@ -35,10 +38,28 @@ killpoint_start(void)
 		state.fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
 }
 
+/* Whether it counts: kind may be several ("accept+outcome"). */
+static bool
+counts(const char *call, const char *kind)
+{
+	size_t len = strlen(call), n;
+
+	if (state.only == NULL)
+		return true;
+	if (strncmp(state.only, call, len) != 0 || state.only[len] != ' ')
+		return false;
+	for (; *kind != '\0'; kind += n + (kind[n] == '+')) {
+		n = strcspn(kind, "+");
+		if (strncmp(kind, state.only + len + 1, n) == 0 && state.only[len + 1 + n] == '\0')
+			return true;
+	}
+	return false;
+}
+
 bool
 killpoint_due(const char *call, const char *kind)
 {
-	bool due = atomic_fetch_add(&state.passed, 1) + 1 == state.at;
+	bool due = counts(call, kind) && atomic_fetch_add(&state.passed, 1) + 1 == state.at;
 	char line[200];
 	int n;
 

@@ -4,6 +4,7 @@
  *
  * MINIMTA_KILL_PROC	the process that counts ("queue"); without it: every one
  * MINIMTA_KILL_AT	the number of the point at which it is killed, from 1; without it none
+ * MINIMTA_KILL_KIND	"call kind": only such points are counted
  * MINIMTA_KILL_LOG	a file; each point passed appends a line "process call kind", the fatal one "process call kind killed"
  */
 #ifndef LIB_KILLPOINT_H

@@ -69,7 +69,7 @@ static const struct ipc_handler from_child[] = {
 static void __attribute__((noreturn))
 execute(const struct master *m, enum proc proc, int channel)
 {
-	static const char *const kept[] = { "TZ", "MINIMTA_SECCOMP", "MINIMTA_KILL_AT", "MINIMTA_KILL_LOG", "MINIMTA_KILL_PROC",
+	static const char *const kept[] = { "TZ", "MINIMTA_SECCOMP", "MINIMTA_KILL_AT", "MINIMTA_KILL_LOG", "MINIMTA_KILL_PROC", "MINIMTA_KILL_KIND",
 	    "ASAN_OPTIONS", "UBSAN_OPTIONS" };
 	char path[4200], *env[sizeof(kept) / sizeof(kept[0]) + 2] = { (char[]){ "PATH=/usr/bin:/bin" } };
 	char *argv[] = { (char *)(uintptr_t)proc_name(proc), NULL };

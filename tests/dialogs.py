@@ -411,7 +411,7 @@ def run_all(report, names=(), jobs=2, label="dialog"):
 def main():
 	options = argparse.ArgumentParser(description="Runs dialogs against the server.")
 	options.add_argument("-v", action="store_true", help="tell passed ones too")
-	options.add_argument("-j", type=int, default=2, help="how many at a time")
+	options.add_argument("-j", type=int, default=4, help="how many at a time")
 	options.add_argument("names", nargs="*")
 	options = options.parse_args()
 	report = mt.Report(options.v)
