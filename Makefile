@@ -123,12 +123,14 @@ queue_SRC	:= \
 delivery_SRC	:= \
 	delivery/main.c \
 	delivery/agent.c \
+	delivery/agent_course.c \
 	delivery/body.c \
 	delivery/client.c \
 	delivery/client_reply.c \
 	delivery/client_steps.c \
 	delivery/client_verdict.c \
-	delivery/pool.c
+	delivery/pool.c \
+	delivery/reach.c
 
 mda_SRC		:= \
 	mda/main.c \
@@ -157,6 +159,10 @@ PROGRAMS := $(strip $(foreach p,minimta smtpd resolver lookup queue delivery mda
 
 # Tests: tests/unit/test_NAME.c is a Check program, tests/fuzz/fuzz_NAME.c a libFuzzer target with a corpus beside it.
 UNIT	:= \
+	record \
+	segment \
+	spool \
+	spool_model \
 	address \
 	agent \
 	args \
@@ -187,6 +193,7 @@ UNIT	:= \
 	params \
 	reply \
 	resolver \
+	route \
 	schedule \
 	stress \
 	token \
@@ -199,6 +206,8 @@ UNIT	:= \
 	mda
 
 FUZZ	:= \
+	record \
+	segment \
 	address \
 	client \
 	conf \
@@ -253,6 +262,14 @@ $(OUT)/tests/unit/test_mda: | $(OUT)/bin/mda
 $(OUT)/tests/fuzz/%: $(OUT)/tests/fuzz/%.o $(OUT)/tests/fuzz/replay.o $(PARTS) $(ARCHIVE)
 	$(CC) -o $@ $^ $(ALL_LDFLAGS) $(LIBS)
 
+# The log alone, against single fdatasyncs in the same run.
+bench-log: $(OUT)/tests/bench-log
+	@mkdir -p build
+	$(OUT)/tests/bench-log build
+
+$(OUT)/tests/bench-log: $(OUT)/tests/bench-log.o $(PARTS) $(ARCHIVE)
+	$(CC) -o $@ $^ $(ALL_LDFLAGS) $(LIBS)
+
 units: $(UNIT:%=$(OUT)/tests/unit/test_%)
 fuzzers: $(FUZZ:%=$(OUT)/tests/fuzz/fuzz_%)
 
@@ -274,7 +291,7 @@ install: all
 clean:
 	rm -rf build
 
-.PHONY: all units fuzzers clean check install
+.PHONY: all units fuzzers bench-log clean check install
 .SECONDARY:
 
 -include $(shell find build/$(VARIANT) -name '*.d' 2>/dev/null)

@@ -1,6 +1,6 @@
 /*
- * What a start tells: damage that the scan found, then every live message, read back and given to the caller oldest
- * first. Decides what becomes of a message that cannot be read. Called by log.c when the scan is done.
+ * What a start tells: damage that the scan found, then every live message, read back oldest first and given to
+ * the caller. Decides what becomes of a message that cannot be read. Called by log.c when the scan is done.
  */
 #include <inttypes.h>
 #include <stdlib.h>

@@ -35,7 +35,7 @@ struct space {
 /* Copying forward and removing (reclaim.c). */
 struct reclaim {
 	uint32_t	segment;		/* being emptied; 0: none */
-	uint32_t	rotated;		/* the open one that is to be closed because it is old */
+	int64_t		asked;			/* when the open one was to be closed because it is old */
 	unsigned	under_way;		/* messages and ends being copied */
 	uint64_t	bytes;			/* of those messages */
 	uint64_t	moved, freed;		/* ever: messages, segments */

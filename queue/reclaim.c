@@ -14,6 +14,7 @@
 
 #define SOON_MS		100
 #define DEAD_MOST_MS	(30 * 60 * 1000)	/* ended mail leaves the disk within the hour */
+#define ASK_AGAIN_MS	60000			/* for a new segment, should it have failed */
 #define UNDER_WAY_MOST	16U
 #define BYTES_MOST	(2U << 20)		/* of messages being copied at once */
 #define ENDS_MOST	1024U
@@ -125,8 +126,8 @@ choose(struct log *l)
 	/* The open segment too, when what ended in it has been there for long. */
 	for (size_t i = 0; i < l->index.n_segments; i++) {
 		s = l->index.segments[i];
-		if (s->open && is_old(s) && s->header.number != l->reclaim.rotated) {
-			l->reclaim.rotated = s->header.number;
+		if (s->open && is_old(s) && clock_ms() - l->reclaim.asked > ASK_AGAIN_MS) {
+			l->reclaim.asked = clock_ms();
 			commit_kick(l->commit, true);
 		}
 	}

@@ -25,6 +25,7 @@ struct op {
 	uint8_t		state;
 	uint32_t	attempts;
 	unsigned	child;		/* of an acceptance that settles: which message; 0 none */
+	bool		doubtful;	/* a start could not tell it from another one */
 };
 
 struct rcpt {
@@ -490,6 +491,10 @@ on_envelope(void *arg, const struct log_envelope *e, const char *error)
 		if (strcmp(e->rcpts[i].rcpt.address, text) != 0)
 			FAIL("recipient %u of %s is %s", i, id_text(m->id), e->rcpts[i].rcpt.address);
 		snprintf(text, sizeof(text), "%u", op->number);
+		if (settled(op->state) != settled((uint8_t)e->rcpts[i].state))
+			FAIL("recipient %u of %s is %d, not %d", i, id_text(m->id), e->rcpts[i].state, op->state);
+		if (op->doubtful)
+			continue;
 		if (op->state != e->rcpts[i].state || (op->number && op->state != LOG_EXPANDED && strcmp(e->rcpts[i].text, text)))
 			FAIL("recipient %u of %s is %d \"%s\", not %d %u", i, id_text(m->id), e->rcpts[i].state, e->rcpts[i].text,
 			    op->state, op->number);
@@ -545,18 +550,20 @@ check_rcpt(struct mail *m, uint32_t index, const struct log_rcpt_state *s)
 {
 	struct rcpt *r = &m->rcpts[index];
 	const struct op *fit = NULL;
+	unsigned fits = 0;
 
 	if (s ? r->sure.state == s->state && r->sure.attempts == s->attempts : settled(r->sure.state))
-		fit = &r->sure;
+		fit = &r->sure, fits++;
 	for (unsigned i = 0; i < r->n_maybe; i++)
 		if (s ? r->maybe[i].state == s->state && r->maybe[i].attempts == s->attempts : settled(r->maybe[i].state))
-			fit = &r->maybe[i];
+			fit = &r->maybe[i], fits++;
 	if (fit == NULL) {
 		dump(m->id);
 		FAIL("recipient %u of %s was found %s %d (attempts %u), acknowledged %d (%u), %u pending", index, id_text(m->id),
 		    s ? "open" : "settled", s ? (int)s->state : 0, s ? s->attempts : 0, r->sure.state, r->sure.attempts, r->n_maybe);
 	}
 	r->sure = *fit;
+	r->sure.doubtful |= fits > 1;
 	r->n_maybe = 0;
 	r->there = true;
 }
@@ -829,7 +836,7 @@ run_seed(uint64_t s)
 START_TEST(test_model)
 {
 	const char *one = getenv("SPOOL_SEED"), *many = getenv("SPOOL_SEEDS");
-	uint64_t seeds = many ? strtoull(many, NULL, 10) : 150;
+	uint64_t seeds = many ? strtoull(many, NULL, 10) : 25;
 
 	base = event_base_new();
 	if (one)
