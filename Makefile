@@ -191,6 +191,7 @@ UNIT	:= \
 	pack \
 	network \
 	params \
+	reach \
 	reply \
 	resolver \
 	route \

@@ -1,9 +1,7 @@
 /*
- * Jobs from queue, each one attempt for one message at one next hop: waits for a place (pool.c), finds addresses (mx/),
- * gives the message to one after the other (client.c) until every recipient has its verdict, and reports.
- *
- * Decides which address is next and what becomes of recipients that no host decided on: they wait, and the next hop is
- * in trouble. A recipient that one host refused is never offered to another. Called by main.c.
+ * Jobs from queue, each one attempt for one message at one next hop: takes them in, has each run its course
+ * (agent_course.c), and reports one result for every recipient. Decides what can never be sent, and how all of it ends.
+ * Called by main.c.
  */
 #include "delivery/agent.h"
 
@@ -12,75 +10,16 @@
 #include <string.h>
 
 #include <event2/event.h>
-#include <uthash.h>
-
+#include "delivery/agent_job.h"
 #include "delivery/body.h"
-#include "delivery/client.h"
 #include "delivery/client_verdict.h"
-#include "delivery/pool.h"
+#include "delivery/reach.h"
 #include "lib/address.h"
-#include "lib/clock.h"
 #include "lib/conf.h"
-#include "lib/job.h"
 #include "lib/log.h"
-#include "lib/route.h"
-#include "mx/mx.h"
 
 #define RCPTS_MAX	20000			/* of one job; queue sends no more than a message can have */
-#define TRYING_MS	(15 * 60 * 1000)	/* no further address is begun after it: the queue's turn again */
-#define LOOKUP_MS	60000
 #define STOP_MS		30000
-
-enum job_state {
-	JOB_TAKING,			/* BEGIN to START */
-	JOB_WAITING,			/* for a place in the pool */
-	JOB_LOOKING,			/* for addresses */
-	JOB_SENDING,			/* a client has it */
-};
-
-struct job_key {
-	struct ipc	*ipc;
-	uint64_t	 id;
-};
-
-struct job {
-	struct job_key		 key;
-	struct agent		*agent;
-	enum job_state		 state;
-	bool			 refused;	/* came beyond the limit: answered at START */
-	bool			 cancelled;	/* no further address */
-	struct job_begin	 begin;
-	struct client_mail	 mail;
-	uint32_t		*indexes;	/* queue's, of mail.rcpts */
-	uint32_t		 rcpts_room;
-	int64_t			 started_ms;
-	struct pool_ticket	 ticket;
-	struct mx_lookup	*lookup;
-	struct mx_address	*addresses;	/* NULL: not looked up */
-	size_t			 n_addresses, at;
-	struct client		*client;
-	struct verdict		*why;		/* the last trouble */
-	UT_hash_handle		 hh;
-};
-
-struct agent {
-	struct event_base	*base;
-	const struct conf	*conf;
-	struct dns		*dns;
-	struct sockaddr_storage	*own;
-	size_t			 n_own;
-	struct pool		*pool;
-	struct job		*jobs;
-	unsigned		 jobs_max;
-	bool			 stopping;
-	struct timer		 stop;
-	struct event		*stopped_event;
-	void			(*stopped)(void *);
-	void			*stopped_arg;
-};
-
-static void	job_lookup(struct job *);
-static void	job_next_address(struct job *);
 
 /* ---- the life of a job ---- */
 
@@ -100,17 +39,13 @@ job_free(struct job *j)
 	struct agent *a = j->agent;
 
 	HASH_DEL(a->jobs, j);
-	mx_cancel(j->lookup);
-	client_free(j->client);
-	pool_leave(a->pool, &j->ticket, NULL);
+	job_forget_course(j);
 	for (uint32_t i = 0; i < j->mail.n_rcpts; i++) {
 		free((char *)j->mail.rcpts[i].address);
 		verdict_drop(j->mail.rcpts[i].verdict);
 	}
 	free(j->mail.rcpts);
 	free(j->indexes);
-	free(j->addresses);
-	verdict_drop(j->why);
 	body_free(j->mail.body);
 	job_free_begin(&j->begin);
 	free(j);
@@ -139,8 +74,7 @@ job_report(struct job *j, uint32_t i)
 	pack_free(&p);
 }
 
-/* Takes over the verdict, for all recipients without one; then every recipient has one, and the job ends. */
-static void
+void
 job_finish(struct job *j, struct verdict *open)
 {
 	struct client_rcpt *r;
@@ -172,114 +106,6 @@ job_pull(void *arg, uint32_t bytes)
 	pack_u32(&p, bytes);
 	ipc_send_pack(j->key.ipc, MSG_JOB_PULL, j->key.id, &p, -1);
 	pack_free(&p);
-}
-
-/* ---- from address to address ---- */
-
-static void
-on_client_done(void *arg, enum client_end end)
-{
-	struct job *j = arg;
-	struct agent *a = j->agent;
-	struct client *c = j->client;
-
-	if (end == CLIENT_KEPT) {
-		j->client = NULL;
-		pool_leave(a->pool, &j->ticket, c);
-		job_finish(j, NULL);
-		return;
-	}
-	if (end == CLIENT_FAILED && client_why(c) != NULL) {
-		verdict_drop(j->why);
-		j->why = verdict_ref(client_why(c));
-	}
-	client_free(c);
-	j->client = NULL;
-	if (end == CLIENT_CLOSED)
-		job_finish(j, NULL);
-	else if (j->addresses == NULL && !j->cancelled && body_rewind(j->mail.body))
-		job_lookup(j);		/* it was a kept connection: begin properly */
-	else
-		job_next_address(j);
-}
-
-static void
-job_send(struct job *j, struct client *c)
-{
-	j->client = c;
-	j->state = JOB_SENDING;
-	client_send(c, &j->mail, on_client_done, j);
-}
-
-/* Also where there is none any more: what is open then waits for another attempt. */
-static void
-job_next_address(struct job *j)
-{
-	struct verdict *v = j->why;
-
-	if (j->at < j->n_addresses && !j->cancelled && clock_ms() - j->started_ms < TRYING_MS &&
-	    body_rewind(j->mail.body)) {
-		job_send(j, client_new(j->agent->base, &j->addresses[j->at++], j->agent->conf->hostname));
-		return;
-	}
-	j->why = NULL;
-	if (v == NULL)
-		v = verdict_new(JOB_DEFERRED, true, "", 0, "4.4.1", "no host could be tried");
-	job_finish(j, v);
-}
-
-static void
-on_mx(void *arg, const struct mx_list *list)
-{
-	struct job *j = arg;
-
-	j->lookup = NULL;
-	if (list->result != MX_OK) {
-		job_finish(j, verdict_from_mx(list->result, list->why));
-		return;
-	}
-	j->addresses = calloc(list->n > 0 ? list->n : 1, sizeof(*j->addresses));
-	if (j->addresses == NULL)
-		log_fatal("event=memory where=agent");
-	memcpy(j->addresses, list->list, list->n * sizeof(*j->addresses));
-	j->n_addresses = list->n;
-	job_next_address(j);
-}
-
-static void
-job_lookup(struct job *j)
-{
-	struct agent *a = j->agent;
-	char host[ADDRESS_DOMAIN_MAX + 1];
-	int relay = 0;
-	unsigned port = 0;
-	struct mx_options o = {
-		.hostname = a->conf->hostname,
-		.own = a->own,
-		.n_own = a->n_own,
-	};
-
-	if (route_parse(j->begin.hop, host, &relay, &port) != 0) {
-		job_finish(j, verdict_new(JOB_DEFERRED, false, "", 0, "4.3.5", "no next hop can be made of its name"));
-		return;
-	}
-	o.port = relay ? (uint16_t)port : a->conf->smtp_port;
-	o.allow_private = relay || a->conf->private_mx;
-	o.only_address = relay;
-	j->state = JOB_LOOKING;
-	j->lookup = mx_start(a->dns, host, &o, LOOKUP_MS, on_mx, j);
-}
-
-static void
-on_place(void *arg, struct client *kept)
-{
-	struct job *j = arg;
-
-	j->started_ms = clock_ms();
-	if (kept != NULL)
-		job_send(j, kept);
-	else
-		job_lookup(j);
 }
 
 /* ---- queue's messages ---- */
@@ -406,8 +232,7 @@ agent_on_job_start(struct agent *a, struct ipc *ipc, struct ipc_message *m)
 		job_finish(j, verdict_new(JOB_DEFERRED, false, "", 0, "4.3.2", "%s",
 		    a->stopping ? "shutting down" : "too many attempts under way"));
 	} else {
-		j->state = JOB_WAITING;
-		pool_ask(a->pool, &j->ticket, j->begin.hop, on_place, j);
+		job_run(j);
 	}
 	return 0;
 }
@@ -498,7 +323,8 @@ agent_new(struct event_base *base, const struct conf *conf, struct dns *dns, con
 	if (n_own > 0)
 		memcpy(a->own, own, n_own * sizeof(*own));
 	a->n_own = n_own;
-	a->pool = pool_new(base, conf->delivery_connections, conf->destination_connections);
+	a->pool = pool_new(base, conf->delivery_connections);
+	a->reach = reach_new();
 	a->jobs_max = 2 * conf->delivery_connections + 64;
 	timer_set(&a->stop, on_stop_timeout, a);
 	return a;
@@ -514,6 +340,7 @@ agent_free(struct agent *a)
 	HASH_ITER(hh, a->jobs, j, next)
 		job_free(j);
 	pool_free(a->pool);
+	reach_free(a->reach);
 	timer_stop(&a->stop);
 	event_free(a->stopped_event);
 	free(a->own);

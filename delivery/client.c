@@ -41,13 +41,39 @@ client_wait(struct client *c)
 	timer_start(&c->deadline, sending ? BLOCK_MS : client_timeout_ms(step));
 }
 
+/* There is no word of it: known from the greeting, or when that takes long. */
+static void
+client_is_connected(struct client *c)
+{
+	c->step = STEP_GREETING;
+	c->awaited = 1;
+}
+
+static void
+client_no_connection(struct client *c, int error)
+{
+	c->connect_error = error;
+	client_fail(c, verdict_new(JOB_DEFERRED, true, c->host, 0, "4.4.1", "no connection: %s", strerror(error)));
+}
+
 static void
 on_deadline(void *arg)
 {
 	struct client *c = arg;
+	struct sockaddr_storage peer;
+	socklen_t len = sizeof(peer);
+	int64_t left;
 
+	if (c->step == STEP_CONNECT && getpeername(c->fd, (struct sockaddr *)&peer, &len) == 0) {
+		client_is_connected(c);		/* it only does not say anything */
+		left = client_timeout_ms(STEP_GREETING) - (clock_ms() - c->began_ms);
+		if (left > 0) {
+			timer_start(&c->deadline, left);
+			return;
+		}
+	}
 	if (c->step == STEP_CONNECT)
-		client_fail(c, verdict_new(JOB_DEFERRED, true, c->host, 0, "4.4.1", "no connection in time"));
+		client_no_connection(c, ETIMEDOUT);
 	else
 		client_fail(c, verdict_new(JOB_DEFERRED, true, c->host, 0, "4.4.2", "timed out, waiting for %s",
 		    client_step_name(client_awaited(c))));
@@ -120,10 +146,10 @@ client_fail(struct client *c, struct verdict *why)
 	}
 	log_info("msg=%s event=trouble host=%s step=%s code=%u text=%s", c->mail->message, logq(c->host),
 	    client_step_name(client_awaited(c)), why->code, logq(why->text));
-	if (client_is_final(c) && c->mail->n_open > 0 && !c->stale) {
+	if (client_is_final(c) && c->n_live > 0 && !c->stale && !c->refused_ipv6) {
 		/* RFC 1047: it may have been taken. To send it again is allowed, to lose it is not. */
 		log_info("msg=%s event=may-be-repeated host=%s", c->mail->message, logq(c->host));
-		client_settle_all(c, verdict_new(JOB_DEFERRED, true, c->host, why->code, why->enhanced,
+		client_settle_live(c, verdict_new(JOB_DEFERRED, true, c->host, why->code, why->enhanced,
 		    "%s; all was sent, so the message may be repeated", why->text));
 	}
 	c->why = why;
@@ -165,7 +191,14 @@ static void
 client_flush(struct client *c)
 {
 	size_t before = evbuffer_get_length(c->out);
-	int n = before > 0 ? evbuffer_write(c->out, c->fd) : 0;
+	int n, one = 1;
+
+	/* Only content in pieces writes again before an answer: nothing else could be delayed. */
+	if (c->content == CONTENT_FLOWING && !c->nodelay && before > 0) {
+		c->nodelay = true;
+		setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	}
+	n = before > 0 ? evbuffer_write(c->out, c->fd) : 0;
 
 	if (n < 0 && errno != EAGAIN && errno != EINTR) {
 		/* What the server said before it closed is worth reading: a refusal, perhaps. The read finds the end. */
@@ -252,6 +285,13 @@ on_readable(evutil_socket_t fd, short what, void *arg)
 	n = recv(fd, data, sizeof(data), 0);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
+	/* A reset is what a connection gets that was there. */
+	if (c->step == STEP_CONNECT && n < 0 && errno != ECONNRESET) {
+		client_no_connection(c, errno);
+		return;
+	}
+	if (c->step == STEP_CONNECT)
+		client_is_connected(c);
 	if (n <= 0) {
 		client_lost(c, n == 0 ? "closed" : strerror(errno));
 		return;
@@ -273,62 +313,34 @@ on_content_ready(void *arg)
 /* ---- the connection ---- */
 
 static void
-on_connected(struct client *c)
-{
-	int error = 0;
-	socklen_t len = sizeof(error);
-
-	if (getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0)
-		error = errno;
-	if (error != 0) {
-		client_fail(c, verdict_new(JOB_DEFERRED, true, c->host, 0, "4.4.1", "no connection: %s", strerror(error)));
-		return;
-	}
-	log_debug("msg=%s event=connect host=%s ms=%lld", c->mail->message, logq(c->host),
-	    (long long)(clock_us() - c->started_us) / 1000);
-	event_del(c->write_event);
-	c->writing = false;
-	c->step = STEP_GREETING;
-	client_expect(c);
-	event_add(c->read_event, NULL);
-}
-
-static void
 on_writable(evutil_socket_t fd, short what, void *arg)
 {
 	struct client *c = arg;
 
 	(void)fd;
 	(void)what;
-	if (c->over)
-		return;
-	if (c->step == STEP_CONNECT)
-		on_connected(c);
-	else
+	if (!c->over)
 		client_pump(c);
 }
 
+/* The server speaks first, so its greeting says that there is a connection, and an error that there is none. */
 static void
 client_connect(struct client *c)
 {
-	int one = 1;
-
-	c->started_us = clock_us();
+	c->began_ms = clock_ms();
 	c->step = STEP_CONNECT;
 	c->next = STEP_IDLE;
 	client_wait(c);
 	c->fd = socket(c->address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (c->fd == -1 || (connect(c->fd, (struct sockaddr *)&c->address, c->address_len) != 0 && errno != EINPROGRESS)) {
-		client_fail(c, verdict_new(JOB_DEFERRED, true, c->host, 0, "4.4.1", "no connection: %s", strerror(errno)));
+		client_no_connection(c, errno);
 		return;
 	}
-	setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	c->read_event = event_new(c->base, c->fd, EV_READ | EV_PERSIST, on_readable, c);
 	c->write_event = event_new(c->base, c->fd, EV_WRITE | EV_PERSIST, on_writable, c);
 	if (c->read_event == NULL || c->write_event == NULL)
 		log_fatal("event=memory where=client");
-	event_add(c->write_event, NULL);
-	c->writing = true;
+	event_add(c->read_event, NULL);
 }
 
 /* ---- for the owner ---- */
@@ -411,15 +423,11 @@ client_send(struct client *c, struct client_mail *m, client_done_fn *done, void 
 	c->done_arg = arg;
 	c->on_lost = NULL;
 	c->count++;
-	c->asking = c->answering = 0;
-	c->accepted = c->replies = 0;
+	c->replies = 0;
+	c->n_live = 0;
 	c->content = CONTENT_NONE;
 	c->text_kept = 0;
-	c->stale = false;
-	c->ends_line = true;
-	wire_out_init(&c->dots);
-	for (uint32_t i = 0; i < m->n_rcpts; i++)
-		m->rcpts[i].asked = false;
+	c->stale = c->spent = false;
 	body_set_ready(m->body, on_content_ready, c);
 	timer_start(&c->total, TOTAL_MS);
 	if (c->over) {
@@ -452,9 +460,39 @@ client_why(const struct client *c)
 }
 
 bool
-client_was_stale(const struct client *c)
+client_is_used_up(const struct client *c)
 {
-	return c->stale;
+	return c->stale || c->spent;
+}
+
+void
+client_set_ipv4_left(struct client *c, bool left)
+{
+	c->ipv4_left = left;
+}
+
+bool
+client_refused_ipv6(const struct client *c)
+{
+	return c->refused_ipv6;
+}
+
+int
+client_family(const struct client *c)
+{
+	return c->address.ss_family;
+}
+
+int
+client_connect_error(const struct client *c)
+{
+	return c->connect_error;
+}
+
+bool
+client_may_go_on(const struct client *c)
+{
+	return c->offers.mail_max == 0 || c->transactions < c->offers.mail_max;
 }
 
 unsigned

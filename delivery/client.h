@@ -1,6 +1,7 @@
 /*
- * An SMTP session as a client: RFC 5321, with PIPELINING, SIZE, 8BITMIME, SMTPUTF8 and CHUNKING where they are offered.
- * One address, one connection, one message at a time, as many messages as its owner gives it.
+ * An SMTP session as a client: RFC 5321, with PIPELINING, SIZE, 8BITMIME, SMTPUTF8, CHUNKING and LIMITS (RFC 9422) where they
+ * are offered. One address, one connection, one message at a time, as many messages as its owner gives it; a message with more
+ * recipients than the server takes at once goes in several transactions.
  */
 #ifndef DELIVERY_CLIENT_H
 #define DELIVERY_CLIENT_H
@@ -19,7 +20,7 @@ struct client_rcpt {
 	const char	*address;
 	bool		 utf8;		/* the address is not ASCII */
 	struct verdict	*verdict;	/* what became of it; NULL: open. Owned by whoever owns the mail */
-	bool		 asked;		/* the client's own: RCPT was sent in this transaction */
+	bool		 asked;		/* the client's own: RCPT was sent in this transaction, and it was not put off */
 };
 
 /* Owned by the caller, lent to a client until done. */
@@ -57,8 +58,19 @@ void		 client_set_lost(struct client *, client_lost_fn *, void *arg);
 
 /* Of CLIENT_FAILED: borrowed. */
 struct verdict	*client_why(const struct client *);
-/* Of CLIENT_FAILED: a kept connection that was closed before it answered anything. Nothing was tried. */
-bool		 client_was_stale(const struct client *);
+/*
+ * Of CLIENT_FAILED: nothing is wrong with the host, only with this connection: it was kept too long and closed before it
+ * answered anything, or it has taken all messages that the server allows.
+ */
+bool		 client_is_used_up(const struct client *);
+/* Whether there is an IPv4 address to fall back to: who refuses mail because it comes by IPv6 then ends the session only. */
+void		 client_set_ipv4_left(struct client *, bool);
+bool		 client_refused_ipv6(const struct client *);
+int		 client_family(const struct client *);		/* AF_INET, AF_INET6 */
+/* 0: there was a connection; or the errno of why not. */
+int		 client_connect_error(const struct client *);
+/* Whether the server takes a further message by this connection. */
+bool		 client_may_go_on(const struct client *);
 /* Whether all of the content is with the server: it can no longer be taken back. */
 bool		 client_is_final(const struct client *);
 /* Messages that it was given. */

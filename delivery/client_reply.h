@@ -27,6 +27,7 @@ enum client_step {
 enum client_meaning {
 	REPLY_GOOD,		/* go on */
 	REPLY_TRY_HELO,		/* EHLO is not known */
+	REPLY_PUTS_OFF_ONE,	/* this recipient: in a transaction of its own, at once */
 	REPLY_DEFERS_ONE,	/* this recipient: later */
 	REPLY_FAILS_ONE,	/* this recipient: never */
 	REPLY_DEFERS_ALL,	/* the message, for all recipients that are still open: later */
@@ -41,13 +42,18 @@ enum client_meaning {
  * lets a client that has no other host to ask return it; an operator's mistake for an hour should not).
  */
 enum client_meaning	 client_reply_means(enum client_step, const struct reply *, unsigned accepted);
+/* Whether it is a refusal because of the IPv6 address we came from: it has no name in the DNS, as a rule. */
+bool			 client_reply_dislikes_ipv6(const struct reply *);
 const char		*client_step_name(enum client_step);	/* "greeting", "RCPT", as a sentence needs it */
 
 /* What EHLO's reply offers. */
 struct client_offers {
 	bool	 pipelining, eight_bit, utf8, chunking;
 	bool	 size;
-	uint64_t size_max;	/* 0: none said */
+	uint64_t size_max;	/* 0: none said; so for those that follow, LIMITS' */
+	uint32_t mail_max;	/* messages by one connection */
+	uint32_t rcpt_max;	/* recipients in one transaction */
+	uint32_t domain_max;	/* different domains of theirs */
 };
 
 void	client_offers_read(struct client_offers *, const struct reply *);

@@ -38,7 +38,6 @@ struct client {
 	struct client_offers	 offers;
 	struct timer		 deadline;	/* of the awaited reply, or of a block of content */
 	struct timer		 total;
-	int64_t			 started_us;
 
 	enum client_step	 step;		/* whose reply is awaited, see client_awaited() */
 	enum client_step	 next;		/* sent next; STEP_IDLE: nothing for now */
@@ -46,11 +45,20 @@ struct client {
 	bool			 needs_rset;
 	bool			 writing;	/* write_event is set */
 	bool			 broken;	/* it takes nothing more; what it said before is still read */
-	unsigned		 count;
+	bool			 nodelay;	/* TCP_NODELAY is set */
+	bool			 ipv4_left, refused_ipv6;
+	int			 connect_error;
+	int64_t			 began_ms;	/* to connect */
+	unsigned		 count;		/* of messages */
+	unsigned		 transactions;
 
 	/* this message */
 	struct client_mail	*mail;
+
+	/* this transaction of it */
 	uint32_t		 asking, answering;	/* recipient: to be asked next, to be answered next */
+	uint32_t		 n_asked, n_domains;	/* by RCPT; their different domains, where they are limited */
+	uint32_t		 n_live;		/* of them, neither refused nor put off */
 	unsigned		 accepted, replies;
 	enum content_state	 content;
 	struct wire_out		 dots;
@@ -59,7 +67,7 @@ struct client {
 	size_t			 text_kept;
 
 	/* the end, reported from the loop by over_event */
-	bool			 over, stale;
+	bool			 over, stale, spent;	/* stale: closed while it was kept; spent: takes no further message */
 	enum client_end		 end;
 	struct verdict		*why;
 	client_done_fn		*done;
@@ -83,7 +91,7 @@ void	client_expect(struct client *);
 
 /* client_steps.c */
 
-/* After EHLO, and for each further message: settles what this server cannot take, and chooses the first command. */
+/* Begins a transaction: settles what this server cannot take, and chooses the first command. */
 void	client_begin(struct client *);
 /* Whether there is a command to be sent that may go out now; and sends it. */
 bool	client_may_send(const struct client *);
@@ -94,7 +102,7 @@ enum client_step client_awaited(struct client *);
 int64_t	client_timeout_ms(enum client_step);
 /* One whole reply is there. */
 void	client_answer(struct client *);
-/* All recipients that are still open. Takes over the verdict. */
-void	client_settle_all(struct client *, struct verdict *);
+/* All recipients of this transaction that are still open. Takes over the verdict. */
+void	client_settle_live(struct client *, struct verdict *);
 
 #endif

@@ -58,11 +58,22 @@ settle(struct client *c, struct client_rcpt *r, struct verdict *v)
 		return;
 	r->verdict = verdict_ref(v);
 	c->mail->n_open--;
+	if (r->asked)
+		c->n_live--;
 }
 
-/* All that are still open; takes over the reference. */
 void
-client_settle_all(struct client *c, struct verdict *v)
+client_settle_live(struct client *c, struct verdict *v)
+{
+	for (uint32_t i = 0; i < c->mail->n_rcpts; i++)
+		if (c->mail->rcpts[i].asked)
+			settle(c, &c->mail->rcpts[i], v);
+	verdict_drop(v);
+}
+
+/* Of further transactions, too; takes over the verdict. */
+static void
+settle_all(struct client *c, struct verdict *v)
 {
 	for (uint32_t i = 0; i < c->mail->n_rcpts; i++)
 		settle(c, &c->mail->rcpts[i], v);
@@ -144,7 +155,34 @@ send_mail(struct client *c)
 	if (c->awaited == 0)
 		c->step = STEP_MAIL;
 	c->next = STEP_RCPT;
+	c->transactions++;
 	client_expect(c);
+}
+
+static const char *
+domain_of(const struct client_rcpt *r)
+{
+	const char *at = strrchr(r->address, '@');
+
+	return at != NULL ? at + 1 : "";
+}
+
+/* Whether this recipient's domain has a place in the transaction; counts it. */
+static bool
+domain_fits(struct client *c, const struct client_rcpt *r)
+{
+	if (c->offers.domain_max == 0)
+		return true;
+	for (uint32_t i = 0; i < c->asking; i++)
+		if (c->mail->rcpts[i].asked && strcasecmp(domain_of(&c->mail->rcpts[i]), domain_of(r)) == 0)
+			return true;
+	return c->n_domains < c->offers.domain_max && c->n_domains++ < UINT32_MAX;
+}
+
+static bool
+may_ask(struct client *c, const struct client_rcpt *r)
+{
+	return r->verdict == NULL && (c->offers.rcpt_max == 0 || c->n_asked < c->offers.rcpt_max) && domain_fits(c, r);
 }
 
 static void
@@ -152,7 +190,7 @@ send_rcpt(struct client *c)
 {
 	struct client_mail *m = c->mail;
 
-	while (c->asking < m->n_rcpts && m->rcpts[c->asking].verdict != NULL)
+	while (c->asking < m->n_rcpts && !may_ask(c, &m->rcpts[c->asking]))
 		c->asking++;
 	if (c->asking == m->n_rcpts) {
 		c->next = c->offers.chunking ? STEP_CONTENT : STEP_DATA;
@@ -160,6 +198,8 @@ send_rcpt(struct client *c)
 	}
 	putf(c, "RCPT TO:<%s>\r\n", m->rcpts[c->asking].address);
 	m->rcpts[c->asking++].asked = true;
+	c->n_asked++;
+	c->n_live++;
 	client_expect(c);
 }
 
@@ -242,15 +282,34 @@ client_may_send(const struct client *c)
 		return false;
 	eager = body_total(c->mail->body) <= EAGER_BYTES && body_is_here(c->mail->body);
 	if (c->next == STEP_CONTENT)
-		return eager && c->mail->n_open > 0;
-	return c->next != STEP_DATA || c->mail->n_open > 0;
+		return eager && c->n_live > 0;
+	return c->next != STEP_DATA || c->n_live > 0;
+}
+
+/* Recipients that had no place in it have one in the next. */
+static void
+transaction_end(struct client *c, bool needs_rset)
+{
+	c->needs_rset = needs_rset;
+	if (c->mail->n_open > 0 && !body_rewind(c->mail->body))
+		settle_all(c, verdict_new(JOB_DEFERRED, false, c->host, 0, "4.5.3",
+		    "the server takes fewer recipients at a time; the others have to wait for the next attempt"));
+	if (c->mail->n_open == 0) {
+		client_finish(c, needs_rset);
+	} else if (client_may_go_on(c)) {
+		client_begin(c);
+	} else {
+		c->spent = true;
+		c->why = verdict_new(JOB_DEFERRED, false, c->host, 0, "4.5.3", "the server takes no more mail by one connection");
+		client_over(c, CLIENT_FAILED);
+	}
 }
 
 void
 client_send_next(struct client *c)
 {
-	if (c->next >= STEP_DATA && c->mail->n_open == 0)
-		client_finish(c, true);
+	if (c->next >= STEP_DATA && c->n_live == 0)
+		transaction_end(c, true);
 	else
 		steps[c->next].send(c);
 }
@@ -275,17 +334,31 @@ on_greeting(struct client *c, enum client_meaning meaning)
 		session_refused(c, meaning);
 }
 
-/* Before MAIL: what this server cannot take is settled without asking it. */
+static void
+transaction_reset(struct client *c)
+{
+	c->asking = c->answering = 0;
+	c->n_asked = c->n_domains = c->n_live = 0;
+	c->accepted = 0;
+	c->content = CONTENT_NONE;
+	c->ends_line = true;
+	wire_out_init(&c->dots);
+	for (uint32_t i = 0; i < c->mail->n_rcpts; i++)
+		c->mail->rcpts[i].asked = false;
+}
+
+/* What this server cannot take is settled without asking it. */
 void
 client_begin(struct client *c)
 {
 	struct client_mail *m = c->mail;
 	struct verdict *v;
 
+	transaction_reset(c);
 	c->next = c->needs_rset ? STEP_RSET : STEP_MAIL;
 	c->needs_rset = false;
 	if (c->offers.size_max > 0 && body_total(m->body) > c->offers.size_max)
-		client_settle_all(c, verdict_new(JOB_FAILED, false, "", 552, "5.3.4",
+		settle_all(c, verdict_new(JOB_FAILED, false, "", 552, "5.3.4",
 		    "the message has %llu bytes, and %s takes no more than %llu", (unsigned long long)body_total(m->body),
 		    c->host, (unsigned long long)c->offers.size_max));
 	if (!c->offers.utf8 && m->n_open > 0) {
@@ -339,10 +412,10 @@ transaction_goes_on(struct client *c, enum client_meaning meaning)
 	case REPLY_GOOD:
 		return true;
 	case REPLY_DEFERS_ALL:
-		client_settle_all(c, verdict_of_reply(c, JOB_DEFERRED, false));
+		client_settle_live(c, verdict_of_reply(c, JOB_DEFERRED, false));
 		return true;
 	case REPLY_FAILS_ALL:
-		client_settle_all(c, verdict_of_reply(c, JOB_FAILED, false));
+		client_settle_live(c, verdict_of_reply(c, JOB_FAILED, false));
 		return true;
 	default:
 		session_refused(c, meaning);
@@ -350,12 +423,15 @@ transaction_goes_on(struct client *c, enum client_meaning meaning)
 	}
 }
 
-/* Refused: what was pipelined behind it is still answered, and settles nothing more. */
+/* Refused: what was pipelined behind it is still answered, and settles nothing more. No other transaction would do better. */
 static void
 on_mail(struct client *c, enum client_meaning meaning)
 {
-	if (transaction_goes_on(c, meaning))
-		c->step = STEP_RCPT;
+	if (meaning == REPLY_DEFERS_ALL || meaning == REPLY_FAILS_ALL)
+		settle_all(c, verdict_of_reply(c, meaning == REPLY_FAILS_ALL ? JOB_FAILED : JOB_DEFERRED, false));
+	else if (!transaction_goes_on(c, meaning))
+		return;
+	c->step = STEP_RCPT;
 }
 
 static void
@@ -364,7 +440,12 @@ on_rcpt(struct client *c, enum client_meaning meaning)
 	struct client_rcpt *r = &c->mail->rcpts[c->answering++];
 	struct verdict *v;
 
-	if (meaning == REPLY_DEFERS_ONE || meaning == REPLY_FAILS_ONE) {
+	if (meaning == REPLY_PUTS_OFF_ONE) {
+		if (r->verdict == NULL)
+			c->n_live--;
+		r->asked = false;
+		c->offers.rcpt_max = c->accepted;
+	} else if (meaning == REPLY_DEFERS_ONE || meaning == REPLY_FAILS_ONE) {
 		v = verdict_of_reply(c, meaning == REPLY_FAILS_ONE ? JOB_FAILED : JOB_DEFERRED, false);
 		settle(c, r, v);
 		verdict_drop(v);
@@ -379,12 +460,12 @@ on_data(struct client *c, enum client_meaning meaning)
 	if (!transaction_goes_on(c, meaning))
 		return;
 	if (meaning != REPLY_GOOD) {
-		client_finish(c, true);
+		transaction_end(c, true);
 		return;
 	}
 	c->step = STEP_CONTENT;
 	c->content = CONTENT_FLOWING;
-	if (c->mail->n_open == 0) {
+	if (c->n_live == 0) {
 		/* DATA was pipelined, and taken though every recipient was refused: an empty message to nobody ends it. */
 		put(c, ".\r\n", 3);
 		c->content = CONTENT_ENDED;
@@ -398,22 +479,25 @@ on_content(struct client *c, enum client_meaning meaning)
 	bool all_sent = client_is_final(c);
 
 	c->step = STEP_CONTENT;
-	if (c->mail->n_open > 0) {
+	if (c->n_live > 0) {
 		if (meaning == REPLY_GOOD && all_sent)
-			client_settle_all(c, verdict_of_reply(c, JOB_DELIVERED, false));
+			client_settle_live(c, verdict_of_reply(c, JOB_DELIVERED, false));
 		else if (meaning == REPLY_GOOD)
 			client_senseless(c, "the message was accepted before its end");
 		else if (c->reply.code == 421)
-			client_settle_all(c, verdict_of_reply(c, JOB_DEFERRED, true));
+			client_settle_live(c, verdict_of_reply(c, JOB_DEFERRED, true));
 		else
 			transaction_goes_on(c, meaning);
 	}
 	if (c->over)
 		return;
-	if (all_sent && c->reply.code != 421)
-		client_finish(c, meaning != REPLY_GOOD);
-	else
-		client_over(c, CLIENT_CLOSED);
+	if (all_sent && c->reply.code != 421) {
+		transaction_end(c, meaning != REPLY_GOOD);
+		return;
+	}
+	if (c->mail->n_open > 0)
+		c->why = verdict_of_reply(c, JOB_DEFERRED, true);
+	client_over(c, c->mail->n_open > 0 ? CLIENT_FAILED : CLIENT_CLOSED);
 }
 
 /* RCPT's place is found when it is needed: recipients that were settled meanwhile had no RCPT. */
@@ -439,7 +523,12 @@ void
 client_answer(struct client *c)
 {
 	enum client_step step = client_awaited(c);
+	enum client_meaning meaning = client_reply_means(step, &c->reply, c->accepted);
 
 	c->replies++;
-	steps[step].answer(c, client_reply_means(step, &c->reply, c->accepted));
+	if (c->ipv4_left && c->address.ss_family == AF_INET6 && client_reply_dislikes_ipv6(&c->reply)) {
+		c->refused_ipv6 = true;
+		meaning = REPLY_ENDS_SESSION;
+	}
+	steps[step].answer(c, meaning);
 }

@@ -106,6 +106,13 @@ verdict_from_mx(enum mx_result result, const char *why)
 }
 
 struct verdict *
+verdict_from_relay(enum mx_result result, const char *why)
+{
+	return verdict_new(JOB_DEFERRED, true, "", 0, result == MX_LOOP ? "4.4.6" : "4.4.3", "%s%s", why,
+	    result == MX_TEMPORARY ? "" : "; the configuration names it as a relay");
+}
+
+struct verdict *
 verdict_ref(struct verdict *v)
 {
 	v->refs++;

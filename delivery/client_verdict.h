@@ -39,6 +39,8 @@ struct verdict	*verdict_new(enum job_outcome, bool host_trouble, const char *hos
 		    const char *fmt, ...) __attribute__((format(printf, 6, 7)));
 /* Why there is no host to ask. Not for MX_OK. */
 struct verdict	*verdict_from_mx(enum mx_result, const char *why);
+/* The same of a host that the configuration names: whatever is wrong is there, so the mail waits until it is mended. */
+struct verdict	*verdict_from_relay(enum mx_result, const char *why);
 
 struct verdict	*verdict_ref(struct verdict *);
 void		 verdict_drop(struct verdict *);	/* NULL is fine */

@@ -6,6 +6,7 @@
  */
 #include "delivery/pool.h"
 
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,6 +23,7 @@
 struct pool_idle {
 	struct pool		*pool;
 	struct pool_hop		*hop;
+	struct pool_host	*host;
 	struct client		*client;
 	struct timer		 timer;
 	TAILQ_ENTRY(pool_idle)	 entry;
@@ -29,7 +31,21 @@ struct pool_idle {
 
 struct pool_hop {
 	char		*name;
+	uint32_t	 most;
 	unsigned	 used, idle, waiting;	/* freed when all are zero */
+	UT_hash_handle	 hh;
+};
+
+struct host_key {			/* zeroed before it is filled in */
+	struct in6_addr	 address;
+	in_port_t	 port;
+	sa_family_t	 family;
+};
+
+struct pool_host {
+	struct host_key	 key;
+	uint32_t	 most;
+	unsigned	 used, idle, waiting;	/* as of a hop */
 	UT_hash_handle	 hh;
 };
 
@@ -37,9 +53,10 @@ struct pool {
 	struct event_base	*base;
 	struct event		*turn;
 	struct pool_hop		*hops;
+	struct pool_host	*hosts;
 	TAILQ_HEAD(idle_list, pool_idle) idle;		/* oldest first */
 	TAILQ_HEAD(ticket_list, pool_ticket) waiting;	/* oldest first */
-	uint32_t		 most, most_per_hop;
+	uint32_t		 most;
 	unsigned		 used, n_idle, n_waiting;
 	bool			 closed;
 };
@@ -47,7 +64,7 @@ struct pool {
 static void	on_turn(evutil_socket_t, short, void *);
 
 struct pool *
-pool_new(struct event_base *base, uint32_t most, uint32_t most_per_hop)
+pool_new(struct event_base *base, uint32_t most)
 {
 	struct pool *p = calloc(1, sizeof(*p));
 
@@ -55,7 +72,6 @@ pool_new(struct event_base *base, uint32_t most, uint32_t most_per_hop)
 		log_fatal("event=memory where=pool");
 	p->base = base;
 	p->most = most > 0 ? most : 1;
-	p->most_per_hop = most_per_hop > 0 ? most_per_hop : 1;
 	TAILQ_INIT(&p->idle);
 	TAILQ_INIT(&p->waiting);
 	return p;
@@ -85,9 +101,52 @@ hop_release(struct pool *p, struct pool_hop *h)
 	free(h);
 }
 
+static struct host_key
+host_key(const struct sockaddr_storage *address)
+{
+	struct host_key k;
+
+	memset(&k, 0, sizeof(k));
+	k.family = address->ss_family;
+	if (address->ss_family == AF_INET6) {
+		k.address = ((const struct sockaddr_in6 *)address)->sin6_addr;
+		k.port = ((const struct sockaddr_in6 *)address)->sin6_port;
+	} else {
+		memcpy(&k.address, &((const struct sockaddr_in *)address)->sin_addr, sizeof(struct in_addr));
+		k.port = ((const struct sockaddr_in *)address)->sin_port;
+	}
+	return k;
+}
+
+static struct pool_host *
+host_get(struct pool *p, const struct sockaddr_storage *address)
+{
+	struct host_key key = host_key(address);
+	struct pool_host *h;
+
+	HASH_FIND(hh, p->hosts, &key, sizeof(key), h);
+	if (h != NULL)
+		return h;
+	if ((h = calloc(1, sizeof(*h))) == NULL)
+		log_fatal("event=memory where=pool");
+	memcpy(&h->key, &key, sizeof(key));
+	h->most = 1;
+	HASH_ADD(hh, p->hosts, key, sizeof(h->key), h);
+	return h;
+}
+
+static void
+host_release(struct pool *p, struct pool_host *h)
+{
+	if (h == NULL || h->used + h->idle + h->waiting > 0)
+		return;
+	HASH_DEL(p->hosts, h);
+	free(h);
+}
+
 /* ---- kept connections ---- */
 
-/* Takes a connection out of the list; the hop stays at least until hop_release(). */
+/* Takes a connection out of the list; hop and host stay at least until they are released. */
 static struct client *
 idle_take(struct pool *p, struct pool_idle *i)
 {
@@ -96,6 +155,7 @@ idle_take(struct pool *p, struct pool_idle *i)
 	TAILQ_REMOVE(&p->idle, i, entry);
 	p->n_idle--;
 	i->hop->idle--;
+	i->host->idle--;
 	timer_stop(&i->timer);
 	client_set_lost(c, NULL, NULL);
 	free(i);
@@ -106,10 +166,12 @@ static void
 idle_end(struct pool_idle *i)
 {
 	struct pool *p = i->pool;
-	struct pool_hop *h = i->hop;
+	struct pool_hop *hop = i->hop;
+	struct pool_host *host = i->host;
 
 	client_quit(idle_take(p, i));
-	hop_release(p, h);
+	hop_release(p, hop);
+	host_release(p, host);
 	event_active(p->turn, 0, 0);
 }
 
@@ -120,32 +182,35 @@ on_idle_over(void *arg)
 }
 
 static void
-idle_keep(struct pool *p, struct pool_hop *h, struct client *c)
+idle_keep(struct pool *p, struct pool_hop *hop, struct pool_host *host, struct client *c)
 {
 	struct pool_idle *i = calloc(1, sizeof(*i));
 
 	if (i == NULL)
 		log_fatal("event=memory where=pool");
 	i->pool = p;
-	i->hop = h;
+	i->hop = hop;
+	i->host = host;
 	i->client = c;
 	timer_set(&i->timer, on_idle_over, i);
 	timer_start(&i->timer, IDLE_MS);
 	client_set_lost(c, on_idle_over, i);
 	TAILQ_INSERT_TAIL(&p->idle, i, entry);
-	h->idle++;
+	hop->idle++;
+	host->idle++;
 	p->n_idle++;
 }
 
+/* One that leads to this hop, or, where that is NULL, to this host. */
 static struct pool_idle *
-idle_find(struct pool *p, const struct pool_hop *h)
+idle_find(struct pool *p, const struct pool_hop *hop, const struct pool_host *host)
 {
 	struct pool_idle *i;
 
-	if (h->idle == 0)
+	if ((hop != NULL ? hop->idle : host->idle) == 0)
 		return NULL;
 	TAILQ_FOREACH_REVERSE(i, &p->idle, idle_list, entry)
-		if (i->hop == h)
+		if (hop != NULL ? i->hop == hop : i->host == host)
 			break;
 	return i;
 }
@@ -154,10 +219,14 @@ idle_find(struct pool *p, const struct pool_hop *h)
 
 /* A place for one more connection to this hop; at the total limit an idle one of another hop makes room. */
 static bool
-place_for(struct pool *p, const struct pool_hop *h)
+place_for(struct pool *p, const struct pool_ticket *t)
 {
-	if (h->used + h->idle >= p->most_per_hop)
+	struct pool_idle *i;
+
+	if (t->hop->used >= t->hop->most || (t->host != NULL && t->host->used >= t->host->most))
 		return false;
+	if (t->hop->used + t->hop->idle >= t->hop->most && (i = idle_find(p, t->hop, NULL)) != NULL)
+		idle_end(i);		/* who waits for a host has no use for it */
 	if (p->used + p->n_idle < p->most)
 		return true;
 	if (TAILQ_EMPTY(&p->idle))
@@ -166,23 +235,49 @@ place_for(struct pool *p, const struct pool_hop *h)
 	return true;
 }
 
+/* From waiting to holding. */
+static void
+ticket_take_place(struct pool *p, struct pool_ticket *t)
+{
+	TAILQ_REMOVE(&p->waiting, t, entry);
+	p->n_waiting--;
+	t->hop->waiting--;
+	t->hop->used++;
+	p->used++;
+	t->holds = true;
+	if (t->host != NULL) {
+		t->host->waiting--;
+		t->host->used++;
+	}
+}
+
+/* The right becomes one to this kept connection. */
+static struct client *
+ticket_take_idle(struct pool *p, struct pool_ticket *t, struct pool_idle *i)
+{
+	struct pool_hop *hop = i->hop;
+	struct client *c;
+
+	if (t->host == NULL)
+		(t->host = i->host)->used++;
+	c = idle_take(p, i);
+	if (hop != t->hop)
+		hop_release(p, hop);
+	return c;
+}
+
+/* Who waits for a host takes what leads there; who does not know yet, what leads to his hop. */
 static bool
 ticket_serve(struct pool *p, struct pool_ticket *t)
 {
-	struct pool_hop *h = t->hop;
-	struct pool_idle *i = idle_find(p, h);
+	struct pool_idle *i = idle_find(p, t->host == NULL ? t->hop : NULL, t->host);
 	struct client *c = NULL;
 
-	if (i != NULL)
-		c = idle_take(p, i);
-	else if (!place_for(p, h))
+	if (i == NULL ? !place_for(p, t) : i->hop != t->hop && t->hop->used >= t->hop->most)
 		return false;
-	TAILQ_REMOVE(&p->waiting, t, entry);
-	p->n_waiting--;
-	h->waiting--;
-	h->used++;
-	p->used++;
-	t->holds = true;
+	ticket_take_place(p, t);
+	if (i != NULL)
+		c = ticket_take_idle(p, t, i);
 	t->run(t->arg, c);
 	return true;
 }
@@ -207,40 +302,101 @@ again:
 			goto again;
 }
 
-void
-pool_ask(struct pool *p, struct pool_ticket *t, const char *hop, void (*run)(void *, struct client *), void *arg)
+static void
+ticket_wait(struct pool *p, struct pool_ticket *t)
 {
-	t->hop = hop_get(p, hop);
 	t->holds = false;
-	t->run = run;
-	t->arg = arg;
 	t->hop->waiting++;
+	if (t->host != NULL)
+		t->host->waiting++;
 	p->n_waiting++;
 	TAILQ_INSERT_TAIL(&p->waiting, t, entry);
 	event_active(p->turn, 0, 0);
 }
 
 void
+pool_ask(struct pool *p, struct pool_ticket *t, const char *hop, uint32_t most, void (*run)(void *, struct client *),
+    void *arg)
+{
+	t->hop = hop_get(p, hop);
+	t->hop->most = most > 0 ? most : 1;
+	t->host = NULL;
+	t->run = run;
+	t->arg = arg;
+	ticket_wait(p, t);
+}
+
+static void
+ticket_leave_host(struct pool *p, struct pool_ticket *t)
+{
+	if (t->host == NULL)
+		return;
+	t->host->used--;
+	host_release(p, t->host);
+	t->host = NULL;
+	event_active(p->turn, 0, 0);
+}
+
+enum pool_use
+pool_use_host(struct pool *p, struct pool_ticket *t, const struct sockaddr_storage *address, uint32_t most,
+    struct client **kept_r)
+{
+	struct pool_host *h = host_get(p, address);
+	struct pool_idle *i;
+
+	h->most = most > 0 ? most : 1;
+	if (t->host == h)
+		return POOL_USE_NEW;		/* what it led to until now is closed */
+	ticket_leave_host(p, t);
+	if ((i = idle_find(p, NULL, h)) != NULL) {
+		*kept_r = ticket_take_idle(p, t, i);
+		return POOL_USE_KEPT;
+	}
+	if (h->used >= h->most)
+		return POOL_USE_FULL;
+	t->host = h;
+	h->used++;
+	return POOL_USE_NEW;
+}
+
+void
+pool_ask_host(struct pool *p, struct pool_ticket *t, const struct sockaddr_storage *address)
+{
+	ticket_leave_host(p, t);
+	t->hop->used--;
+	p->used--;
+	t->host = host_get(p, address);
+	ticket_wait(p, t);
+}
+
+void
 pool_leave(struct pool *p, struct pool_ticket *t, struct client *c)
 {
-	struct pool_hop *h = t->hop;
+	struct pool_hop *hop = t->hop;
+	struct pool_host *host = t->host;
 
-	if (h == NULL)
+	if (hop == NULL)
 		return;
 	if (t->holds) {
-		h->used--;
+		hop->used--;
 		p->used--;
+		if (host != NULL)
+			host->used--;
 	} else {
 		TAILQ_REMOVE(&p->waiting, t, entry);
-		h->waiting--;
 		p->n_waiting--;
+		hop->waiting--;
+		if (host != NULL)
+			host->waiting--;
 	}
 	t->hop = NULL;
-	if (c != NULL && !p->closed && client_count(c) < MESSAGES_MAX)
-		idle_keep(p, h, c);
+	t->host = NULL;
+	if (c != NULL && client_may_go_on(c) && client_count(c) < MESSAGES_MAX && (!p->closed || hop->waiting > 0))
+		idle_keep(p, hop, host, c);
 	else if (c != NULL)
 		client_quit(c);
-	hop_release(p, h);
+	hop_release(p, hop);
+	host_release(p, host);
 	event_active(p->turn, 0, 0);
 }
 

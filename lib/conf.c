@@ -40,6 +40,7 @@ const struct conf_option conf_options[CONF_OPTIONS] = {
 	{ "virtual_directory",	CONF_FILE,	AT(virtual_directory),	.value = "" },
 	{ "virtual_user",	CONF_USER,	AT(virtual_user),	.value = "_minimta_virtual" },
 	{ "recipient_delimiter", CONF_DELIMITER, AT(delimiter),		.value = "+" },
+	{ "inet",		CONF_WORD,	AT(inet),		.value = "any", .choices = "any ipv4 ipv6" },
 	{ "smtp_port",		CONF_PORT,	AT(smtp_port),		1, 65535, "25", NULL },
 	{ "deliver_to_private_mx", CONF_BOOL,	AT(private_mx),		.value = "no" },
 	{ "retry_first",	CONF_DURATION,	AT(retry_first_ms),	SECOND, 7 * DAY, "5m", NULL },
@@ -47,6 +48,7 @@ const struct conf_option conf_options[CONF_OPTIONS] = {
 	{ "expire",		CONF_DURATION,	AT(expire_ms),		SECOND, 365 * DAY, "5d", NULL },
 	{ "delivery_connections", CONF_COUNT,	AT(delivery_connections), 1, 10000, "200", NULL },
 	{ "destination_connections", CONF_COUNT, AT(destination_connections), 1, 10000, "10", NULL },
+	{ "host_connections",	CONF_COUNT,	AT(host_connections),	1, 10000, "20", NULL },
 	{ "message_size",	CONF_SIZE,	AT(message_size),	64 * KIB, 64 * GIB, "50M", NULL },
 	{ "header_size",	CONF_SIZE,	AT(header_size),	4 * KIB, 16 * MIB, "256K", NULL },
 	{ "recipients",		CONF_COUNT,	AT(recipients),		1, 100000, "1000", NULL },
@@ -76,6 +78,16 @@ const struct conf_option conf_options[CONF_OPTIONS] = {
 	{ "log_to",		CONF_CHOICE,	AT(log_to),		.value = "", .choices = "stderr syslog" },
 	{ "log_level",		CONF_CHOICE,	AT(log_level),		.value = "info",
 	    .choices = "error warn info debug" },
+};
+
+#undef AT
+#define AT(field)	offsetof(struct conf_destination, field)
+
+const struct conf_option conf_destination_options[CONF_DESTINATION_OPTIONS] = {
+	{ "host",		CONF_HOSTS,	AT(hosts),		.value = NULL },
+	{ "mx",			CONF_BOOL,	AT(mx),			.value = "no" },
+	{ "inet",		CONF_WORD,	AT(inet),		.choices = "any ipv4 ipv6" },
+	{ "connections",	CONF_COUNT,	AT(connections),	1, 10000, NULL, NULL },
 };
 
 static void
@@ -141,8 +153,8 @@ conf_option_nearest(const char *name)
 		}
 	}
 	if (distance(name, "relay") < least)
-		best = "relay";
-	return best;
+		return "relay";
+	return distance(name, "destination") < least ? "destination" : best;
 }
 
 /* The system's own name with its domain, if that can be found out. */
@@ -165,6 +177,22 @@ system_name(char *to, size_t size)
 	freeaddrinfo(found);
 }
 
+static void
+complete_destinations(struct conf *c)
+{
+	for (size_t i = 0; i < c->n_destinations; i++) {
+		struct conf_destination *d = &c->destinations[i];
+
+		for (size_t h = 0; h < d->n_hosts; h++)
+			if (d->hosts[h].port == 0)
+				d->hosts[h].port = c->smtp_port;
+		if (d->inet < 0)
+			d->inet = c->inet;
+		if (d->connections == 0)
+			d->connections = c->destination_connections;
+	}
+}
+
 /* What the file left open and no constant can say. */
 static int
 complete(struct conf *c, const char *own_name, char why[CONF_WHY])
@@ -181,9 +209,7 @@ complete(struct conf *c, const char *own_name, char why[CONF_WHY])
 	for (size_t i = 0, none = c->n_listen == 0; none && i < 2; i++)
 		if (conf_option_set(c, conf_option_find("listen"), listen[i], why) != 0)
 			return -1;
-	for (size_t i = 0; i < c->n_relays; i++)
-		if (c->relays[i].port == 0)
-			c->relays[i].port = c->smtp_port;
+	complete_destinations(c);
 	if (c->dns_servers == NULL) {
 		c->dns_servers = calloc(1, sizeof(char *));
 		out_of_memory(c->dns_servers);
@@ -325,11 +351,13 @@ conf_free(struct conf *c)
 	free_list(c->dns_servers);
 	free(c->listen);
 	free(c->trusted);
-	for (size_t i = 0; i < c->n_relays; i++) {
-		free(c->relays[i].domain);
-		free(c->relays[i].host);
+	for (size_t i = 0; i < c->n_destinations; i++) {
+		free(c->destinations[i].domain);
+		for (size_t h = 0; h < c->destinations[i].n_hosts; h++)
+			free(c->destinations[i].hosts[h].name);
+		free(c->destinations[i].hosts);
 	}
-	free(c->relays);
+	free(c->destinations);
 	free(c);
 }
 
@@ -383,16 +411,16 @@ conf_is_trusted(const struct conf *c, const struct sockaddr *sa)
 	return false;
 }
 
-const struct conf_relay *
-conf_relay_for(const struct conf *c, const char *domain)
+const struct conf_destination *
+conf_destination_for(const struct conf *c, const char *domain)
 {
-	const struct conf_relay *all = NULL;
+	const struct conf_destination *all = NULL;
 
-	for (size_t i = 0; i < c->n_relays; i++) {
-		if (strcasecmp(c->relays[i].domain, domain) == 0)
-			return &c->relays[i];
-		if (strcmp(c->relays[i].domain, "*") == 0)
-			all = &c->relays[i];
+	for (size_t i = 0; i < c->n_destinations; i++) {
+		if (strcasecmp(c->destinations[i].domain, domain) == 0)
+			return &c->destinations[i];
+		if (strcmp(c->destinations[i].domain, "*") == 0)
+			all = &c->destinations[i];
 	}
 	return all;
 }

@@ -26,10 +26,26 @@ struct conf_listen {
 	char			name[80];	/* "127.0.0.1:2525", "[::1]:25" */
 };
 
-struct conf_relay {			/* relay "example.net" { host = "smtp.example.org:587" } */
-	char	*domain;		/* lower case A-labels; "*" for all that no other relay names */
-	char	*host;			/* name or address literal without brackets */
+enum conf_inet {			/* in the order of the words in the table */
+	CONF_INET_ANY,
+	CONF_INET_IPV4,
+	CONF_INET_IPV6,
+};
+
+struct conf_host {
+	char	*name;			/* or an address, without brackets */
 	uint16_t port;			/* default smtp_port */
+};
+
+#define CONF_HOSTS_MAX	8		/* of one relay */
+
+/* relay "example.net" { host = … }: with hosts. destination "example.net" { inet = … }: none, its mail goes by MX. */
+struct conf_destination {
+	char	*domain;		/* lower case A-labels; "*" for all that no other one names */
+	struct conf_host *hosts;	size_t n_hosts;		/* in the order to try them */
+	bool	 mx;			/* the hosts' own MX records are asked for */
+	int	 inet;			/* enum conf_inet; default: the option of that name */
+	uint32_t connections;		/* default: destination_connections */
 };
 
 struct conf {
@@ -48,7 +64,8 @@ struct conf {
 	char	 *delimiter;		/* user+tag; default "+"; "" none */
 
 	/* going out */
-	struct conf_relay *relays;	size_t n_relays;
+	struct conf_destination *destinations;	size_t n_destinations;
+	int	  inet;			/* enum conf_inet: which addresses to connect to; any */
 	uint16_t  smtp_port;		/* of MX hosts; 25 */
 	bool	  private_mx;		/* deliver to loopback and private addresses found by MX; default false */
 	int64_t	  retry_first_ms;	/* default 5m; grows by half each time */
@@ -56,6 +73,7 @@ struct conf {
 	int64_t	  expire_ms;		/* default 5d */
 	uint32_t  delivery_connections;	/* in all; 200 */
 	uint32_t  destination_connections; /* per next hop; 10 */
+	uint32_t  host_connections;	/* per address, whoever's mail it is; 20 */
 
 	/* limits of an SMTP session */
 	uint64_t  message_size;		/* default 50M */
@@ -107,8 +125,8 @@ bool		 conf_is_local(const struct conf *, const char *domain);
 const char	*conf_origin(const struct conf *);
 /* Whether an address is in trusted_networks; v4-mapped IPv6 counts as IPv4. */
 bool		 conf_is_trusted(const struct conf *, const struct sockaddr *);
-/* The relay for a domain (most specific: exact, then "*"), or NULL for MX. */
-const struct conf_relay *conf_relay_for(const struct conf *, const char *domain);
+/* The section that a domain's mail follows (most specific: exact, then "*"), or NULL: by MX, and as for all. */
+const struct conf_destination *conf_destination_for(const struct conf *, const char *domain);
 
 /* "5m", "1h30m", "2d", "90s", "250ms"; "10K", "50M", "2G". 0, or -1. A bare number is seconds, or bytes. */
 int		 conf_duration(const char *, int64_t *ms_r);

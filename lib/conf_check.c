@@ -65,14 +65,35 @@ check_places(const struct conf *c, char why[CONF_WHY])
 	return NULL;
 }
 
-/* A domain that is ours is never sent on: such a relay would never be used. */
-static const struct conf_option *
-check_relays(const struct conf *c, char why[CONF_WHY])
+static bool
+same_hosts(const struct conf_destination *a, const struct conf_destination *b)
 {
-	for (size_t i = 0; i < c->n_relays; i++)
-		if (conf_is_local(c, c->relays[i].domain))
-			return fault(why, "domains", "%s is ours (domains, hostname) and has a relay; take it out of one of them",
-			    c->relays[i].domain);
+	if (a->n_hosts != b->n_hosts || a->mx != b->mx)
+		return false;
+	for (size_t i = 0; i < a->n_hosts; i++)
+		if (strcmp(a->hosts[i].name, b->hosts[i].name) != 0 || a->hosts[i].port != b->hosts[i].port)
+			return false;
+	return a->n_hosts > 0;
+}
+
+/* A domain that is ours is never sent on. Relays to the same hosts are one next hop, which has one set of limits. */
+static const struct conf_option *
+check_destinations(const struct conf *c, char why[CONF_WHY])
+{
+	const struct conf_destination *a, *b;
+
+	for (size_t i = 0; i < c->n_destinations; i++) {
+		a = &c->destinations[i];
+		if (conf_is_local(c, a->domain))
+			return fault(why, "domains", "%s is ours (domains, hostname) and has a %s; take it out of one of them",
+			    a->domain, a->n_hosts > 0 ? "relay" : "destination");
+		for (size_t j = 0; j < i; j++) {
+			b = &c->destinations[j];
+			if (same_hosts(a, b) && (a->inet != b->inet || a->connections != b->connections))
+				return fault(why, "inet", "relay %s and relay %s name the same hosts with different inet or "
+				    "connections; give them the same", b->domain, a->domain);
+		}
+	}
 	return NULL;
 }
 
@@ -83,6 +104,6 @@ conf_check(const struct conf *c, char why[CONF_WHY])
 
 	if ((o = check_times(c, why)) == NULL && (o = check_sizes(c, why)) == NULL &&
 	    (o = check_places(c, why)) == NULL)
-		o = check_relays(c, why);
+		o = check_destinations(c, why);
 	return o;
 }

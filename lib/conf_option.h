@@ -29,11 +29,13 @@ enum conf_type {
 	CONF_COUNT,			/* uint32_t */
 	CONF_DURATION,			/* int64_t, milliseconds */
 	CONF_SIZE,			/* uint64_t, bytes */
+	CONF_WORD,			/* int, the place of the word among the choices */
 	/* lists */
 	CONF_DOMAINS,			/* char ** */
 	CONF_SERVERS,			/* char ** */
 	CONF_LISTEN,			/* an array and, right behind it, a count */
 	CONF_NETWORKS,
+	CONF_HOSTS,			/* of a relay */
 };
 
 struct conf_option {
@@ -42,11 +44,15 @@ struct conf_option {
 	size_t		 offset;		/* in struct conf */
 	int64_t		 least, most;		/* of numbers */
 	const char	*value;			/* the default, as in the file; NULL: an empty list, or computed */
-	const char	*choices;		/* of CONF_CHOICE: words between spaces */
+	const char	*choices;		/* of CONF_CHOICE and CONF_WORD: words between spaces */
 };
 
-#define CONF_OPTIONS	44
+#define CONF_OPTIONS	46
 extern const struct conf_option	conf_options[CONF_OPTIONS];
+
+/* What stands in a relay or destination section; the first one, host, in a relay only. Offsets in its struct. */
+#define CONF_DESTINATION_OPTIONS	4
+extern const struct conf_option	conf_destination_options[CONF_DESTINATION_OPTIONS];
 
 /* The option of that name, or NULL; the name nearest to a wrong one, or NULL when none is near. */
 const struct conf_option *conf_option_find(const char *name);
@@ -55,8 +61,13 @@ bool		 conf_option_is_list(const struct conf_option *);
 
 /* Replaces the value, or appends to a list. 0, or -1 with why. */
 int		 conf_option_set(struct conf *, const struct conf_option *, const char *text, char why[CONF_WHY]);
-/* Appends a relay; the same domain twice is refused. */
-int		 conf_relay_add(struct conf *, const char *domain, const char *host, char why[CONF_WHY]);
+/* Appends a section; the same domain twice is refused. NULL with why. */
+struct conf_destination *conf_destination_add(struct conf *, bool relay, const char *domain, char why[CONF_WHY]);
+/* Replaces one of its values, or appends a host. 0, or -1 with why. */
+int		 conf_destination_set(struct conf_destination *, const struct conf_option *, const char *text,
+		    char why[CONF_WHY]);
+/* The n-th of the choices. Returns to, 32 bytes. */
+char		*conf_word_text(char to[32], const char *choices, int n);
 /* Numbers as they are written in the file: "1h30m", "50M". Returns to, 32 bytes. */
 char		*conf_duration_text(char to[32], int64_t ms);
 char		*conf_size_text(char to[32], uint64_t bytes);

@@ -17,8 +17,8 @@ struct parse {
 	struct conf	*conf;
 	const char	*name;
 	int		*lines;			/* per option, 0: not set */
-	int		 title_line;		/* of the last relay's host, 0: not given */
-	char		 title[300];
+	struct conf_destination *section;	/* of relay or destination, the one being read; NULL before its first value */
+	int		 section_lines[CONF_DESTINATION_OPTIONS];
 	char		*err;
 	size_t		 size;
 	bool		 failed;
@@ -247,46 +247,59 @@ on_value(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
 	return 0;
 }
 
+/* Each value inside a section. */
 static int
-on_host(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
+on_section_value(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
 {
 	struct parse *p = current;
+	const struct conf_option *o = conf_destination_options;
 	char why[CONF_WHY];
+	size_t i;
 
-	(void)opt;
-	if (p->title_line != 0 && strcmp(p->title, cfg_title(cfg)) == 0)
-		return fail(p, cfg->line, "host is given twice, first on line %d; keep one", p->title_line);
-	if (strlen(cfg_title(cfg)) >= sizeof(p->title))
-		return fail(p, cfg->line, "relay: %s is not a domain; it is too long", logq(cfg_title(cfg)));
-	snprintf(p->title, sizeof(p->title), "%s", cfg_title(cfg));
-	p->title_line = cfg->line;
-	if (conf_relay_add(p->conf, cfg_title(cfg), value, why) != 0)
-		return fail(p, cfg->line, "relay: %s", why);
+	while (strcmp(o->name, opt->name) != 0)
+		o++;
+	i = (size_t)(o - conf_destination_options);
+	if (p->section == NULL)
+		p->section = conf_destination_add(p->conf, strcmp(cfg_name(cfg), "relay") == 0, cfg_title(cfg), why);
+	if (p->section == NULL)
+		return fail(p, cfg->line, "%s: %s", cfg_name(cfg), why);
+	if (opt->nvalues == 1) {
+		if (p->section_lines[i] != 0)
+			return fail(p, cfg->line, "%s is given twice, first on line %d; keep one", o->name, p->section_lines[i]);
+		p->section_lines[i] = cfg->line;
+	}
+	if (conf_destination_set(p->section, o, value, why) != 0)
+		return fail(p, cfg->line, "%s: %s", cfg_name(cfg), why);
 	*(const char **)result = value;
 	return 0;
 }
 
+/* The end of one. */
 static int
-on_relay(cfg_t *cfg, cfg_opt_t *opt)
+on_section(cfg_t *cfg, cfg_opt_t *opt)
 {
-	(void)opt;
-	if (current->title_line == 0)
-		return fail(current, cfg->line, "this relay has no host; write host = \"smtp.example.org:587\" inside");
-	current->title_line = 0;
+	struct parse *p = current;
+
+	if (strcmp(opt->name, "relay") == 0 && (p->section == NULL || p->section->n_hosts == 0))
+		return fail(p, cfg->line, "this relay has no host; write host = \"smtp.example.org:587\" inside");
+	p->section = NULL;
+	memset(p->section_lines, 0, sizeof(p->section_lines));
 	return 0;
 }
 
 static void
-say_unknown(struct parse *p, int line, const char *name, bool in_relay)
+say_unknown(struct parse *p, cfg_t *cfg, const char *name)
 {
 	const char *near = conf_option_nearest(name);
 
-	if (in_relay)
-		fail(p, line, "no such option in relay: %s; the only one is host", logq(name));
+	if (cfg_title(cfg) != NULL && strcmp(cfg_name(cfg), "relay") == 0)
+		fail(p, cfg->line, "no such option in relay: %s; there are host, mx, inet and connections", logq(name));
+	else if (cfg_title(cfg) != NULL)
+		fail(p, cfg->line, "no such option in destination: %s; there are inet and connections", logq(name));
 	else if (near != NULL)
-		fail(p, line, "no such option: %s; did you mean %s?", logq(name), near);
+		fail(p, cfg->line, "no such option: %s; did you mean %s?", logq(name), near);
 	else
-		fail(p, line, "no such option: %s; minimta.conf(5) has the list, and a value with spaces needs quotes",
+		fail(p, cfg->line, "no such option: %s; minimta.conf(5) has the list, and a value with spaces needs quotes",
 		    logq(name));
 }
 
@@ -294,18 +307,19 @@ say_unknown(struct parse *p, int line, const char *name, bool in_relay)
 static void
 on_error(cfg_t *cfg, const char *fmt, va_list ap)
 {
-	static const char relay[] = "write relay \"example.net\" { host = \"smtp.example.org:587\" }";
+	static const char right[] = "write relay \"example.net\" { host = \"smtp.example.org:587\" }, or destination "
+	    "\"example.net\" { inet = ipv4 }";
 	struct parse *p = current;
 	char text[256];
 
 	if (strcmp(fmt, "no such option '%s'") == 0)
-		say_unknown(p, cfg->line, va_arg(ap, const char *), cfg_title(cfg) != NULL);
+		say_unknown(p, cfg, va_arg(ap, const char *));
 	else if (strcmp(fmt, "found duplicate title '%s'") == 0)
-		fail(p, cfg->line, "relay %s is given twice; keep one", logq(va_arg(ap, const char *)));
+		fail(p, cfg->line, "the section %s is given twice; keep one", logq(va_arg(ap, const char *)));
 	else if (strncmp(fmt, "missing title", 13) == 0)
-		fail(p, cfg->line, "relay stands without a domain; %s", relay);
+		fail(p, cfg->line, "a section stands without a domain; %s", right);
 	else if (strncmp(fmt, "missing opening brace", 21) == 0)
-		fail(p, cfg->line, "\"{\" is missing after relay and its domain; %s", relay);
+		fail(p, cfg->line, "\"{\" is missing after a section's name and domain; %s", right);
 	else if (strncmp(fmt, "missing equal sign", 18) == 0) {
 		const char *name = va_arg(ap, const char *);
 
@@ -324,10 +338,18 @@ on_error(cfg_t *cfg, const char *fmt, va_list ap)
 static int
 run(struct parse *p, const char *text)
 {
-	cfg_opt_t host[] = { CFG_STR_CB("host", NULL, CFGF_NODEFAULT, on_host), CFG_END() };
-	cfg_opt_t options[CONF_OPTIONS + 2];
+	cfg_opt_t inside[CONF_DESTINATION_OPTIONS + 1], options[CONF_OPTIONS + 3];
 	cfg_t *cfg;
 	int rc;
+
+	for (size_t i = 0; i < CONF_DESTINATION_OPTIONS; i++) {
+		cfg_opt_t one = CFG_STR_CB(conf_destination_options[i].name, NULL, CFGF_NODEFAULT, on_section_value);
+
+		if (conf_option_is_list(&conf_destination_options[i]))
+			one.flags |= CFGF_LIST;
+		inside[i] = one;
+	}
+	inside[CONF_DESTINATION_OPTIONS] = (cfg_opt_t)CFG_END();
 
 	for (size_t i = 0; i < CONF_OPTIONS; i++) {
 		cfg_opt_t one = CFG_STR_CB(conf_options[i].name, NULL, CFGF_NODEFAULT, on_value);
@@ -336,12 +358,15 @@ run(struct parse *p, const char *text)
 			one.flags |= CFGF_LIST;
 		options[i] = one;
 	}
-	options[CONF_OPTIONS] = (cfg_opt_t)CFG_SEC("relay", host, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES);
-	options[CONF_OPTIONS + 1] = (cfg_opt_t)CFG_END();
+	options[CONF_OPTIONS] = (cfg_opt_t)CFG_SEC("relay", inside, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES);
+	/* Without host and mx, the first two. */
+	options[CONF_OPTIONS + 1] = (cfg_opt_t)CFG_SEC("destination", inside + 2, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES);
+	options[CONF_OPTIONS + 2] = (cfg_opt_t)CFG_END();
 	if ((cfg = cfg_init(options, CFGF_NONE)) == NULL)
 		log_fatal("event=out-of-memory");
 	cfg_set_error_function(cfg, on_error);
-	cfg_set_validate_func(cfg, "relay", on_relay);
+	cfg_set_validate_func(cfg, "relay", on_section);
+	cfg_set_validate_func(cfg, "destination", on_section);
 	rc = cfg_parse_buf(cfg, text);
 	cfg_free(cfg);
 	if (rc != CFG_SUCCESS)

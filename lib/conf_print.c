@@ -54,19 +54,17 @@ print_list(const struct conf *c, const struct conf_option *o, FILE *f)
 }
 
 static void
-print_option(const struct conf *c, const struct conf_option *o, FILE *f)
+print_value(const void *at, const struct conf_option *o, FILE *f)
 {
-	const void *at = (const char *)c + o->offset;
 	char text[32];
 
-	if (conf_option_is_list(o)) {
-		print_list(c, o, f);
-		return;
-	}
 	fprintf(f, "%s = ", o->name);
 	switch (o->type) {
 	case CONF_BOOL:
 		fputs(*(const bool *)at ? "yes" : "no", f);
+		break;
+	case CONF_WORD:
+		fputs(conf_word_text(text, o->choices, *(const int *)at), f);
 		break;
 	case CONF_PORT:
 		fprintf(f, "%u", (unsigned)*(const uint16_t *)at);
@@ -83,24 +81,41 @@ print_option(const struct conf *c, const struct conf_option *o, FILE *f)
 	default:
 		quoted(f, *(char *const *)at);
 	}
-	putc('\n', f);
+}
+
+static void
+print_destination(const struct conf_destination *d, FILE *f)
+{
+	char host[300];
+
+	fputs(d->n_hosts > 0 ? "relay " : "destination ", f);
+	quoted(f, d->domain);
+	fputs(" {", f);
+	for (size_t i = 0; i < d->n_hosts; i++) {
+		snprintf(host, sizeof(host), strchr(d->hosts[i].name, ':') != NULL ? "[%s]:%u" : "%s:%u", d->hosts[i].name,
+		    (unsigned)d->hosts[i].port);
+		fputs(i == 0 ? " host = { " : ", ", f);
+		quoted(f, host);
+	}
+	fputs(d->n_hosts > 0 ? " }" : "", f);
+	for (size_t i = d->n_hosts > 0 ? 1 : 2; i < CONF_DESTINATION_OPTIONS; i++) {
+		putc(' ', f);
+		print_value((const char *)d + conf_destination_options[i].offset, &conf_destination_options[i], f);
+	}
+	fputs(" }\n", f);
 }
 
 void
 conf_print(const struct conf *c, FILE *f)
 {
-	char host[300];
-
-	for (size_t i = 0; i < CONF_OPTIONS; i++)
-		print_option(c, &conf_options[i], f);
-	for (size_t i = 0; i < c->n_relays; i++) {
-		const struct conf_relay *r = &c->relays[i];
-
-		fputs("relay ", f);
-		quoted(f, r->domain);
-		snprintf(host, sizeof(host), strchr(r->host, ':') != NULL ? "[%s]:%u" : "%s:%u", r->host, (unsigned)r->port);
-		fputs(" { host = ", f);
-		quoted(f, host);
-		fputs(" }\n", f);
+	for (size_t i = 0; i < CONF_OPTIONS; i++) {
+		if (conf_option_is_list(&conf_options[i])) {
+			print_list(c, &conf_options[i], f);
+			continue;
+		}
+		print_value((const char *)c + conf_options[i].offset, &conf_options[i], f);
+		putc('\n', f);
 	}
+	for (size_t i = 0; i < c->n_destinations; i++)
+		print_destination(&c->destinations[i], f);
 }

@@ -444,6 +444,31 @@ set_choice(char **to, const struct conf_option *o, const char *text, char why[CO
 	return wrong(why, "%s is not possible for %s; choose one of: %s", logq(text), o->name, o->choices);
 }
 
+char *
+conf_word_text(char to[32], const char *choices, int n)
+{
+	for (; n > 0; n--)
+		choices += strcspn(choices, " ") + 1;
+	snprintf(to, 32, "%.*s", (int)strcspn(choices, " "), choices);
+	return to;
+}
+
+static int
+set_word(int *to, const struct conf_option *o, const char *text, char why[CONF_WHY])
+{
+	const char *w = o->choices;
+	size_t len;
+
+	for (int n = 0; *w != '\0'; n++, w += len + (w[len] != '\0')) {
+		len = strcspn(w, " ");
+		if (strlen(text) == len && strncmp(w, text, len) == 0) {
+			*to = n;
+			return 0;
+		}
+	}
+	return wrong(why, "%s is not possible for %s; choose one of: %s", logq(text), o->name, o->choices);
+}
+
 static int
 set_bool(bool *to, const char *text, char why[CONF_WHY])
 {
@@ -535,6 +560,8 @@ conf_option_set(struct conf *c, const struct conf_option *o, const char *text, c
 		return set_duration(to, o, text, why);
 	case CONF_SIZE:
 		return set_size(to, o, text, why);
+	case CONF_WORD:
+		return set_word(to, o, text, why);
 	case CONF_DOMAINS:
 		return set_domain(to, text, why);
 	case CONF_SERVERS:
@@ -543,25 +570,46 @@ conf_option_set(struct conf *c, const struct conf_option *o, const char *text, c
 		return set_listen(c, text, why);
 	case CONF_NETWORKS:
 		return set_network(c, text, why);
+	case CONF_HOSTS:
+		break;
 	}
 	return wrong(why, "%s is of no known type", o->name);
 }
 
-int
-conf_relay_add(struct conf *c, const char *title, const char *text, char why[CONF_WHY])
+struct conf_destination *
+conf_destination_add(struct conf *c, bool relay, const char *title, char why[CONF_WHY])
+{
+	char domain[ADDRESS_DOMAIN_MAX + 1] = "*";
+	struct conf_destination *d;
+
+	if ((strcmp(title, "*") != 0 || !relay) && address_domain(domain, title, ADDRESS_UTF8) != 0) {
+		wrong(why, "%s is not a domain; write a name as in example.net%s", logq(title),
+		    relay ? ", or '*' for all others" : "; for all others set the option outside");
+		return NULL;
+	}
+	for (size_t i = 0; i < c->n_destinations; i++)
+		if (strcmp(c->destinations[i].domain, domain) == 0) {
+			d = &c->destinations[i];
+			wrong(why, "%s is given twice%s; keep one", logq(domain), (d->n_hosts > 0) != relay ?
+			    ", as a relay and as a destination" : "");
+			return NULL;
+		}
+	c->destinations = grow(c->destinations, c->n_destinations + 1, sizeof(*c->destinations));
+	d = &c->destinations[c->n_destinations++];
+	*d = (struct conf_destination){ .domain = copy(domain), .inet = -1 };
+	return d;
+}
+
+static int
+add_host(struct conf_destination *d, const char *text, char why[CONF_WHY])
 {
 	static const char right[] = "write a name or an address, and a port if it is not smtp_port, as in smtp.example.org:587";
-	char domain[ADDRESS_DOMAIN_MAX + 1] = "*", host[ADDRESS_DOMAIN_MAX + 1], name[ADDRESS_DOMAIN_MAX + 1];
+	char host[ADDRESS_DOMAIN_MAX + 1], name[ADDRESS_DOMAIN_MAX + 1];
 	struct conf_listen l;
 	const char *after;
 	unsigned port = 0;
 	bool bracket;
 
-	if (strcmp(title, "*") != 0 && address_domain(domain, title, ADDRESS_UTF8) != 0)
-		return wrong(why, "%s is not a domain; write a name as in example.net, or '*' for all others", logq(title));
-	for (size_t i = 0; i < c->n_relays; i++)
-		if (strcmp(c->relays[i].domain, domain) == 0)
-			return wrong(why, "relay %s is given twice; keep one", logq(domain));
 	if (split_port(text, host, sizeof(host), &bracket, &after) != 0)
 		return wrong(why, "%s is not a host; %s", logq(text), right);
 	if (*after != '\0' && port_number(after, 1, &port) != 0)
@@ -570,7 +618,31 @@ conf_relay_add(struct conf *c, const char *title, const char *text, char why[CON
 		snprintf(name, sizeof(name), "%s", host);
 	else if (bracket || address_domain(name, host, ADDRESS_UTF8) != 0)
 		return wrong(why, "%s is not a host; %s", logq(text), right);
-	c->relays = grow(c->relays, c->n_relays + 1, sizeof(*c->relays));
-	c->relays[c->n_relays++] = (struct conf_relay){ copy(domain), copy(name), (uint16_t)port };
+	for (size_t i = 0; i < d->n_hosts; i++)
+		if (strcmp(d->hosts[i].name, name) == 0 && d->hosts[i].port == port)
+			return wrong(why, "%s is given twice; name each once", logq(text));
+	if (d->n_hosts == CONF_HOSTS_MAX)
+		return wrong(why, "%s is one host too many; name up to %d", logq(text), CONF_HOSTS_MAX);
+	d->hosts = grow(d->hosts, d->n_hosts + 1, sizeof(*d->hosts));
+	d->hosts[d->n_hosts++] = (struct conf_host){ copy(name), (uint16_t)port };
 	return 0;
+}
+
+int
+conf_destination_set(struct conf_destination *d, const struct conf_option *o, const char *text, char why[CONF_WHY])
+{
+	void *to = (char *)d + o->offset;
+
+	switch (o->type) {
+	case CONF_HOSTS:
+		return add_host(d, text, why);
+	case CONF_BOOL:
+		return set_bool(to, text, why);
+	case CONF_COUNT:
+		return set_count(to, o, text, why);
+	case CONF_WORD:
+		return set_word(to, o, text, why);
+	default:
+		return wrong(why, "%s is of no known type", o->name);
+	}
 }

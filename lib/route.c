@@ -1,5 +1,5 @@
 /*
- * The next hop's name for a domain, and back. Decides between MX and a configured relay; does not look anything up.
+ * The next hop's name for a domain, and back. Decides between MX and configured relays; does not look anything up.
  * Called by queue (to group recipients) and delivery (to know where to go).
  */
 #include "lib/route.h"
@@ -7,85 +7,146 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "lib/address.h"
 #include "lib/log.h"
+
+#define WORD_MX		"mx:"
+#define WORD_RELAY	"relay:"
+#define WORD_RELAY_MX	"relay-mx:"
+
+static char *
+name_relay(char to[ROUTE_HOP_MAX], const struct conf_destination *d)
+{
+	size_t len = (size_t)snprintf(to, ROUTE_HOP_MAX, "%s", d->mx ? WORD_RELAY_MX : WORD_RELAY);
+
+	for (size_t i = 0; i < d->n_hosts && len < ROUTE_HOP_MAX; i++) {
+		const struct conf_host *h = &d->hosts[i];
+		bool v6 = strchr(h->name, ':') != NULL;
+
+		len += (size_t)snprintf(to + len, ROUTE_HOP_MAX - len, "%s%s%s%s:%u", i > 0 ? "," : "", v6 ? "[" : "", h->name,
+		    v6 ? "]" : "", (unsigned)h->port);
+	}
+	if (len >= ROUTE_HOP_MAX)
+		log_fatal("event=hop-too-long domain=%s", logq(d->domain));
+	return to;
+}
 
 char *
 route_hop(char to[ROUTE_HOP_MAX], const struct conf *conf, const char *domain)
 {
-	const struct conf_relay *relay = conf_relay_for(conf, domain);
-	bool v6;
-	int n;
+	const struct conf_destination *d = conf_destination_for(conf, domain);
 
-	if (relay == NULL) {
-		n = snprintf(to, ROUTE_HOP_MAX, "mx:%s", domain);
-	} else {
-		v6 = strchr(relay->host, ':') != NULL;
-		n = snprintf(to, ROUTE_HOP_MAX, "relay:%s%s%s:%u", v6 ? "[" : "", relay->host, v6 ? "]" : "",
-		    (unsigned)relay->port);
-	}
-	if (n < 0 || n >= ROUTE_HOP_MAX)
+	if (d != NULL && d->n_hosts > 0)
+		return name_relay(to, d);
+	if (snprintf(to, ROUTE_HOP_MAX, WORD_MX "%s", domain) >= ROUTE_HOP_MAX)
 		log_fatal("event=hop-too-long domain=%s", logq(domain));
 	return to;
 }
 
 static int
-copy_host(char *host, const char *from, size_t len)
+copy_name(char *to, const char *from, size_t len)
 {
 	if (len == 0 || len > ADDRESS_DOMAIN_MAX)
 		return -1;
-	memcpy(host, from, len);
-	host[len] = '\0';
+	memcpy(to, from, len);
+	to[len] = '\0';
 	return 0;
 }
 
-/* 1 to 65535, digits only, to the end of the string. */
+/* 1 to 65535, digits only, to the next comma or the end, where *text is left. */
 static int
-parse_port(const char *text, unsigned *port_r)
+parse_port(const char **text, uint16_t *port_r)
 {
 	unsigned port = 0;
 
-	if (*text == '\0' || *text == '0')
+	if (**text < '1' || **text > '9')
 		return -1;
-	for (; *text != '\0'; text++) {
-		if (*text < '0' || *text > '9')
+	for (; **text >= '0' && **text <= '9'; (*text)++)
+		if ((port = port * 10 + (unsigned)(**text - '0')) > 65535)
 			return -1;
-		port = port * 10 + (unsigned)(*text - '0');
-		if (port > 65535)
-			return -1;
-	}
-	*port_r = port;
-	return 0;
+	*port_r = (uint16_t)port;
+	return **text == '\0' || **text == ',' ? 0 : -1;
 }
 
 static int
-parse_relay(const char *text, char *host, unsigned *port_r)
+parse_host(struct route_host *h, const char **text)
 {
-	const char *colon, *close;
+	bool bracket = **text == '[';
+	const char *from = *text + bracket, *end = strchr(from, bracket ? ']' : ':');
 
-	if (text[0] == '[') {
-		close = strchr(text, ']');
-		if (close == NULL || close[1] != ':' || copy_host(host, text + 1, (size_t)(close - text - 1)) == -1)
-			return -1;
-		return parse_port(close + 2, port_r);
-	}
-	colon = strchr(text, ':');
-	if (colon == NULL || copy_host(host, text, (size_t)(colon - text)) == -1)
+	if (end == NULL || copy_name(h->name, from, (size_t)(end - from)) != 0 || end[bracket] != ':')
 		return -1;
-	return parse_port(colon + 1, port_r);
+	*text = end + bracket + 1;
+	return parse_port(text, &h->port);
+}
+
+static int
+parse_relay(struct route *r, const char *text)
+{
+	do {
+		if (r->n == CONF_HOSTS_MAX || parse_host(&r->hosts[r->n++], &text) != 0)
+			return -1;
+	} while (*text++ == ',');
+	return 0;
 }
 
 int
-route_parse(const char *hop, char *host, int *is_relay_r, unsigned *port_r)
+route_parse(struct route *r, const struct conf *conf, const char *hop)
 {
-	if (strncmp(hop, "mx:", 3) == 0) {
-		*is_relay_r = 0;
-		*port_r = 0;
-		return copy_host(host, hop + 3, strlen(hop + 3));
+	memset(r, 0, sizeof(*r));
+	if (strncmp(hop, WORD_MX, strlen(WORD_MX)) == 0) {
+		hop += strlen(WORD_MX);
+		r->mx = true;
+		r->n = 1;
+		r->hosts[0].port = conf->smtp_port;
+		return copy_name(r->hosts[0].name, hop, strlen(hop));
 	}
-	if (strncmp(hop, "relay:", 6) == 0) {
-		*is_relay_r = 1;
-		return parse_relay(hop + 6, host, port_r);
+	r->is_relay = true;
+	r->mx = strncmp(hop, WORD_RELAY_MX, strlen(WORD_RELAY_MX)) == 0;
+	if (r->mx)
+		return parse_relay(r, hop + strlen(WORD_RELAY_MX));
+	return strncmp(hop, WORD_RELAY, strlen(WORD_RELAY)) == 0 ? parse_relay(r, hop + strlen(WORD_RELAY)) : -1;
+}
+
+const struct conf_destination *
+route_destination(const struct conf *conf, const char *hop)
+{
+	const struct conf_destination *d;
+	char name[ROUTE_HOP_MAX];
+
+	if (strncmp(hop, WORD_MX, strlen(WORD_MX)) == 0) {
+		d = conf_destination_for(conf, hop + strlen(WORD_MX));
+		return d != NULL && d->n_hosts == 0 ? d : NULL;
 	}
-	return -1;
+	for (size_t i = 0; i < conf->n_destinations; i++) {
+		d = &conf->destinations[i];
+		if (d->n_hosts > 0 && strcmp(name_relay(name, d), hop) == 0)
+			return d;
+	}
+	return NULL;
+}
+
+uint32_t
+route_connections(const struct conf *conf, const char *hop)
+{
+	const struct conf_destination *d = route_destination(conf, hop);
+
+	return d != NULL ? d->connections : conf->destination_connections;
+}
+
+bool
+route_same(const struct conf *a, const struct conf *b)
+{
+	const struct conf_destination *one, *other;
+	char hop[ROUTE_HOP_MAX], other_hop[ROUTE_HOP_MAX];
+
+	if (a->n_destinations != b->n_destinations)
+		return false;
+	for (size_t i = 0; i < a->n_destinations; i++) {
+		one = &a->destinations[i];
+		other = &b->destinations[i];
+		if (strcmp(one->domain, other->domain) != 0 || (one->n_hosts > 0) != (other->n_hosts > 0) ||
+		    (one->n_hosts > 0 && strcmp(name_relay(hop, one), name_relay(other_hop, other)) != 0))
+			return false;
+	}
+	return true;
 }

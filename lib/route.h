@@ -4,17 +4,40 @@
 #ifndef LIB_ROUTE_H
 #define LIB_ROUTE_H
 
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/address.h"
 #include "lib/conf.h"
 
-#define ROUTE_HOP_MAX	600
+#define ROUTE_HOP_MAX	2400		/* CONF_HOSTS_MAX names with their ports, and a word */
+
+struct route_host {
+	char		name[ADDRESS_DOMAIN_MAX + 1];	/* without the brackets of an IPv6 address */
+	uint16_t	port;
+};
+
+struct route {
+	bool		is_relay;	/* the administrator named the hosts */
+	bool		mx;		/* of which the MX records are to be asked for */
+	struct route_host hosts[CONF_HOSTS_MAX];	/* in the order to try them; of a domain the one, with smtp_port */
+	size_t		n;
+};
 
 /*
- * The name of the next hop for an address; the scheduler groups by it, delivery parses it:
- * "mx:DOMAIN" or "relay:HOST:PORT" (an IPv6 host in brackets). Returns to. The domain is in A-labels or a literal.
+ * The name of the next hop for an address; the scheduler groups by it, delivery parses it: "mx:DOMAIN", or
+ * "relay:HOST:PORT,HOST:PORT" (an IPv6 host in brackets), or "relay-mx:…" where MX records of the hosts count. Returns to.
+ * The domain is in A-labels or a literal.
  */
 char	*route_hop(char to[ROUTE_HOP_MAX], const struct conf *, const char *domain);
-/* Takes it apart. 0, or -1 for what route_hop never makes. host: ADDRESS_DOMAIN_MAX + 1 bytes, without the brackets of
- * an IPv6 relay; the MX form has port 0 (conf->smtp_port applies). */
-int	 route_parse(const char *hop, char *host, int *is_relay_r, unsigned *port_r);
+/* Takes it apart. 0, or -1 for what route_hop never makes. */
+int	 route_parse(struct route *, const struct conf *, const char *hop);
+/* The section of the configuration that speaks of this next hop, or NULL: what holds for all. */
+const struct conf_destination *route_destination(const struct conf *, const char *hop);
+/* How many connections it may have at once. */
+uint32_t route_connections(const struct conf *, const char *hop);
+/* Whether every domain's mail goes the same way by both. */
+bool	 route_same(const struct conf *, const struct conf *);
 
 #endif

@@ -42,6 +42,8 @@ struct mx_lookup {
 	struct sockaddr_storage	*own;
 	size_t			 n_own;
 	uint16_t		 port;
+	int			 family;
+	bool			 other_family;	/* there were addresses, and not of this one */
 	bool			 allow_private, only_address;
 	uint64_t		 seed;
 	bool			 implicit;	/* the one host is the name itself */
@@ -126,7 +128,7 @@ may_reach(const struct mx_lookup *l, const struct mx_address *a)
 
 /* Leaves the addresses that may be connected to, begun at a random one; the first refused goes into *refused. */
 static void
-filter_side(const struct mx_lookup *l, struct side *side, uint64_t turn, struct mx_address *refused)
+filter_side(struct mx_lookup *l, struct side *side, uint64_t turn, struct mx_address *refused)
 {
 	int family = side->type == DNS_A ? AF_INET : AF_INET6;
 	uint8_t kept[MX_ADDRESSES_MAX][sizeof(struct in6_addr)];
@@ -137,7 +139,9 @@ filter_side(const struct mx_lookup *l, struct side *side, uint64_t turn, struct 
 		const uint8_t *address = side->address[(k + turn) % side->n];
 
 		mx_address_set(&a, family, address, l->port);
-		if (may_reach(l, &a))
+		if (l->family != AF_UNSPEC && family != l->family)
+			l->other_family = true;
+		else if (may_reach(l, &a))
 			memcpy(kept[n++], address, sizeof(kept[0]));
 		else if (refused->length == 0)
 			*refused = a;
@@ -194,6 +198,10 @@ explain_none(struct mx_lookup *l, bool looped, const struct mx_address *refused)
 		    (const void *)&((const struct sockaddr_in *)&refused->address)->sin_addr :
 		    &((const struct sockaddr_in6 *)&refused->address)->sin6_addr, address, sizeof(address));
 		set_result(l, MX_REFUSED, "%s leads to %s only, where mail is not sent to", l->name, address);
+	} else if (l->other_family) {
+		/* Not the domain's fault, and an option is quickly changed. */
+		set_result(l, MX_TEMPORARY, "%s has no %s address, and the option inet wants no other", l->name,
+		    l->family == AF_INET ? "IPv4" : "IPv6");
 	} else if (l->implicit) {
 		set_result(l, MX_NO_HOST, "%s has no address%s", l->name, l->only_address ? "" : " and no MX record");
 	} else {
@@ -348,6 +356,9 @@ take_literal(struct mx_lookup *l, const struct mx_address *a)
 {
 	if (mx_address_is_own(a, l->own, l->n_own)) {
 		set_result(l, MX_LOOP, "%s is this server, which does not take mail for it", a->host);
+	} else if (l->family != AF_UNSPEC && a->address.ss_family != l->family) {
+		set_result(l, MX_TEMPORARY, "%s is no %s address, and the option inet wants no other", a->host,
+		    l->family == AF_INET ? "IPv4" : "IPv6");
 	} else if (!may_reach(l, a)) {
 		set_result(l, MX_REFUSED, "%s is an address where mail is not sent to", a->host);
 	} else {
@@ -374,6 +385,7 @@ lookup_new(struct dns *dns, const struct mx_options *o, uint32_t deadline_ms, mx
 		memcpy(l->own, o->own, o->n_own * sizeof(*l->own));
 	l->n_own = o->n_own;
 	l->port = o->port;
+	l->family = o->family;
 	l->allow_private = o->allow_private || o->only_address;	/* a fixed host the administrator has named */
 	l->only_address = o->only_address;
 	l->seed = o->seed;

@@ -45,6 +45,7 @@ struct mx_options {
 	const struct sockaddr_storage *own;	/* our listeners' addresses and ports, for the loop test */
 	size_t		 n_own;
 	uint16_t	 port;
+	int		 family;	/* AF_INET, AF_INET6: only such addresses; 0: both */
 	bool		 allow_private;
 	bool		 only_address;	/* a fixed host: no MX lookup, A and AAAA only */
 	uint64_t	 seed;		/* of the shuffle of equal preferences; 0: random */

@@ -126,7 +126,8 @@ reach_v6(const uint8_t address[16])
 {
 	static const struct range ranges[] = {
 		{ { 0 }, 128, MX_REACH_IMPOSSIBLE },
-		{ { 0 }, 64, MX_REACH_PRIVATE },	/* ::1, IPv4 compatible, IPv4 mapped … */
+		{ { [10] = 0xff, [11] = 0xff }, 96, MX_REACH_IMPOSSIBLE },	/* IPv4 mapped: no address of the wire */
+		{ { 0 }, 64, MX_REACH_PRIVATE },	/* ::1, IPv4 compatible … */
 		{ { 0x00, 0x64, 0xff, 0x9b, 0x00, 0x01 }, 48, MX_REACH_PRIVATE },	/* RFC 8215 */
 		{ { 0xfc }, 7, MX_REACH_PRIVATE },
 		{ { 0xfe, 0x80 }, 10, MX_REACH_PRIVATE },

@@ -469,18 +469,6 @@ limits_of(const struct conf *c)
 	};
 }
 
-static bool
-same_relays(const struct conf *a, const struct conf *b)
-{
-	if (a->n_relays != b->n_relays)
-		return false;
-	for (size_t i = 0; i < a->n_relays; i++)
-		if (strcmp(a->relays[i].domain, b->relays[i].domain) != 0 ||
-		    strcmp(a->relays[i].host, b->relays[i].host) != 0 || a->relays[i].port != b->relays[i].port)
-			return false;
-	return true;
-}
-
 /* Where relays have changed, nothing waits for one that is not asked any more: all is tried, and goes where it should. */
 void
 dispatch_reconfigure(struct dispatch *d, const struct conf *old)
@@ -488,7 +476,7 @@ dispatch_reconfigure(struct dispatch *d, const struct conf *old)
 	struct schedule_limits limits = limits_of(d->queue->p.conf);
 
 	schedule_limit(d->schedule, &limits);
-	if (!same_relays(old, d->queue->p.conf))
+	if (!route_same(old, d->queue->p.conf))
 		schedule_retry(d->schedule, clock_ms(), 0, NULL);
 	dispatch_kick(d);
 }

@@ -8,6 +8,7 @@
 
 #include "lib/ids.h"
 #include "lib/log.h"
+#include "lib/route.h"
 #include "queue/attempt.h"
 
 #define PULL_MAX	(1024U * 1024)	/* wanted and not sent yet: more is no flow control */
@@ -71,7 +72,7 @@ send_rcpt(struct attempt *a, const struct attempt_rcpt *r, struct pack *p)
 void
 transfer_begin(struct attempt *a)
 {
-	char message[ID_TEXT], hop[1024];
+	char message[ID_TEXT], hop[ROUTE_HOP_MAX];
 	struct job_begin b = { .message = message, .hop = hop, .sender = a->sender, .head = a->head, .flags = a->flags,
 	    .size = a->size, .arrived = a->arrived };
 	struct pack p;

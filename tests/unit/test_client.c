@@ -290,6 +290,7 @@ END_TEST
 #define D	JOB_DELIVERED
 #define L	JOB_DEFERRED
 #define F	JOB_FAILED
+#define LIMITS(limits)	"250-fake\r\n250-PIPELINING\r\n250 LIMITS " limits "\r\n"
 #define TWICE(dialect)	dialect, dialect
 
 static const struct {
@@ -321,7 +322,24 @@ static const struct {
 	{ "RCPT mixed, BDAT", FAKE_CHUNK, { { "RCPT", 2, FAKE_SAY, "550 5.1.1 no\r\n" } },
 	    CLIENT_KEPT, { D, F, D }, 250, "2.0.0", "greeting EHLO MAIL RCPT RCPT RCPT BDAT content" },
 	{ "too many recipients", FAKE_PIPE, { { "RCPT", 3, FAKE_SAY, "552 too many\r\n" } },
-	    CLIENT_KEPT, { D, D, L }, 250, "2.0.0", "greeting EHLO MAIL RCPT RCPT RCPT DATA content" },
+	    CLIENT_KEPT, { D, D, D }, 250, "2.0.0", "greeting EHLO MAIL RCPT RCPT RCPT DATA content MAIL RCPT DATA content" },
+	{ "too many recipients, BDAT", FAKE_CHUNK, { { "RCPT", 2, FAKE_SAY, "452 4.5.3 too many\r\n" },
+	    { "RCPT", 3, FAKE_SAY, "452 4.5.3 too many\r\n" } }, CLIENT_KEPT, { D, D, D }, 250, "2.0.0",
+	    "greeting EHLO MAIL RCPT RCPT RCPT BDAT content MAIL RCPT BDAT content MAIL RCPT BDAT content" },
+	{ "always too many", FAKE_PIPE, { { "RCPT", 2, FAKE_SAY, "452 no room\r\n" }, { "RCPT", 4, FAKE_SAY, "452 no room\r\n" } },
+	    CLIENT_KEPT, { D, L, D }, 250, "2.0.0", "greeting EHLO MAIL RCPT RCPT RCPT DATA content MAIL RCPT DATA content" },
+	{ "RCPTMAX", LIMITS("RCPTMAX=2"), { { NULL, 0, FAKE_SAY, NULL } },
+	    CLIENT_KEPT, { D, D, D }, 250, "2.0.0", "greeting EHLO MAIL RCPT RCPT DATA content MAIL RCPT DATA content" },
+	{ "RCPTMAX, first ones refused", LIMITS("RCPTMAX=1"), { { "RCPT", 1, FAKE_SAY, "550 5.1.1 no\r\n" },
+	    { "content", 2, FAKE_SAY, "451 4.3.0 no\r\n" } },
+	    CLIENT_KEPT, { F, L, D }, 550, "5.1.1",
+	    "greeting EHLO MAIL RCPT DATA content MAIL RCPT DATA content RSET MAIL RCPT DATA content" },
+	{ "RCPTMAX, lost in the second", LIMITS("RCPTMAX=2"), { { "content", 2, FAKE_CLOSE, "" } },
+	    CLIENT_CLOSED, { D, D, L }, 250, "2.0.0", "greeting EHLO MAIL RCPT RCPT DATA content MAIL RCPT DATA content" },
+	{ "RCPTMAX and MAILMAX", LIMITS("RCPTMAX=2 MAILMAX=1"), { { NULL, 0, FAKE_SAY, NULL } },
+	    CLIENT_FAILED, { D, D, OPEN }, 0, "4.5.3", "greeting EHLO MAIL RCPT RCPT DATA content" },
+	{ "RCPTDOMAINMAX, all of one", LIMITS("RCPTDOMAINMAX=1"), { { NULL, 0, FAKE_SAY, NULL } },
+	    CLIENT_KEPT, { D, D, D }, 250, "2.0.0", "greeting EHLO MAIL RCPT RCPT RCPT DATA content" },
 	{ "mailbox full", FAKE_PIPE, { { "RCPT", 3, FAKE_SAY, "552 5.2.2 full\r\n" } },
 	    CLIENT_KEPT, { D, D, F }, 250, "2.0.0", "greeting EHLO MAIL RCPT RCPT RCPT DATA content" },
 	{ "all refused, DATA refused", FAKE_PIPE, { { "RCPT", 0, FAKE_SAY, "550 5.1.1 no\r\n" },
@@ -376,6 +394,24 @@ START_TEST(test_meaning)
 END_TEST
 
 /* ---- parameters ---- */
+
+START_TEST(test_domains)
+{
+	struct run r;
+
+	start(&r, LIMITS("RCPTDOMAINMAX=1"), NULL);
+	r.rcpts[1].address = "b@other.example";
+	r.rcpts[2].address = "c@EXAMPLE.org";
+	go(&r, "two domains");
+	ck_assert_int_eq(r.end, CLIENT_KEPT);
+	ck_assert_uint_eq(r.mail.n_open, 0);
+	ck_assert_str_eq(r.fake->log, "greeting EHLO MAIL RCPT RCPT DATA content MAIL RCPT DATA content");
+	ck_assert_str_eq(r.fake->line[1], "RCPT TO:<b@other.example>");
+	ck_assert(client_may_go_on(r.client));
+	end(&r);
+}
+END_TEST
+
 
 START_TEST(test_size_and_8bit)
 {
@@ -494,7 +530,7 @@ START_TEST(test_stale)
 	again(&r);
 	go(&r, "second");
 	ck_assert_int_eq(r.end, CLIENT_FAILED);
-	ck_assert(client_was_stale(r.client));
+	ck_assert(client_is_used_up(r.client));
 	end(&r);
 }
 END_TEST
@@ -524,7 +560,7 @@ START_TEST(test_idle)
 	again(&r);
 	go(&r, "second");
 	ck_assert_int_eq(r.end, CLIENT_FAILED);
-	ck_assert(client_was_stale(r.client));
+	ck_assert(client_is_used_up(r.client));
 	ck_assert_uint_eq(r.lost, 0);
 	end(&r);
 }
@@ -755,6 +791,7 @@ main(void)
 	tcase_add_loop_test(t, test_meaning, 0, sizeof(meanings) / sizeof(meanings[0]));
 	tcase_add_test(t, test_size_and_8bit);
 	tcase_add_test(t, test_utf8);
+	tcase_add_test(t, test_domains);
 	tcase_add_loop_test(t, test_kept, 0, DIALECTS);
 	tcase_add_test(t, test_kept_after_refusal);
 	tcase_add_loop_test(t, test_stale, 0, DIALECTS);

@@ -17,13 +17,14 @@ read_reply(struct reply *r, const char *text)
 	ck_assert_int_eq(reply_feed(r, text, strlen(text), &used), REPLY_DONE);
 }
 
-/* For each step the meaning of: 220, 250, 251, 354, 421, 450, 502, 552, 554. */
-static const char *const codes[] = { "220\n", "250\n", "251\n", "354\n", "421\n", "450\n", "502\n", "552\n", "554\n" };
+/* For each step the meaning of: 220, 250, 251, 354, 421, 450, 452, 502, 552, 554. */
+static const char *const codes[] = { "220\n", "250\n", "251\n", "354\n", "421\n", "450\n", "452\n", "502\n", "552\n", "554\n" };
 #define N_CODES (sizeof(codes) / sizeof(codes[0]))
 #define G REPLY_GOOD
 #define H REPLY_TRY_HELO
 #define d REPLY_DEFERS_ONE
 #define f REPLY_FAILS_ONE
+#define p REPLY_PUTS_OFF_ONE
 #define D REPLY_DEFERS_ALL
 #define F REPLY_FAILS_ALL
 #define E REPLY_ENDS_SESSION
@@ -33,18 +34,19 @@ static const struct {
 	unsigned		 accepted;
 	enum client_meaning	 meaning[N_CODES];
 } meanings[] = {
-	{ STEP_GREETING, 0,	{ G, X, X, X, E, E, E, E, E } },
-	{ STEP_EHLO, 0,		{ G, G, G, X, E, E, H, H, H } },
-	{ STEP_HELO, 0,		{ G, G, G, X, E, E, E, E, E } },
-	{ STEP_RSET, 0,		{ G, G, G, X, E, E, E, E, E } },
-	{ STEP_MAIL, 0,		{ G, G, G, X, E, D, F, F, F } },
-	{ STEP_RCPT, 0,		{ G, G, G, X, E, d, f, f, f } },
-	{ STEP_RCPT, 1,		{ G, G, G, X, E, d, f, d, f } },
-	{ STEP_DATA, 1,		{ X, X, X, G, E, D, F, F, F } },
-	{ STEP_CONTENT, 1,	{ G, G, G, X, D, D, F, F, F } },
-	{ STEP_IDLE, 0,		{ X, X, X, X, X, X, X, X, X } },
+	{ STEP_GREETING, 0,	{ G, X, X, X, E, E, E, E, E, E } },
+	{ STEP_EHLO, 0,		{ G, G, G, X, E, E, E, H, H, H } },
+	{ STEP_HELO, 0,		{ G, G, G, X, E, E, E, E, E, E } },
+	{ STEP_RSET, 0,		{ G, G, G, X, E, E, E, E, E, E } },
+	{ STEP_MAIL, 0,		{ G, G, G, X, E, D, D, F, F, F } },
+	{ STEP_RCPT, 0,		{ G, G, G, X, E, d, d, f, f, f } },
+	{ STEP_RCPT, 1,		{ G, G, G, X, E, d, p, f, p, f } },
+	{ STEP_DATA, 1,		{ X, X, X, G, E, D, D, F, F, F } },
+	{ STEP_CONTENT, 1,	{ G, G, G, X, D, D, D, F, F, F } },
+	{ STEP_IDLE, 0,		{ X, X, X, X, X, X, X, X, X, X } },
 };
 #undef f
+#undef p
 #undef d
 
 START_TEST(test_meanings)
@@ -94,6 +96,56 @@ START_TEST(test_offers)
 }
 END_TEST
 
+/* RFC 9422. */
+static const struct {
+	const char	*text;
+	uint32_t	 mail, rcpt, domain;
+} limits[] = {
+	{ "250-x\r\n250 LIMITS MAILMAX=20 RCPTMAX=100 RCPTDOMAINMAX=1\r\n", 20, 100, 1 },
+	{ "250-x\r\n250 limits  rcptmax=7  OTHER=5 MAILMAX RCPTDOMAINMAX=\r\n", 0, 7, 0 },
+	{ "250-x\r\n250 LIMITS\r\n", 0, 0, 0 },
+	{ "250-x\r\n250 LIMITS RCPTMAX=0 MAILMAX=-1 RCPTDOMAINMAX=99999999999999999999999\r\n", 0, 0, 0 },
+	{ "250-x\r\n250 LIMITS RCPTMAX=4294967296 MAILMAX=4294967294\r\n", 4294967294U, 0, 0 },
+	{ "250-x\r\n250 LIMITSX RCPTMAX=4\r\n", 0, 0, 0 },
+};
+
+START_TEST(test_limits)
+{
+	struct client_offers o;
+	struct reply r;
+
+	read_reply(&r, limits[_i].text);
+	client_offers_read(&o, &r);
+	ck_assert_uint_eq(o.mail_max, limits[_i].mail);
+	ck_assert_uint_eq(o.rcpt_max, limits[_i].rcpt);
+	ck_assert_uint_eq(o.domain_max, limits[_i].domain);
+	reply_reset(&r);
+}
+END_TEST
+
+static const struct {
+	const char	*text;
+	bool		 does;
+} dislikes[] = {
+	{ "550 5.7.25 no\r\n", true },
+	{ "450 4.7.25 [2001:db8::1]: no\r\n", true },
+	{ "550-5.7.1 [2001:db8::1] does not meet IPv6 sending\r\n550 5.7.1 guidelines\r\n", true },
+	{ "554 you have no reverse DNS\r\n", true },
+	{ "550 5.1.1 no such user ipv6\r\n", false },
+	{ "550 5.7.1 spam\r\n", false },
+	{ "250 2.7.25 fine\r\n", false },
+};
+
+START_TEST(test_dislikes)
+{
+	struct reply r;
+
+	read_reply(&r, dislikes[_i].text);
+	ck_assert_int_eq(client_reply_dislikes_ipv6(&r), dislikes[_i].does);
+	reply_reset(&r);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -104,6 +156,8 @@ main(void)
 
 	tcase_add_loop_test(t, test_meanings, 0, sizeof(meanings) / sizeof(meanings[0]));
 	tcase_add_loop_test(t, test_offers, 0, sizeof(offers) / sizeof(offers[0]));
+	tcase_add_loop_test(t, test_limits, 0, sizeof(limits) / sizeof(limits[0]));
+	tcase_add_loop_test(t, test_dislikes, 0, sizeof(dislikes) / sizeof(dislikes[0]));
 	suite_add_tcase(s, t);
 	runner = srunner_create(s);
 	srunner_run_all(runner, CK_ENV);

@@ -22,16 +22,22 @@ static const struct {
 	    "with spaces needs quotes" },
 	{ "spool = /a b\n", "f:1: no such option: b; minimta.conf(5) has the list, and a value with spaces needs quotes" },
 	{ "include(\"/etc/passwd\")\n", "f:1: \"(\" has no meaning here; write a value that holds it between quotes" },
-	{ "relay \"a.example\" { hots = b }\n", "f:1: no such option in relay: hots; the only one is host" },
+	{ "relay \"a.example\" { hots = b }\n", "f:1: no such option in relay: hots; there are host, mx, inet and "
+	    "connections" },
+	{ "destination a.example { host = b }\n", "f:1: no such option in destination: host; there are inet and connections" },
 	/* doubles */
 	{ "maildir = a\n\nmaildir = b\n", "f:3: maildir is given twice, first on line 1; keep one" },
 	{ "domains = { a.example }\ndomains = b.example\n", "f:2: domains is given twice, first on line 1; keep one" },
 	{ "domains = { a.example, A.example }\n", "f:1: domains: a.example is given twice; name each once" },
 	{ "listen = { 127.0.0.1:25,\n127.0.0.1:25 }\n", "f:2: listen: 127.0.0.1:25 is given twice; name each address once" },
 	{ "relay a.example { host = b.example }\nrelay a.example { host = c.example }\n",
-	    "f:2: relay a.example is given twice; keep one" },
+	    "f:2: the section a.example is given twice; keep one" },
 	{ "relay a.example { host = b.example }\nrelay A.EXAMPLE { host = c.example }\n",
-	    "f:2: relay: relay a.example is given twice; keep one" },
+	    "f:2: relay: a.example is given twice; keep one" },
+	{ "relay a.example { host = b.example }\ndestination a.example { inet = ipv4 }\n",
+	    "f:2: destination: a.example is given twice, as a relay and as a destination; keep one" },
+	{ "relay a.example { host = b.example\n inet = ipv4 inet = ipv6 }\n",
+	    "f:2: inet is given twice, first on line 2; keep one" },
 	{ "relay a.example { host = b.example\n host = c.example }\n",
 	    "f:2: host is given twice, first on line 1; keep one" },
 	/* form */
@@ -50,10 +56,11 @@ static const struct {
 	{ "domains = { a.example\nspool = /x\n", "f:1: \"{\" is never closed; write } behind the last value" },
 	{ "}\n", "f:1: \"}\" closes nothing; leave it out" },
 	{ "relay a.example {\nhost = b.example\n", "f:1: \"{\" is never closed; write } behind the last value" },
-	{ "relay { host = b.example }\n", "f:1: relay stands without a domain; write relay \"example.net\" { host = "
-	    "\"smtp.example.org:587\" }" },
-	{ "relay a.example = b.example\n", "f:1: \"{\" is missing after relay and its domain; write relay \"example.net\" "
-	    "{ host = \"smtp.example.org:587\" }" },
+	{ "relay { host = b.example }\n", "f:1: a section stands without a domain; write relay \"example.net\" { host = "
+	    "\"smtp.example.org:587\" }, or destination \"example.net\" { inet = ipv4 }" },
+	{ "relay a.example = b.example\n", "f:1: \"{\" is missing after a section's name and domain; write relay "
+	    "\"example.net\" { host = \"smtp.example.org:587\" }, or destination \"example.net\" { inet = ipv4 }" },
+	{ "relay a.example { inet = ipv4 }\n", "f:1: this relay has no host; write host = \"smtp.example.org:587\" inside" },
 	{ "relay * { host = a.example }\n", "f:1: \"*\" has no meaning here; write a value that holds it between quotes" },
 	{ "domains += a.example\n", "f:1: \"+\" has no meaning here; write a value that holds it between quotes" },
 	{ "spool = /${HOME}\n", "f:1: ${ in a value is not replaced by anything; write the value between single quotes" },
@@ -117,6 +124,16 @@ static const struct {
 	    "it is not smtp_port, as in smtp.example.org:587" },
 	{ "relay a.example { host = b.example:0 }\n", "f:1: relay: b.example:0 has an impossible port; a port is a number from "
 	    "1 to 65535" },
+	{ "relay a.example { host = { b.example, B.example } }\n", "f:1: relay: B.example is given twice; name each once" },
+	{ "relay a.example { host = { a1, a2, a3, a4, a5, a6, a7, a8, a9 } }\n", "f:1: relay: a9 is one host too many; name "
+	    "up to 8" },
+	{ "relay a.example { host = b.example inet = ipv5 }\n", "f:1: relay: ipv5 is not possible for inet; choose one of: "
+	    "any ipv4 ipv6" },
+	{ "inet = both\n", "f:1: inet: both is not possible for inet; choose one of: any ipv4 ipv6" },
+	{ "destination '*' { inet = ipv4 }\n", "f:1: destination: * is not a domain; write a name as in example.net; for all "
+	    "others set the option outside" },
+	{ "destination a.example { connections = 0 }\n", "f:1: destination: 0 is out of range; write a number from 1 to "
+	    "10000" },
 	{ "relay 'a b' { host = b.example }\n", "f:1: relay: \"a b\" is not a domain; write a name as in example.net, or '*' "
 	    "for all others" },
 	/* together */
@@ -129,6 +146,8 @@ static const struct {
 	{ "spool = /a\nstate = /a\n", "f:2: spool and state are the same place; give each its own" },
 	{ "domains = a.example\nrelay a.example { host = b.example }\n", "f:1: a.example is ours (domains, hostname) and has a relay; "
 	    "take it out of one of them" },
+	{ "relay a.example { host = c.example }\nrelay b.example { host = c.example inet = ipv4 }\n", "f: relay a.example and "
+	    "relay b.example name the same hosts with different inet or connections; give them the same" },
 };
 
 START_TEST(every_mistake_has_its_line)
@@ -218,6 +237,9 @@ START_TEST(all_options_round_trip)
 	    "retry_first = 1500ms retry_most = 1h1m1s expire = 2d3h message_size = 65537 header_size = 4K\n"
 	    "dns_servers = { 127.0.0.1:5353, '[::1]:53', 192.0.2.1 } log_to = stderr log_level = debug\n"
 	    "relay example.com { host = smtp.example.com:587 } relay '*' { host = '[2001:db8::1]' }\n"
+	    "inet = ipv6 host_connections = 5 destination_connections = 7\n"
+	    "relay example.info { host = { a.example:587, '[2001:db8::2]:26', b.example } inet = ipv4 connections = 3 mx = yes }\n"
+	    "destination example.biz { inet = any }\n"
 	    "relay example.edu { host = 192.0.2.9 } spool = /a state = /b control = /c empty_directory = /d\n");
 }
 END_TEST
@@ -346,10 +368,10 @@ START_TEST(questions)
 	ck_assert(!trusts(c, "2001:db8:7fff::1"));
 	ck_assert(!trusts(c, "127.0.0.1"));
 	ck_assert(!conf_is_trusted(c, &un));
-	ck_assert_str_eq(conf_relay_for(c, "example.NET")->host, "net.example");
-	ck_assert_uint_eq(conf_relay_for(c, "example.net")->port, 587);
-	ck_assert_str_eq(conf_relay_for(c, "other.example")->host, "out.example");
-	ck_assert_uint_eq(conf_relay_for(c, "other.example")->port, 25);
+	ck_assert_str_eq(conf_destination_for(c, "example.NET")->hosts[0].name, "net.example");
+	ck_assert_uint_eq(conf_destination_for(c, "example.net")->hosts[0].port, 587);
+	ck_assert_str_eq(conf_destination_for(c, "other.example")->hosts[0].name, "out.example");
+	ck_assert_uint_eq(conf_destination_for(c, "other.example")->hosts[0].port, 25);
 	conf_free(c);
 }
 END_TEST
