@@ -5,6 +5,7 @@
  */
 #include <event2/event.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -134,49 +135,49 @@ bench_writers(int dirfd, unsigned writers, bool end)
 	return (double)b.accepted / took;
 }
 
-static void
-remove_all(int dirfd, const char *path)
+static int
+remove_one(const char *path, const struct stat *st, int flag, struct FTW *f)
 {
-	char command[512];
+	(void)st;
+	(void)flag;
+	(void)f;
+	return remove(path);
+}
 
-	(void)dirfd;
-	snprintf(command, sizeof(command), "%s/log", path);
-	for (unsigned n = 0; n < 100000; n++) {
-		char name[600];
+/* A fresh spool for each measurement. */
+static double
+bench_fresh(const char *folder, unsigned writers, bool end)
+{
+	char path[400];
+	double result;
+	int dirfd;
 
-		snprintf(name, sizeof(name), "%s/%08x.seg", command, n);
-		unlink(name);
-		snprintf(name, sizeof(name), "%s/%08x.idx", command, n);
-		unlink(name);
+	snprintf(path, sizeof(path), "%s/bench-log.XXXXXX", folder);
+	if (mkdtemp(path) == NULL || (dirfd = open(path, O_RDONLY | O_DIRECTORY)) < 0) {
+		perror(path);
+		exit(1);
 	}
-	snprintf(command, sizeof(command), "%s/log/spare", path);
-	unlink(command);
+	result = writers > 0 ? bench_writers(dirfd, writers, end) : bench_single(dirfd);
+	close(dirfd);
+	nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	return result;
 }
 
 int
 main(int argc, char **argv)
 {
 	static const unsigned writers[] = { 1, 10, 100 };
-	char path[400];
-	double single, alone, ended;
-	int dirfd;
+	const char *folder = argc > 1 ? argv[1] : "build";
+	double single = bench_fresh(folder, 0, false), alone, ended;
 
-	snprintf(path, sizeof(path), "%s/bench-log.XXXXXX", argc > 1 ? argv[1] : "build");
-	if (mkdtemp(path) == NULL || (dirfd = open(path, O_RDONLY | O_DIRECTORY)) < 0) {
-		perror(path);
-		return 1;
+	printf("%-40s %10s %14s\n", "messages of 1 KiB a second", "", "times single");
+	printf("%-40s %10.0f\n", "write 4 KiB and fdatasync, one by one", single);
+	for (size_t i = 0; i < sizeof(writers) / sizeof(writers[0]); i++) {
+		alone = bench_fresh(folder, writers[i], false);
+		ended = bench_fresh(folder, writers[i], true);
+		printf("%3u writer%-2s accepted %29.0f %14.1f\n", writers[i], writers[i] > 1 ? "s" : "", alone, alone / single);
+		printf("%3u writer%-2s accepted and delivered %15.0f %14.1f\n", writers[i], writers[i] > 1 ? "s" : "", ended,
+		    ended / single);
 	}
-	single = bench_single(dirfd);
-	printf("%-36s %10s %14s\n", "messages of 1 KiB a second", "", "times single");
-	printf("%-36s %10.0f\n", "write 4 KiB and fdatasync, one by one", single);
-	for (size_t i = 0; i < 3; i++) {
-		alone = bench_writers(dirfd, writers[i], false);
-		printf("%3u writer%s, accepted %13s %16.0f %14.1f\n", writers[i], i > 0 ? "s" : " ", "", alone, alone / single);
-		ended = bench_writers(dirfd, writers[i], true);
-		printf("%3u writer%s, accepted and delivered %18.0f %14.1f\n", writers[i], i > 0 ? "s" : " ", ended, ended / single);
-		remove_all(dirfd, path);
-	}
-	close(dirfd);
-	printf("(left behind: an empty spool in %s)\n", path);
 	return 0;
 }
