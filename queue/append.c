@@ -158,6 +158,7 @@ log_append_change(struct log *l, struct message *m, const struct record *r, stru
 	struct request *q = request_new(l, m->id, on_changed, done, arg);
 
 	q->append.records[q->append.n++] = b;
+	q->append.can_wait = r->kind == RECORD_OUTCOME;
 	index_change(m, r, &q->change[0]);
 	if (r->kind == RECORD_COPY)
 		cache_drop(&l->cache, m);
@@ -172,6 +173,7 @@ log_append_end(struct log *l, struct message *m)
 	struct request *q = request_new(l, m->id, on_changed, NULL, NULL);
 
 	request_add_end(q, m);
+	q->append.can_wait = true;
 	commit_append(l->commit, &q->append);
 }
 

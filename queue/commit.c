@@ -14,11 +14,13 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "lib/clock.h"
 #include "lib/log.h"
 #include "queue/writer.h"
 
 #define READERS_DEFAULT	2U
 #define READERS_MOST	16U
+#define COMPANY_MS	20	/* what can wait goes by itself after this: a crash meanwhile repeats a delivery */
 
 struct commit {
 	struct writer		 writer;	/* the writer thread's, once it runs */
@@ -27,6 +29,12 @@ struct commit {
 	bool			 stepwise;
 	struct event		*wakeup;
 	int			 fd;		/* eventfd */
+
+	/* The loop's own: what was appended in this turn of it, and what waits for company. The writer is woken once for
+	 * all of it; else the first record of many would go out alone. */
+	struct work_list	 gathered;
+	struct event		*turn, *soon;	/* ends of a turn: hands over; delivers what needed no thread */
+	struct timer		 company;
 
 	pthread_mutex_t		 mutex;		/* guards all below */
 	pthread_cond_t		 to_write, to_work, idle;
@@ -238,6 +246,41 @@ deliver(struct commit *c)
 }
 
 static void
+on_soon(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	deliver(arg);
+}
+
+/* To the writer, in the order in which it came. */
+static void
+hand_over(struct commit *c)
+{
+	timer_stop(&c->company);
+	if (STAILQ_EMPTY(&c->gathered))
+		return;
+	pthread_mutex_lock(&c->mutex);
+	STAILQ_CONCAT(&c->appends, &c->gathered);
+	pthread_mutex_unlock(&c->mutex);
+	pthread_cond_signal(&c->to_write);
+}
+
+static void
+on_turn(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	hand_over(arg);
+}
+
+static void
+on_company(void *arg)
+{
+	hand_over(arg);
+}
+
+static void
 on_wakeup(evutil_socket_t fd, short what, void *arg)
 {
 	uint64_t count;
@@ -283,6 +326,10 @@ commit_new(struct event_base *base, int dirfd, const struct commit_options *o, c
 	STAILQ_INIT(&c->appends);
 	STAILQ_INIT(&c->works);
 	STAILQ_INIT(&c->finished);
+	STAILQ_INIT(&c->gathered);
+	c->turn = event_new(base, -1, 0, on_turn, c);
+	c->soon = event_new(base, -1, 0, on_soon, c);
+	timer_set(&c->company, on_company, c);
 	c->wakeup = event_new(base, c->fd, EV_READ | EV_PERSIST, on_wakeup, c);
 	event_add(c->wakeup, NULL);
 	writer_init(&c->writer, dirfd, o->segment_size, o->first, o->prior);
@@ -315,6 +362,7 @@ drain(struct commit *c)
 {
 	for (;;) {
 		deliver(c);
+		hand_over(c);
 		if (c->stepwise) {
 			if (!commit_step(c, true) && !commit_step(c, false) && STAILQ_EMPTY(&c->finished))
 				return;
@@ -355,6 +403,8 @@ commit_free(struct commit *c)
 	} while (deliver(c));
 	writer_free(&c->writer);
 	event_free(c->wakeup);
+	event_free(c->turn);
+	event_free(c->soon);
 	close(c->fd);
 	pthread_mutex_destroy(&c->mutex);
 	pthread_cond_destroy(&c->to_write);
@@ -366,10 +416,13 @@ commit_free(struct commit *c)
 void
 commit_append(struct commit *c, struct append *a)
 {
-	pthread_mutex_lock(&c->mutex);
-	STAILQ_INSERT_TAIL(&c->appends, &a->work, link);
-	pthread_cond_signal(&c->to_write);
-	pthread_mutex_unlock(&c->mutex);
+	STAILQ_INSERT_TAIL(&c->gathered, &a->work, link);
+	if (c->stepwise)
+		hand_over(c);
+	else if (!a->can_wait)
+		event_active(c->turn, 0, 0);
+	else if (!timer_running(&c->company))
+		timer_start(&c->company, COMPANY_MS);
 }
 
 void
@@ -377,8 +430,8 @@ commit_work(struct commit *c, struct work *w)
 {
 	pthread_mutex_lock(&c->mutex);
 	STAILQ_INSERT_TAIL(&c->works, w, link);
-	pthread_cond_signal(&c->to_work);
 	pthread_mutex_unlock(&c->mutex);
+	pthread_cond_signal(&c->to_work);
 }
 
 void
@@ -386,17 +439,21 @@ commit_now(struct commit *c, struct work *w)
 {
 	if (w->run)
 		w->run(w);
-	finish(c, w);
+	pthread_mutex_lock(&c->mutex);
+	STAILQ_INSERT_TAIL(&c->finished, w, link);
+	pthread_mutex_unlock(&c->mutex);
+	event_active(c->soon, 0, 0);
 }
 
 void
 commit_kick(struct commit *c, bool rotate)
 {
+	hand_over(c);
 	pthread_mutex_lock(&c->mutex);
 	c->kicked = true;
 	c->rotate |= rotate;
-	pthread_cond_signal(&c->to_write);
 	pthread_mutex_unlock(&c->mutex);
+	pthread_cond_signal(&c->to_write);
 }
 
 struct commit_counts

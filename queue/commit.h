@@ -40,6 +40,7 @@ struct append {
 	struct place	 at[2];
 	unsigned	 n;
 	bool		 can_fail;	/* somebody can be told; all else is said again until it is durable */
+	bool		 can_wait;	/* nobody waits for it: a moment, so that it shares somebody else's sync */
 	const char	*error;		/* NULL: durable */
 };
 
