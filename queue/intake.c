@@ -206,6 +206,20 @@ give_credit(struct transaction *t)
 	t->owed = 0;
 }
 
+/* What a client hears of an error of the log. */
+static unsigned
+refusal_code(const char *error)
+{
+	return strcmp(error, LOG_NO_ROOM) == 0 ? 452 : 451;
+}
+
+static const char *
+refusal_text(const char *error)
+{
+	return refusal_code(error) == 452 ? "There is no room for the message now; try again later" :
+	    "The message could not be stored; try again later";
+}
+
 static void
 on_written(void *arg, const char *error)
 {
@@ -216,7 +230,7 @@ on_written(void *arg, const char *error)
 	if (t != NULL) {
 		t->owed += w->credit;
 		if (error != NULL)
-			refuse(t, 451, "The message could not be stored; try again later");
+			refuse(t, refusal_code(error), refusal_text(error));
 		give_credit(t);
 	}
 	free(w);
@@ -430,9 +444,9 @@ on_accepted(void *arg, const char *error)
 	char text[64];
 
 	if (error != NULL) {
-		t->refused = 451;
+		t->refused = refusal_code(error);
 		log_refusal(t, error);
-		answer(t, 451, "The message could not be stored; try again later", "");
+		answer(t, refusal_code(error), refusal_text(error), "");
 	} else {
 		log_info("msg=%s event=accepted from=%s nrcpt=%u size=%" PRIu64 " client=%s session=%s", id,
 		    logq(t->from.address), t->n_rcpts, t->received, logq(t->from.client), logq(t->from.session));

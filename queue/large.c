@@ -106,7 +106,8 @@ piece_run(struct work *w)
 	struct piece *p = (struct piece *)(void *)w;
 
 	if (p->file->error[0] == '\0' && piece_write(p) != 0)
-		snprintf(p->file->error, sizeof(p->file->error), "the disk: %s", strerror(errno));
+		snprintf(p->file->error, sizeof(p->file->error), "%s%s", errno == ENOSPC ? LOG_NO_ROOM : "the disk: ",
+		    errno == ENOSPC ? "" : strerror(errno));
 }
 
 static void

@@ -106,6 +106,7 @@ struct log_events {
 /* error NULL: it is on stable storage. Otherwise a phrase why not; nothing of it will be seen after a restart, unless
  * `unsure`: a failed sync, of which the next start may or may not find the record (rule 7 makes the log say so first). */
 typedef void	log_done_fn(void *arg, const char *error);
+#define LOG_NO_ROOM	"no room on the disk"	/* the error that means this and nothing else */
 typedef void	log_envelope_fn(void *arg, const struct log_envelope *, const char *error);
 /* len 0 at the end of the content. */
 typedef void	log_content_fn(void *arg, const void *data, size_t len, const char *error);

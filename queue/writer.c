@@ -216,7 +216,7 @@ batch_choose(struct writer *w, struct work_list *list, struct work_list *batch)
 		}
 		if (a->can_fail && !w->spare) {
 			STAILQ_REMOVE_HEAD(list, link);
-			a->error = "no room on the disk";
+			a->error = LOG_NO_ROOM;
 			w->on_done(w->arg, a);
 			continue;
 		}

@@ -168,6 +168,10 @@ def part_kill(report):
 	python_part(report, "kill_sweep.py")
 
 
+def part_disk(report):
+	python_part(report, "disk.py")
+
+
 def part_power(report):
 	python_part(report, "powercut.py")
 
@@ -179,7 +183,7 @@ def part_interop(report):
 # In the order in which they run: quick ones first.
 PARTS = {
 	"unit": part_unit, "fuzz": part_fuzz, "man": part_man, "conf": part_conf, "install": part_install, "dialogs": part_dialogs,
-	"tools": part_tools, "user": part_user, "root": part_root, "interop": part_interop, "kill": part_kill, "power": part_power,
+	"tools": part_tools, "user": part_user, "root": part_root, "interop": part_interop, "disk": part_disk, "kill": part_kill, "power": part_power,
 	"san": part_san,
 }
 NEED_ROOT = ("root", "interop", "power")

@@ -164,14 +164,20 @@ class Verdict:
 
 
 def settle(server, promises, sinks=(), deadline=None):
-	"""Waits until every promise has arrived, moving the clock so that nothing waits for its retry; returns the verdict."""
-	state = {"looked": 0}
+	"""
+	Waits until every promise has arrived and returns the verdict. Whenever nothing has happened for a while the clock is
+	moved, so that nothing waits for its retry; all together by less than the time after which mail is given up.
+	"""
+	state = {"quiet": 0, "mark": 0, "moves": 0}
 
 	def all_there():
-		verdict = Verdict(promises, server, sinks)
-		state["verdict"] = verdict
-		state["looked"] += 1
-		if verdict.lost and state["looked"] % 4 == 0:
+		verdict = state["verdict"] = Verdict(promises, server, sinks)
+		mark = server.log.mark()
+		state["quiet"] = state["quiet"] + 1 if mark == state["mark"] else 0
+		state["mark"] = mark
+		if verdict.lost and state["quiet"] >= 5 and state["moves"] < 24:
+			state["quiet"] = 0
+			state["moves"] += 1
 			server.move_clock(4 * 3600)
 		return not verdict.lost
 	try:

@@ -1,0 +1,230 @@
+#!/usr/bin/python3
+"""
+Trouble with the disk: a full one, and a spool that somebody or something has damaged while the server was stopped.
+
+	tests/disk.py [-v]
+
+The full disk is a small file system on a loop device and needs root; damage does not.
+"""
+import argparse
+import glob
+import os
+import random
+import sys
+
+import fake_dns
+import minimta_test as mt
+import sink
+import stream
+
+QUEUED = 12		# mails in a spool that is damaged
+
+
+class Spool:
+	"""A server whose mail for far.example waits, as long as `hold` is in force."""
+
+	def __init__(self, folder=None):
+		self.far = sink.Sink("127.0.0.2", 0, ["mail reply 451 4.7.1 not now"])
+		self.dns = fake_dns.FakeDNS([f"{stream.REMOTE} MX 10 mx.{stream.REMOTE}", f"mx.{stream.REMOTE} A 127.0.0.2"])
+		self.server = mt.Server(folder=folder, replace={"segment_size": "1M", "trusted_networks": '{"127.0.0.0/8"}',
+			"deliver_to_private_mx": "yes", "smtp_port": str(self.far.port), "dns_servers": f'{{"127.0.0.1:{self.dns.port}"}}'})
+		self.promises = []
+
+	def send(self, label, recipient, size=stream.SMALL):
+		"""The code of the reply that decided."""
+		promise = stream.Promise(label, size, [recipient])
+		with mt.Client(self.server.address) as c:
+			c.expect(220)
+			c.say("EHLO disk.example", 250)
+			c.send(f"MAIL FROM:<s@disk.example> SIZE={size}\r\nRCPT TO:<{recipient}>\r\n")
+			code, _ = c.reply()
+			if code != 250:
+				return code
+			code, _ = c.reply()
+			if code != 250:
+				return code
+			c.say("DATA", 354)
+			lines = [f"Subject: {label}", f"X-Size: {size}", "", *stream.body_of(label, size)]
+			c.send("".join(("." + line if line.startswith(".") else line) + "\r\n" for line in lines) + ".\r\n")
+			code, _ = c.reply()
+		if code == 250:
+			self.promises.append(promise)
+		return code
+
+	def release(self):
+		self.far.clear()
+		return stream.settle(self.server, self.promises, [self.far])
+
+	def close(self, check=True):
+		self.far.close()
+		self.dns.close()
+		self.server.close(check)
+
+
+# A full disk.
+
+def full_disk():
+	"""452 while there is no room, deliveries go on, and all recovers by itself."""
+	import powercut
+	disk = powercut.Disk()
+	spool = None
+	try:
+		folder = os.path.join(disk.folder, "minimta")
+		os.mkdir(folder)
+		os.chmod(folder, 0o755)
+		spool = Spool(folder)
+		for n in range(5):
+			expect("a mail while there is room", spool.send(f"early{n}", f"u{n}@{stream.REMOTE}"), 250)
+		fill(disk.folder)
+		# What was reserved may still take some.
+		codes = []
+		while len(codes) < 3000 and (not codes or codes[-1] == 250):
+			codes.append(spool.send(f"more{len(codes)}", f"m{len(codes)}@{stream.REMOTE}", 60 * 1024))
+		expect(f"the reply when the disk is full, after {len(codes) - 1} mails", codes[-1], 452)
+		expect("a large mail on a full disk", spool.send("large", f"l@{stream.REMOTE}", 4 << 20), 452)
+		spool.far.clear()
+		verdict = stream.settle(spool.server, spool.promises, [spool.far])
+		if verdict.lost or verdict.torn:
+			raise mt.Failed(f"not delivered from a full disk: {verdict.lost[:5]} {verdict.torn[:2]}; the last log lines:\n" +
+				"\n".join(spool.server.log.lines[-10:]))
+		os.unlink(os.path.join(disk.folder, "filler"))
+		spool.server.move_clock(600)
+		spool.server.log.wait_for(lambda: spool.send(f"after{len(spool.promises)}", f"alice@{mt.DOMAIN}") == 250,
+			"no mail is taken although there is room again")
+		spool.server.honest_mail()
+		spool.close()
+		spool = None
+	finally:
+		if spool:
+			spool.close(check=False)
+		disk.remove()
+
+
+def fill(folder):
+	block = b"x" * (1 << 20)
+	with open(os.path.join(folder, "filler"), "wb", buffering=0) as f:
+		try:
+			while True:
+				f.write(block)
+		except OSError:
+			block = b"x" * 4096
+		try:
+			while True:
+				f.write(block)
+		except OSError:
+			pass
+
+
+def expect(what, got, wanted):
+	if got != wanted:
+		raise mt.Failed(f"{what}: {got}, expected {wanted}")
+
+
+# Damage.
+
+def flip(data, rng):
+	at = rng.randrange(len(data))
+	return data[:at] + bytes([data[at] ^ (1 << rng.randrange(8))]) + data[at + 1:]
+
+
+def cut(data, rng):
+	return data[:rng.randrange(len(data))]
+
+
+def zeros(data, rng):
+	at = rng.randrange(len(data)) & ~511
+	return data[:at] + bytes(min(4096, len(data) - at)) + data[at + 4096:]
+
+
+def garbage(data, rng):
+	at = rng.randrange(len(data)) & ~511
+	return data[:at] + rng.randbytes(min(4096, len(data) - at)) + data[at + 4096:]
+
+
+def doubled(data, rng):
+	"""A stale copy of one block in another's place."""
+	a, b = (rng.randrange(max(1, len(data) // 4096)) * 4096 for _ in range(2))
+	return data[:a] + data[b:b + 4096] + data[a + 4096:]
+
+
+def empty(data, rng):
+	return b""
+
+
+def used_part(data):
+	"""Segments are allocated whole: what lies behind their records is zeros, and damage there is none."""
+	end = len(data.rstrip(b"\0"))
+	return min(len(data), (end + 4095) & ~4095)
+
+
+def queue_check(spool, wanted):
+	done = mt.run([os.path.join(mt.BIN, "queue"), "--check", spool.server.spool], check=False)
+	if done.returncode not in wanted:
+		raise mt.Failed(f"queue --check: exit {done.returncode}, expected {wanted}\n{done.stdout[-2000:]}")
+	return done.stdout
+
+
+def damaged(name, how, seed):
+	"""Whatever is broken: the server starts, says so where something is missing, and what is whole arrives whole."""
+	rng = random.Random(f"{name}{seed}")
+	spool = Spool()
+	try:
+		for n in range(QUEUED):
+			expect("a mail for the queue", spool.send(f"d{n}", f"u{n}@{stream.REMOTE}", stream.LARGE if n == 5 else stream.SMALL * (n + 1)), 250)
+		spool.server.log.wait("event=deferred", count=QUEUED)
+		spool.server.stop()
+		queue_check(spool, (0,))
+		files = [p for p in sorted(glob.glob(os.path.join(spool.server.spool, "*/*"))) if os.path.getsize(p) and not p.endswith("spare")]
+		path = files[seed % len(files)]
+		with open(path, "rb") as f:
+			data = f.read()
+		used = used_part(data)
+		broken = how(data[:used], rng) + data[used:]
+		with open(path, "r+b") as f:
+			f.truncate(0)
+			f.write(broken)
+		queue_check(spool, (0, 1))
+		spool.server.start()
+		spool.server.honest_mail()
+		spool.far.clear()
+		spool.server.move_clock(4 * 3600)
+		verdict = wait_for_rest(spool)
+		if verdict.torn:
+			raise mt.Failed(f"{os.path.basename(path)}: delivered torn: {verdict.torn[:2]}")
+		if verdict.lost and not spool.server.log.find("event=spool|event=unreadable|event=damage"):
+			raise mt.Failed(f"{os.path.basename(path)}: {len(verdict.lost)} mails are gone and the log does not say so")
+		if len(verdict.lost) > 6 and how in (flip, zeros, garbage, doubled):
+			raise mt.Failed(f"{os.path.basename(path)}: one damaged place cost {len(verdict.lost)} of {QUEUED} mails: {verdict.lost}")
+		spool.close()
+		spool = None
+	finally:
+		if spool:
+			spool.close(check=False)
+
+
+def wait_for_rest(spool):
+	"""Until the queue is empty: what has not arrived by then is lost."""
+	def looked():
+		_, body = spool.server.ask("status")
+		return " messages=0 " in body
+	try:
+		spool.server.log.wait_for(looked, "the queue does not become empty", 3)
+	except mt.Failed:
+		pass
+	return stream.Verdict(spool.promises, spool.server, [spool.far])
+
+
+def main():
+	options = argparse.ArgumentParser(description="Trouble with the disk.")
+	options.add_argument("-v", action="store_true")
+	report = mt.Report(options.parse_args().v)
+	if os.geteuid() == 0:
+		report.case("a full disk", full_disk)
+	for how in (flip, cut, zeros, garbage, doubled, empty):
+		for seed in range(3):
+			report.case(f"damaged spool: {how.__name__} {seed}", damaged, how.__name__, how, seed)
+	return report.finish()
+
+
+if __name__ == "__main__":
+	sys.exit(main())
