@@ -220,6 +220,14 @@ model_crash(void)
 	model.freeze_at = 0;
 }
 
+/* The process is gone and the machine is not: what was not synced is still there, and may be forgotten later. */
+__attribute__((unused)) static void
+model_kill(void)
+{
+	model.frozen = model.locked = false;
+	model.freeze_at = 0;
+}
+
 static void
 model_reset(uint64_t seed)
 {

@@ -813,7 +813,10 @@ run_life(void)
 	seen.freed += the_log->reclaim.freed;
 	log_close(the_log);
 	event_base_loop(base, EVLOOP_NONBLOCK);
-	model_crash();
+	if (model_random(3) == 0)
+		model_kill();
+	else
+		model_crash();
 	for (int i = 0; i < 64; i++)
 		model.timers[i] = NULL;
 	if (calls_under_way != 0)
