@@ -171,9 +171,10 @@ class Run:
 
 	def poke(self):
 		"""Something happened that a wait may be for."""
-		if self.server.log:
-			with self.server.log.changed:
-				self.server.log.changed.notify_all()
+		log = self.server.log		# a restart puts another in its place
+		if log:
+			with log.changed:
+				log.changed.notify_all()
 
 	def close(self, check):
 		for client in [*self.connections.values(), *self.crowd]:
