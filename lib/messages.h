@@ -62,7 +62,7 @@ enum msg_phase {
 	M(STATUS_ASK,	MASTER,	ANY, RUN,	0, 0, NOFD) \
 	M(STATUS,	ANY,	MASTER, RUN,	2, 65536, NOFD)		/* str: "key=value ..." of this process */ \
 	/* smtpd asks lookup; id = question */ \
-	M(TRUST_ASK,	SMTPD,	LOOKUP, RUN,	8, 8, FD)		/* u64 session; descriptor: the client's own */ \
+	M(TRUST_ASK,	SMTPD,	LOOKUP, RUN,	8, 4096, FD)		/* u64 session, str address if RCPT shall follow; fd: the client's */ \
 	M(TRUST,	LOOKUP,	SMTPD, RUN,	1, 256, NOFD)		/* u8 trusted, blob token */ \
 	M(RCPT_ASK,	SMTPD,	LOOKUP, RUN,	14, 4096, NOFD)		/* u64 session, str address, blob trust token */ \
 	M(RCPT,		LOOKUP,	SMTPD, RUN,	2, 4096, NOFD)		/* u8 enum rcpt_verdict, str text, blob token */ \

@@ -32,33 +32,6 @@ struct lookup {
 	uint64_t		 questions, expansions, trusts;
 };
 
-static int
-on_trust_ask(void *arg, struct ipc *peer, struct ipc_message *m)
-{
-	struct lookup *l = arg;
-	uint8_t token[TOKEN_SIZE];
-	struct unpack u;
-	uint64_t session;
-	char who[80];
-	struct pack p;
-	bool trusted;
-
-	unpack_init(&u, m->data, m->len);
-	session = unpack_u64(&u);
-	trusted = trust_client(l->process.conf, m->fd, who, sizeof(who));
-	close(m->fd);
-	l->trusts++;
-	if (trusted)
-		token_make(token, l->process.secret, TOKEN_TRUSTED, session, "", clock_wall());
-	log_debug("session=%s event=trust client=%s trusted=%s", id_text(session), logq(who), trusted ? "yes" : "no");
-	pack_init(&p);
-	pack_u8(&p, trusted);
-	pack_blob(&p, token, trusted ? sizeof(token) : 0);
-	ipc_send_pack(peer, MSG_TRUST, m->id, &p, -1);
-	pack_free(&p);
-	return 0;
-}
-
 /* ---- RCPT ---- */
 
 struct verdict {
@@ -96,42 +69,104 @@ judge(struct lookup *l, const struct address *a, bool trusted)
 	return (struct verdict){ RCPT_DENIED, "relaying denied: this is no domain of ours and this client is not trusted" };
 }
 
-static int
-on_rcpt_ask(void *arg, struct ipc *peer, struct ipc_message *m)
+static void
+answer_rcpt(struct lookup *l, struct ipc *peer, uint64_t id, uint64_t session, const struct address *a, bool trusted)
 {
-	struct lookup *l = arg;
-	char text[ADDRESS_MAX];
 	uint8_t token[TOKEN_SIZE];
-	size_t trust_len, token_len = 0;
 	struct verdict verdict;
-	struct address a;
-	const void *trust;
-	uint64_t session;
-	struct unpack u;
+	size_t token_len = 0;
 	struct pack p;
 
-	unpack_init(&u, m->data, m->len);
-	session = unpack_u64(&u);
-	unpack_str_to(&u, text, sizeof(text));
-	trust = unpack_blob(&u, &trust_len);
-	/* smtpd gives the canonical form, and the token is for exactly that. */
-	if (!unpack_end(&u) || address_parse(&a, text, ADDRESS_UTF8 | ADDRESS_BARE, NULL) != ADDRESS_OK ||
-	    strcmp(a.text, text) != 0)
-		return ipc_fail(peer, "RCPT_ASK without a canonical address");
 	l->questions++;
 	l->recipients.aliases = alias_file_get(l->aliases);
-	verdict = judge(l, &a, token_check(trust, trust_len, l->process.secret, TOKEN_TRUSTED, session, "", clock_wall()));
+	verdict = judge(l, a, trusted);
 	if (verdict.code == RCPT_LOCAL || verdict.code == RCPT_RELAY) {
 		token_len = sizeof(token);
-		token_make(token, l->process.secret, verdict.code == RCPT_LOCAL ? TOKEN_LOCAL : TOKEN_RELAY, session, text,
+		token_make(token, l->process.secret, verdict.code == RCPT_LOCAL ? TOKEN_LOCAL : TOKEN_RELAY, session, a->text,
 		    clock_wall());
 	}
 	pack_init(&p);
 	pack_u8(&p, (uint8_t)verdict.code);
 	pack_str(&p, verdict.text);
 	pack_blob(&p, token, token_len);
-	ipc_send_pack(peer, MSG_RCPT, m->id, &p, -1);
+	ipc_send_pack(peer, MSG_RCPT, id, &p, -1);
 	pack_free(&p);
+}
+
+/* smtpd gives the canonical form, and the token is for exactly that. */
+static bool
+take_address(struct address *a, struct unpack *u)
+{
+	char text[ADDRESS_MAX];
+
+	unpack_str_to(u, text, sizeof(text));
+	return unpack_ok(u) && address_parse(a, text, ADDRESS_UTF8 | ADDRESS_BARE, NULL) == ADDRESS_OK &&
+	    strcmp(a->text, text) == 0;
+}
+
+static int
+on_rcpt_ask(void *arg, struct ipc *peer, struct ipc_message *m)
+{
+	struct lookup *l = arg;
+	struct address a;
+	const void *trust;
+	uint64_t session;
+	struct unpack u;
+	size_t len;
+	bool ok;
+
+	unpack_init(&u, m->data, m->len);
+	session = unpack_u64(&u);
+	ok = take_address(&a, &u);
+	trust = unpack_blob(&u, &len);
+	if (!ok || !unpack_end(&u))
+		return ipc_fail(peer, "RCPT_ASK without a canonical address");
+	answer_rcpt(l, peer, m->id, session, &a,
+	    token_check(trust, len, l->process.secret, TOKEN_TRUSTED, session, "", clock_wall()));
+	return 0;
+}
+
+/* ---- TRUST ---- */
+
+static bool
+answer_trust(struct lookup *l, struct ipc *peer, uint64_t id, uint64_t session, int fd)
+{
+	uint8_t token[TOKEN_SIZE];
+	char who[80];
+	bool trusted = trust_client(l->process.conf, fd, who, sizeof(who));
+	struct pack p;
+
+	l->trusts++;
+	if (trusted)
+		token_make(token, l->process.secret, TOKEN_TRUSTED, session, "", clock_wall());
+	log_debug("session=%s event=trust client=%s trusted=%s", id_text(session), logq(who), trusted ? "yes" : "no");
+	pack_init(&p);
+	pack_u8(&p, trusted);
+	pack_blob(&p, token, trusted ? sizeof(token) : 0);
+	ipc_send_pack(peer, MSG_TRUST, id, &p, -1);
+	pack_free(&p);
+	return trusted;
+}
+
+/* Most sessions have one recipient: it comes along, and both answers leave together. */
+static int
+on_trust_ask(void *arg, struct ipc *peer, struct ipc_message *m)
+{
+	struct lookup *l = arg;
+	struct address a;
+	struct unpack u;
+	uint64_t session;
+	bool trusted;
+
+	unpack_init(&u, m->data, m->len);
+	session = unpack_u64(&u);
+	trusted = answer_trust(l, peer, m->id, session, m->fd);
+	close(m->fd);
+	if (unpack_end(&u))
+		return 0;
+	if (!take_address(&a, &u) || !unpack_end(&u))
+		return ipc_fail(peer, "TRUST_ASK with an address that is not canonical");
+	answer_rcpt(l, peer, m->id, session, &a, trusted);
 	return 0;
 }
 

@@ -57,7 +57,7 @@ ask_recipient(struct session *s, struct ipc *lookup)
 	session_suspend(s, WAIT_RCPT, LOOKUP_MS);
 }
 
-/* lookup looks at the client's own descriptor, so that nobody has to believe smtpd. */
+/* lookup looks at the client's own descriptor, so that nobody has to believe smtpd; and answers for the recipient too. */
 static void
 ask_trust(struct session *s, struct ipc *lookup)
 {
@@ -71,6 +71,7 @@ ask_trust(struct session *s, struct ipc *lookup)
 	s->ask = session_question(s);
 	pack_init(&p);
 	pack_u64(&p, s->id);
+	pack_str(&p, s->tx->asking);
 	ipc_send_pack(lookup, MSG_TRUST_ASK, s->ask, &p, fd);
 	pack_free(&p);
 	session_suspend(s, WAIT_TRUST, LOOKUP_MS);
@@ -128,9 +129,7 @@ recipient_on_trust(void *arg, struct ipc *lookup, struct ipc_message *m)
 	s->trust_len = trusted ? (uint8_t)len : 0;
 	if (s->trust_len > 0)
 		memcpy(s->trust, token, s->trust_len);
-	session_resume(s);
-	ask(s);
-	stream_go_on(s);
+	s->wait = WAIT_RCPT;		/* by the same question */
 	return 0;
 }
 

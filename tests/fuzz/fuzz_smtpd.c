@@ -72,31 +72,12 @@ silent(void *arg, enum log_level level, const char *line)
 /* ---- lookup ---- */
 
 static int
-on_trust_ask(void *arg, struct ipc *ipc, struct ipc_message *m)
+say_rcpt(struct world *w, struct ipc *ipc, uint64_t id, struct unpack *u)
 {
-	struct world *w = arg;
-	struct pack p;
-
-	close(m->fd);
-	pack_init(&p);
-	pack_u8(&p, (w->how & TRUSTED) != 0);
-	pack_blob(&p, "trust", 5);
-	ipc_send_pack(ipc, MSG_TRUST, m->id, &p, -1);
-	pack_free(&p);
-	return 0;
-}
-
-static int
-on_rcpt_ask(void *arg, struct ipc *ipc, struct ipc_message *m)
-{
-	struct world *w = arg;
 	char address[1024];
-	struct unpack u;
 	struct pack p;
 
-	unpack_init(&u, m->data, m->len);
-	unpack_u64(&u);
-	unpack_str_to(&u, address, sizeof(address));
+	unpack_str_to(u, address, sizeof(address));
 	claim(strpbrk(address, "\r\n") == NULL && strchr(address, '@') != NULL, "an address that is none");
 	if ((w->how & LOOKUP_DIES) && ++w->asked == 3)
 		return ipc_fail(ipc, "closed");
@@ -105,9 +86,37 @@ on_rcpt_ask(void *arg, struct ipc *ipc, struct ipc_message *m)
 	    RCPT_TEMPORARY : address[0] == 'r' ? RCPT_RELAY : RCPT_LOCAL);
 	pack_str(&p, "");
 	pack_blob(&p, "token", 5);
-	ipc_send_pack(ipc, MSG_RCPT, m->id, &p, -1);
+	ipc_send_pack(ipc, MSG_RCPT, id, &p, -1);
 	pack_free(&p);
 	return 0;
+}
+
+static int
+on_trust_ask(void *arg, struct ipc *ipc, struct ipc_message *m)
+{
+	struct world *w = arg;
+	struct unpack u;
+	struct pack p;
+
+	close(m->fd);
+	pack_init(&p);
+	pack_u8(&p, (w->how & TRUSTED) != 0);
+	pack_blob(&p, "trust", 5);
+	ipc_send_pack(ipc, MSG_TRUST, m->id, &p, -1);
+	pack_free(&p);
+	unpack_init(&u, m->data, m->len);
+	unpack_u64(&u);
+	return say_rcpt(w, ipc, m->id, &u);
+}
+
+static int
+on_rcpt_ask(void *arg, struct ipc *ipc, struct ipc_message *m)
+{
+	struct unpack u;
+
+	unpack_init(&u, m->data, m->len);
+	unpack_u64(&u);
+	return say_rcpt(arg, ipc, m->id, &u);
 }
 
 static const struct ipc_handler lookup_handlers[] = {

@@ -112,6 +112,27 @@ START_TEST(test_trust)
 }
 END_TEST
 
+/* A recipient that comes along is judged by what was just found of the client. */
+START_TEST(test_recipient_along)
+{
+	const struct fake_said *s;
+	struct unpack u;
+	struct pack p;
+	int far;
+
+	start(PROC_SMTPD, "trusted_networks = 127.0.0.0/8");
+	pack_init(&p);
+	pack_u64(&p, SESSION);
+	pack_str(&p, "to@elsewhere.example");
+	ipc_send_pack(f.peer, MSG_TRUST_ASK, 900, &p, accepted(NULL, &far));
+	pack_free(&p);
+	s = fake_wait(&f, MSG_RCPT, 900);
+	unpack_init(&u, s->data, s->len);
+	ck_assert_int_eq(unpack_u8(&u), RCPT_RELAY);
+	fake_stop(&f);
+}
+END_TEST
+
 START_TEST(test_nobody_trusted)
 {
 	uint8_t token[TOKEN_SIZE];
@@ -320,6 +341,7 @@ main(void)
 
 	tcase_set_timeout(tests, 60);
 	tcase_add_test(tests, test_trust);
+	tcase_add_test(tests, test_recipient_along);
 	tcase_add_test(tests, test_nobody_trusted);
 	tcase_add_test(tests, test_recipients);
 	tcase_add_test(tests, test_bad_smtpd);
