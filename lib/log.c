@@ -73,11 +73,20 @@ log_line(enum log_level level, const char *fmt, ...)
 void
 log_fatal(const char *fmt, ...)
 {
+	char line[LOG_LINE_MAX];
+	log_sink_fn *sink = logging.sink;
 	va_list ap;
+	int len;
 
+	logging.sink = NULL;	/* what fails in there, for want of memory above all, must not lead back to it */
+	len = snprintf(line, sizeof(line), "%s: ", logging.process);
 	va_start(ap, fmt);
-	log_vline(LOG_LEVEL_ERROR, fmt, ap);
+	vsnprintf(line + len, sizeof(line) - (size_t)len, fmt, ap);
 	va_end(ap);
+	if (sink != NULL)
+		sink(logging.arg, LOG_LEVEL_FATAL, line);
+	else
+		fprintf(stderr, "%s\n", line);
 	exit(1);
 }
 

@@ -55,10 +55,12 @@ log_to_logger(void *arg, enum log_level level, const char *line)
 		return;
 	}
 	pack_init(&pk);
-	pack_u8(&pk, (uint8_t)level);
+	pack_u8(&pk, (uint8_t)(level == LOG_LEVEL_FATAL ? LOG_LEVEL_ERROR : level));
 	pack_str(&pk, line);
 	ipc_send_pack(logger, MSG_LOG, 0, &pk, -1);
 	pack_free(&pk);
+	if (level == LOG_LEVEL_FATAL)
+		ipc_flush(logger, 1000);
 }
 
 /* ---- peers ---- */

@@ -24,9 +24,14 @@ static const struct crowd_reason too_many = { "network-connections",
 static const struct crowd_reason too_fast = { "connection-rate",
     "421 4.7.0 Connections from your network come too fast; try again in a minute\r\n" };
 
-/* Idle before any MAIL for so long that a place may go to somebody else; and where one network has many. */
-static const struct { int64_t any_ms, crowded_ms; } patience[STRESS_MOST + 1] = {
-	{ 10000, 10000 }, { 10000, 5000 }, { 5000, 2000 }, { 3000, 1000 },
+/*
+ * Idle outside of any mail for so long that a place may go to somebody else; the same where its network has more places
+ * than the newcomer's, and where it has very many more. No patience at all in the end: a crowd that comes back as soon as
+ * it is sent away is always fresh.
+ */
+#define SWARM		8		/* places more than the newcomer's network */
+static const struct { int64_t any_ms, crowded_ms, swarm_ms; } patience[STRESS_MOST + 1] = {
+	{ 10000, 10000, 10000 }, { 10000, 5000, 2000 }, { 5000, 2000, 500 }, { 3000, 1000, 0 },
 };
 
 void
@@ -54,13 +59,15 @@ goes_first(const struct session *a, const struct session *b, int64_t now_ms)
 static bool
 may_go(const struct session *s, const struct network *newcomer, int64_t now_ms)
 {
-	unsigned level = s->srv->stress;
-	bool crowded;
+	unsigned level = s->srv->stress, more = 0;
+	int64_t idle = now_ms - s->progress_ms;
 
 	if (s->network == NULL || s->exempt || s->closing || !session_idle(s))
 		return false;
-	crowded = newcomer != NULL && s->network->connections > newcomer->connections + 1;
-	return now_ms - s->progress_ms >= (crowded ? patience[level].crowded_ms : patience[level].any_ms);
+	if (newcomer != NULL && s->network->connections > newcomer->connections)
+		more = s->network->connections - newcomer->connections;
+	return idle >= (more >= SWARM ? patience[level].swarm_ms : more > 1 ? patience[level].crowded_ms :
+	    patience[level].any_ms);
 }
 
 /* The best one to go, of one network or (NULL) of all. */

@@ -11,6 +11,7 @@
 
 #include "lib/log.h"
 #include "lib/pack.h"
+#include "smtpd/crowd.h"
 #include "smtpd/session.h"
 #include "smtpd/smtpd.h"
 #include "smtpd/stream.h"
@@ -64,6 +65,8 @@ ask_trust(struct session *s, struct ipc *lookup)
 	int fd = fcntl(s->fd, F_DUPFD_CLOEXEC, 0);
 	struct pack p;
 
+	if (fd < 0 && crowd_evict(s->srv, s->network))	/* no descriptor left: somebody idle has one */
+		fd = fcntl(s->fd, F_DUPFD_CLOEXEC, 0);
 	if (fd < 0) {
 		unavailable(s);
 		return;

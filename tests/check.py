@@ -128,6 +128,14 @@ def part_dialogs(report):
 	python_part(report, "dialogs.py")
 
 
+def part_crowd(report):
+	python_part(report, "crowd.py")
+
+
+def part_attacks(report):
+	python_part(report, "attacks.py")
+
+
 def part_tools(report):
 	python_part(report, "tools.py")
 
@@ -183,6 +191,7 @@ def part_interop(report):
 # In the order in which they run: quick ones first.
 PARTS = {
 	"unit": part_unit, "fuzz": part_fuzz, "man": part_man, "conf": part_conf, "install": part_install, "dialogs": part_dialogs,
+	"crowd": part_crowd, "attacks": part_attacks,
 	"tools": part_tools, "user": part_user, "root": part_root, "interop": part_interop, "disk": part_disk, "kill": part_kill, "power": part_power,
 	"san": part_san,
 }

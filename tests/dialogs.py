@@ -279,12 +279,17 @@ class Run:
 
 	def do_connect(self, rest):
 		self.current, _, source = rest.partition(" ")
-		self.connections[self.current] = mt.Client(self.server.address, source or None)
+		self.connections[self.current] = mt.Client(self.address_for(source), source or None)
+
+	def address_for(self, source):
+		"""The server's address in the family of the client's."""
+		host, port = self.server.address
+		return ("127.0.0.1" if host == "::" and "." in source else host), port
 
 	def do_connects(self, rest):
 		count, source = rest.split()
 		for i in range(int(count)):
-			self.crowd.append(mt.Client(self.server.address, source))
+			self.crowd.append(mt.Client(self.address_for(source), source))
 
 	def do_use(self, name):
 		if name not in self.connections:
