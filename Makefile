@@ -28,6 +28,7 @@ LIB	:= \
 	lib/messages.c \
 	lib/pack.c \
 	lib/process.c \
+	lib/rate.c \
 	lib/sandbox.c \
 	lib/address.c \
 	lib/envelope.c \
@@ -76,7 +77,8 @@ smtpd_SRC	:= \
 	smtpd/trace.c \
 
 resolver_SRC	:= \
-	mx/main.c
+	mx/main.c \
+	mx/explain.c
 
 lookup_SRC	:= \
 	lookup/main.c \
@@ -84,7 +86,8 @@ lookup_SRC	:= \
 	lookup/alias_file.c \
 	lookup/recipients.c \
 	lookup/targets.c \
-	lookup/trust.c
+	lookup/trust.c \
+	lookup/verify.c
 
 queue_SRC	:= \
 	queue/main.c \
@@ -116,6 +119,7 @@ queue_SRC	:= \
 	queue/schedule_state.c \
 	queue/segindex.c \
 	queue/segment.c \
+	queue/show.c \
 	queue/space.c \
 	queue/transfer.c \
 	queue/writer.c
@@ -146,13 +150,20 @@ sendmail_SRC	:= \
 	tools/call.c \
 	tools/gecos.c \
 	tools/letter.c \
+	tools/lines.c \
 	tools/mailq.c \
-	tools/submit.c
+	tools/report.c \
+	tools/submit.c \
+	tools/verify.c
 
 minimtactl_SRC	:= \
 	tools/minimtactl.c \
 	tools/call.c \
-	tools/mailq.c
+	tools/lines.c \
+	tools/mailq.c \
+	tools/report.c \
+	tools/status.c \
+	tools/verify.c
 
 PROGRAMS := $(strip $(foreach p,minimta smtpd resolver lookup queue delivery mda logger sendmail minimtactl,\
 	$(if $($(p)_SRC),$(p))))
@@ -184,6 +195,7 @@ UNIT	:= \
 	intake \
 	ipc \
 	letter \
+	lines \
 	log \
 	mailq \
 	mx \
@@ -192,7 +204,9 @@ UNIT	:= \
 	network \
 	params \
 	reach \
+	rate \
 	reply \
+	report \
 	resolver \
 	route \
 	schedule \

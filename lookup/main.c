@@ -21,6 +21,7 @@
 #include "lookup/alias_file.h"
 #include "lookup/recipients.h"
 #include "lookup/trust.h"
+#include "lookup/verify.h"
 
 #define EXPAND_BYTES	(48U * 1024)	/* of targets in one message; the next follows with `more` */
 #define ANSWER_MAX	16384		/* bytes to a tool: what its socket takes without waiting */
@@ -264,18 +265,22 @@ on_control(void *arg, struct ipc *peer, struct ipc_message *m)
 	struct unpack u;
 	char *line;
 	FILE *out = fmemopen(answer, sizeof(answer), "w");
+	bool privileged;
 	long len;
 
 	if (out == NULL)
 		log_fatal("event=out-of-memory");
 	unpack_init(&u, m->data, m->len);
 	unpack_u32(&u);
-	unpack_u8(&u);
+	privileged = unpack_u8(&u) == 1;
 	line = unpack_str(&u);
+	l->recipients.aliases = alias_file_get(l->aliases);
 	if (strcmp(line, "aliases") == 0)
 		check_aliases(l, out);
+	else if (strncmp(line, "verify\t", 7) == 0)
+		verify_address(&l->recipients, line + 7, privileged, out, sizeof(answer));
 	else
-		fprintf(out, "error: unknown command; expected aliases\n");
+		fprintf(out, "error: unknown command; expected aliases, or verify and an address\n");
 	len = ftell(out);
 	fclose(out);
 	/* An answer that a tool does not read is its own loss: nobody waits for it. */

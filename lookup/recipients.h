@@ -19,6 +19,10 @@ struct recipients {
 	const struct conf	*conf;
 	const struct aliases	*aliases;	/* as they are at this question; NULL: they cannot be read */
 	uid_t			 started_by;	/* lib/mailbox.h */
+	/* Of an expansion, for who wants to see how it comes about (NULL: nobody): "alias" (detail: its line), "list",
+	 * "root_mail", "mailbox", "remote"; depth counts what leads there. */
+	void			(*tell)(void *arg, unsigned depth, const char *kind, const char *value, const char *detail);
+	void			*tell_arg;
 };
 
 enum recipient_kind {

@@ -61,6 +61,13 @@ fail(struct walk *w, enum expand_verdict verdict, const char *fmt, ...)
 }
 
 static void
+tell(const struct walk *w, unsigned depth, const char *kind, const char *value, const char *detail)
+{
+	if (w->r->tell != NULL)
+		w->r->tell(w->r->tell_arg, depth, kind, value, detail);
+}
+
+static void
 emit(struct walk *w, enum target_kind kind, const char *address)
 {
 	struct expansion *out = w->out;
@@ -70,6 +77,7 @@ emit(struct walk *w, enum target_kind kind, const char *address)
 	HASH_FIND_STR(w->seen, address, s);
 	if (s != NULL)
 		return;
+	tell(w, w->depth, kind == TARGET_REMOTE ? "remote" : "mailbox", address, "");
 	if (out->n == TARGETS_MAX) {
 		fail(w, EXPAND_ERROR, "more than %d targets", TARGETS_MAX);
 		return;
@@ -158,11 +166,13 @@ walk_itself(struct walk *w, const struct address *a)
 static void
 walk_alias(struct walk *w, const struct alias *alias, const struct address *a)
 {
-	char key[ADDRESS_LOCAL_MAX + 2 * ADDRESS_DOMAIN_MAX + 16];
+	char key[ADDRESS_LOCAL_MAX + 2 * ADDRESS_DOMAIN_MAX + 16], line[32];
 
 	snprintf(key, sizeof(key), "alias %s for %s", alias->name, a->domain);
 	switch (node_enter(w, key, false)) {
 	case ENTERED:
+		snprintf(line, sizeof(line), "line %u", alias->line);
+		tell(w, w->depth - 1, "alias", alias->name, line);
 		walk_list(w, &alias->list, a->domain);
 		node_leave(w);
 		break;
@@ -185,6 +195,7 @@ walk_include(struct walk *w, const char *path, const char *domain)
 		log_fatal("event=out-of-memory");
 	switch (node_enter(w, key, true)) {
 	case ENTERED:
+		tell(w, w->depth - 1, "list", path, "");
 		if (alias_file_include(&list, path, why, sizeof(why)) == 0) {
 			walk_list(w, &list, domain);
 			alias_list_free(&list);
@@ -232,6 +243,7 @@ walk_root(struct walk *w, const struct address *a)
 	}
 	switch (to[0] == '\0' ? ITSELF : node_enter(w, "root_mail", false)) {
 	case ENTERED:
+		tell(w, w->depth - 1, "root_mail", to, "");
 		alias_list_parse_one(&list, "root_mail", to);
 		walk_list(w, &list, a->domain);
 		alias_list_free(&list);

@@ -65,6 +65,8 @@ static const struct command {
 	{ "queue", PROC_QUEUE, NULL },
 	{ "mailq", PROC_QUEUE, NULL },
 	{ "aliases", PROC_LOOKUP, NULL },
+	{ "verify", PROC_LOOKUP, NULL },
+	{ "route", PROC_RESOLVER, NULL },
 	{ "status", PROC_MASTER, run_status },
 	{ "clock", PROC_MASTER, run_clock },
 	{ "stop", PROC_MASTER, run_stop },
@@ -110,7 +112,7 @@ pass_on(struct caller *c, const struct command *cmd)
 	char text[128];
 
 	if (to->state != CHILD_READY) {
-		snprintf(text, sizeof(text), "error: %s is being restarted; try again in a moment\n", proc_name(cmd->to));
+		snprintf(text, sizeof(text), "later: %s is being restarted; try again in a moment\n", proc_name(cmd->to));
 		answer(c, text);
 		return;
 	}
@@ -144,7 +146,7 @@ run_line(struct caller *c)
 			pass_on(c, cmd);
 		return;
 	}
-	answer(c, "error: unknown command; expected submit, queue, mailq, aliases, status or stop\n");
+	answer(c, "error: unknown command; expected submit, queue, mailq, aliases, verify, route, status or stop\n");
 }
 
 /* ---- questions to all processes ---- */
@@ -163,6 +165,23 @@ ask_all(struct caller *c)
 	timer_start(&c->deadline, STATUS_MS);
 }
 
+/* Memory in use, from the kernel: 0 when it does not say. */
+static unsigned long
+rss_kb(pid_t pid)
+{
+	unsigned long pages = 0;
+	char path[40];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/statm", (int)pid);
+	if ((f = fopen(path, "re")) == NULL)
+		return 0;
+	if (fscanf(f, "%*u %lu", &pages) != 1)
+		pages = 0;
+	fclose(f);
+	return pages * ((unsigned long)sysconf(_SC_PAGESIZE) / 1024);
+}
+
 static void
 report(struct caller *c)
 {
@@ -176,14 +195,18 @@ report(struct caller *c)
 		log_fatal("event=out-of-memory");
 	fprintf(f, "ok\n");
 	if (!c->quiet) {
-		fprintf(f, "minimta version=%s pid=%d uptime_s=%" PRId64 " hostname=%s\n", MASTER_VERSION, (int)getpid(),
-		    (clock_ms() - m->started_ms) / 1000, m->conf->hostname);
+		fprintf(f, "minimta version=%s pid=%d uptime_s=%" PRId64 " rss_kb=%lu hostname=%s\n", MASTER_VERSION,
+		    (int)getpid(), (clock_ms() - m->started_ms) / 1000, rss_kb(getpid()), m->conf->hostname);
 		for (unsigned p = PROC_MASTER + 1; p < PROC_COUNT; p++) {
 			const struct child *ch = &m->children[p];
 			const char *said = c->answers[p];
 
-			fprintf(f, "%s state=%s pid=%d starts=%u %s\n", proc_name((enum proc)p), states[ch->state],
-			    (int)ch->pid, ch->instance,
+			fprintf(f, "%s state=%s pid=%d starts=%u ", proc_name((enum proc)p), states[ch->state], (int)ch->pid,
+			    ch->instance);
+			if (ch->state != CHILD_AWAY)
+				fprintf(f, "uptime_s=%" PRId64 " rss_kb=%lu ", (clock_ms() - ch->started_ms) / 1000,
+				    rss_kb(ch->pid));
+			fprintf(f, "%s\n",
 			    said ? said : ch->state == CHILD_READY ? "what=\"did not answer\"" : "");
 		}
 	}

@@ -11,6 +11,7 @@
 #include "lib/pack.h"
 #include "lib/process.h"
 #include "mx/dns.h"
+#include "mx/explain.h"
 
 #define ASKED_MAX	20000	/* open questions of one peer: as many as the direct face lets wait */
 #define DEADLINE_MS_MAX	120000
@@ -28,6 +29,7 @@ struct asked {				/* a question of a peer */
 struct resolver {
 	struct process	 process;
 	struct dns	*dns;
+	struct explain	*explain;
 	struct asked	*asked;
 	uint64_t	 n_questions, n_temporary;
 };
@@ -149,10 +151,29 @@ on_peer_down(void *arg, struct ipc *peer)
 	}
 }
 
+/* From master: a tool's connection. */
+static int
+on_control(void *arg, struct ipc *master, struct ipc_message *m)
+{
+	struct resolver *r = arg;
+	char line[1024];
+	struct unpack u;
+
+	unpack_init(&u, m->data, m->len);
+	unpack_u32(&u);
+	unpack_u8(&u);
+	unpack_str_to(&u, line, sizeof(line));
+	explain_domain(r->explain, r->process.conf, m->fd, line);
+	(void)master;
+	return 0;
+}
+
 static bool
 is_drained(void *arg)
 {
-	return ((struct resolver *)arg)->asked == NULL;
+	const struct resolver *r = arg;
+
+	return r->asked == NULL && explain_is_idle(r->explain);
 }
 
 static void
@@ -167,6 +188,7 @@ on_status(void *arg, char *to, size_t size)
 static const struct ipc_handler handlers[] = {
 	{ MSG_DNS_ASK, on_dns_ask },
 	{ MSG_DNS_CANCEL, on_dns_cancel },
+	{ MSG_CONTROL, on_control },
 	{ MSG_NONE, NULL },
 };
 
@@ -185,6 +207,7 @@ main(void)
 	r.dns = dns_new_direct(r.process.base, r.process.conf->dns_servers, err, sizeof(err));
 	if (r.dns == NULL)
 		log_fatal("%s", err);
+	r.explain = explain_new(r.dns);
 	process_sandbox(&r.process);
 	return process_run(&r.process);
 }

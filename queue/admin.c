@@ -12,50 +12,24 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "lib/address.h"
 #include "lib/clock.h"
-#include "lib/header.h"
 #include "lib/ids.h"
 #include "lib/log.h"
 #include "lib/pack.h"
 #include "lib/route.h"
-#include "queue/caller.h"
-#include "queue/dispatch.h"
+#include "queue/request.h"
 
 #define REQUESTS_MAX	32		/* at once */
 #define WORDS_MAX	4
-#define LINE_MAX_HERE	1024
-#define REASON_MAX	300		/* of a reply in a list; `show` has the whole */
 
-struct request;
 typedef void	command_fn(struct request *, const char *argument);
-
-struct request {
-	LIST_ENTRY(request)	 next;
-	struct admin		*admin;
-	struct caller		*caller;	/* NULL: gone */
-	bool			 reading;	/* the log has it as an argument: it cannot go */
-	uint32_t		 uid;
-	bool			 may_change;
-	uint64_t		 id;		/* the message it is about */
-	uint64_t		*ids;		/* a list's, oldest first */
-	size_t			 n, at;
-	uint64_t		 bytes;
-	struct log_message	 message;
-	struct held { uint32_t index; struct envelope_rcpt rcpt; } *held;	/* to be released */
-	size_t			 n_held;
-};
 
 struct admin {
 	struct queue		*queue;
 	LIST_HEAD(, request)	 requests;
 	unsigned		 n;
 };
-
-static struct log *
-log_of(const struct request *r)
-{
-	return r->admin->queue->log;
-}
 
 static void
 free_request(struct request *r)
@@ -80,9 +54,8 @@ on_gone(void *arg)
 		free_request(r);
 }
 
-/* A read has come back. Whether somebody still waits for it. */
-static bool
-is_wanted(struct request *r)
+bool
+request_is_wanted(struct request *r)
 {
 	r->reading = false;
 	if (r->caller != NULL)
@@ -91,10 +64,10 @@ is_wanted(struct request *r)
 	return false;
 }
 
-static void __attribute__((format(printf, 2, 3)))
-answer(struct request *r, const char *fmt, ...)
+void
+request_answer(struct request *r, const char *fmt, ...)
 {
-	char text[LINE_MAX_HERE];
+	char text[REQUEST_LINE_MAX];
 	va_list ap;
 
 	va_start(ap, fmt);
@@ -109,255 +82,118 @@ on_changed(void *arg, const char *error)
 {
 	struct request *r = arg;
 
-	if (!is_wanted(r))
+	if (!request_is_wanted(r))
 		return;
 	if (error != NULL)
-		answer(r, "error: could not be recorded: %s", error);
+		request_answer(r, "error: could not be recorded: %s", error);
 	else
-		answer(r, "ok");
-}
-
-/* ---- list ---- */
-
-static void	list_next(void *);
-
-/* A field of a line: no tabs, no controls. */
-static void
-put_field(struct caller *c, const char *text, size_t most)
-{
-	char ch;
-
-	for (; *text != '\0' && most > 0; text++, most--) {
-		ch = (unsigned char)*text < 0x20 || *text == 0x7f ? ' ' : *text;
-		caller_put(c, &ch, 1);
-	}
-}
-
-static bool
-is_open(const struct log_envelope_rcpt *e)
-{
-	return e->state == LOG_OPEN || e->state == LOG_HELD;
-}
-
-static const char *
-state_name(const struct request *r, const struct log_envelope *e, uint32_t index)
-{
-	switch (e->rcpts[index].state) {
-	case LOG_OPEN:
-		return dispatch_is_active(r->admin->queue->dispatch, e->message.id, index) ? "active" : "open";
-	case LOG_DELIVERED:
-		return "delivered";
-	case LOG_FAILED:
-		return "failed";
-	case LOG_EXPANDED:
-		return "expanded";
-	case LOG_REMOVED:
-		return "removed";
-	case LOG_HELD:
-		return "held";
-	}
-	return "?";
-}
-
-static void
-list_message(struct request *r, const struct log_envelope *e)
-{
-	struct dispatch *d = r->admin->queue->dispatch;
-	bool held = false;
-
-	for (uint32_t i = 0; i < e->message.n_rcpts; i++)
-		held |= e->rcpts[i].state == LOG_HELD;
-	caller_say(r->caller, "M\t%s\t%" PRId64 "\t%" PRIu64 "\t%s%s\t", id_text(e->message.id), e->message.arrived,
-	    e->message.size, held ? "!" : "", dispatch_is_active(d, e->message.id, SCHEDULE_ALL) ? "*" : "");
-	put_field(r->caller, e->sender.address, LINE_MAX_HERE);
-	caller_put(r->caller, "\n", 1);
-	for (uint32_t i = 0; i < e->message.n_rcpts; i++) {
-		const struct log_envelope_rcpt *to = &e->rcpts[i];
-		int64_t next = to->next_try, until = 0;
-		const char *waits;
-
-		if (!is_open(to))
-			continue;
-		if ((waits = dispatch_waits(d, e->message.id, i, &until)) != NULL)
-			next = until;
-		caller_say(r->caller, "R\t%u\t%s\t%u\t%" PRId64 "\t", i, state_name(r, e, i), to->attempts, next);
-		put_field(r->caller, to->rcpt.address, LINE_MAX_HERE);
-		caller_put(r->caller, "\t", 1);
-		put_field(r->caller, to->text[0] == '\0' && waits != NULL ? waits : to->text, REASON_MAX);
-		caller_put(r->caller, "\n", 1);
-	}
-}
-
-static void
-on_listed(void *arg, const struct log_envelope *e, const char *error)
-{
-	struct request *r = arg;
-
-	if (!is_wanted(r))
-		return;
-	if (error == NULL) {	/* else it has just gone */
-		r->bytes += e->message.size;
-		list_message(r, e);
-	} else {
-		r->n--;
-		memmove(r->ids + r->at - 1, r->ids + r->at, (r->n - (r->at - 1)) * sizeof(*r->ids));
-		r->at--;
-	}
-	list_next(r);
-}
-
-static void
-list_next(void *arg)
-{
-	struct request *r = arg;
-
-	if (r->reading || r->ids == NULL || caller_is_full(r->caller))
-		return;
-	if (r->at == r->n) {
-		caller_say(r->caller, "E\t%zu\t%" PRIu64 "\n", r->n, r->bytes);
-		caller_end(r->caller);
-		free(r->ids);
-		r->ids = NULL;
-		return;
-	}
-	r->reading = true;
-	log_read_envelope(log_of(r), r->ids[r->at++], on_listed, r);
-}
-
-static bool
-count_one(void *arg, const struct log_message *m)
-{
-	(void)m;
-	++*(size_t *)arg;
-	return true;
-}
-
-static bool
-take_one(void *arg, const struct log_message *m)
-{
-	struct request *r = arg;
-
-	r->ids[r->n++] = m->id;
-	return true;
-}
-
-static void
-do_list(struct request *r, const char *argument)
-{
-	size_t room = 1;
-
-	(void)argument;
-	log_each(log_of(r), count_one, &room);
-	if ((r->ids = calloc(room, sizeof(*r->ids))) == NULL)
-		log_fatal("event=out-of-memory");
-	log_each(log_of(r), take_one, r);
-	caller_say(r->caller, "ok\n");
-	list_next(r);
-}
-
-/* ---- show ---- */
-
-static void
-on_content(void *arg, const void *data, size_t len, const char *error)
-{
-	struct request *r = arg;
-
-	if (!is_wanted(r))
-		return;
-	caller_say(r->caller, "\nheader:\n");
-	if (error != NULL)
-		caller_say(r->caller, "could not be read: %s\n", error);
-	else
-		caller_put(r->caller, data, len == 0 ? 0 : header_end(data, len));
-	caller_end(r->caller);
-}
-
-static void
-put_date(struct caller *c, const char *name, int64_t when)
-{
-	char date[64];
-
-	caller_say(c, "%s%s\n", name, clock_rfc5322(date, sizeof(date), (time_t)when));
-}
-
-static void
-show_rcpt(struct request *r, const struct log_envelope *e, uint32_t index)
-{
-	const struct log_envelope_rcpt *to = &e->rcpts[index];
-
-	caller_say(r->caller, "\nrecipient %u: ", index);
-	put_field(r->caller, to->rcpt.address, LINE_MAX_HERE);
-	caller_say(r->caller, "\n  state:    %s, %s\n", state_name(r, e, index), to->rcpt.local ? "local" : "remote");
-	if (is_open(to))
-		caller_say(r->caller, "  attempts: %u\n", to->attempts);
-	if (to->state == LOG_OPEN && to->next_try != 0)
-		put_date(r->caller, "  next try: ", to->next_try);
-	if (to->text[0] != '\0') {
-		caller_say(r->caller, "  last:     ");
-		put_field(r->caller, to->text, 4096);
-		caller_put(r->caller, "\n", 1);
-	}
-}
-
-static void
-on_shown(void *arg, const struct log_envelope *e, const char *error)
-{
-	struct request *r = arg;
-
-	if (!is_wanted(r))
-		return;
-	if (error != NULL) {
-		answer(r, "error: %s", error);
-		return;
-	}
-	caller_say(r->caller, "ok\nmessage:  %s\nsender:   <", id_text(e->message.id));
-	put_field(r->caller, e->sender.address, LINE_MAX_HERE);
-	caller_say(r->caller, ">\nclient:   ");
-	put_field(r->caller, e->sender.client, LINE_MAX_HERE);
-	caller_say(r->caller, "\nsession:  ");
-	put_field(r->caller, e->sender.session, LINE_MAX_HERE);
-	caller_say(r->caller, "\nsize:     %" PRIu64 "\n", e->message.size);
-	put_date(r->caller, "arrived:  ", e->message.arrived);
-	for (uint32_t i = 0; i < e->message.n_rcpts; i++)
-		show_rcpt(r, e, i);
-	caller_say(r->caller, "\nput in front:\n%s", e->head);
-	r->reading = true;
-	log_read_content(log_of(r), e->message.id, 0, MSG_CHUNK_MAX, on_content, r);
-}
-
-static void
-do_show(struct request *r, const char *argument)
-{
-	(void)argument;
-	r->reading = true;
-	log_read_envelope(log_of(r), r->id, on_shown, r);
+		request_answer(r, "ok\n%s is %s", id_text(r->id), r->change);
 }
 
 /* ---- changes ---- */
 
+/* "@example.org", "example.org", "local", or a next hop as `queue hops` names it. False: an error was said. */
+static bool
+find_hop(struct request *r, const char *argument, char *hop, enum schedule_agent *agent_r)
+{
+	char domain[ADDRESS_DOMAIN_MAX + 1], address[ADDRESS_DOMAIN_MAX + 2];
+
+	if (strcasecmp(argument, HOP_LOCAL) == 0) {
+		*agent_r = dispatch_route(r->queue->dispatch, argument, true, true, hop);
+		return true;
+	}
+	if (strlen(argument) < ROUTE_HOP_MAX && (strncmp(argument, "mx:", 3) == 0 || strncmp(argument, "relay", 5) == 0) &&
+	    strchr(argument, ':') != NULL) {
+		memcpy(hop, argument, strlen(argument) + 1);
+		*agent_r = SCHEDULE_DELIVERY;
+		return true;
+	}
+	if (address_domain(domain, argument + (argument[0] == '@'), ADDRESS_UTF8) != 0) {
+		request_answer(r, "error: %.80s is neither a domain nor a next hop; expected example.org, mx:example.org, "
+		    "relay:host:port or local", logq(argument));
+		return false;
+	}
+	snprintf(address, sizeof(address), "@%s", domain);
+	*agent_r = dispatch_route(r->queue->dispatch, address, conf_is_local(r->queue->p.conf, domain), true, hop);
+	return true;
+}
+
+static void
+say_due(struct request *r, const char *what, uint32_t n)
+{
+	log_info("event=retry what=%s rcpts=%u uid=%u", logq(what), n, r->uid);
+	request_answer(r, "ok\n%u recipient%s due now", n, n == 1 ? " is" : "s are");
+}
+
+static void
+retry_one(struct request *r, const struct log_envelope *e)
+{
+	r->changed += dispatch_retry(r->queue->dispatch, e->message.id, NULL);
+}
+
+static void
+retried_all(struct request *r)
+{
+	say_due(r, r->filter.text, r->changed);
+}
+
 static void
 do_retry(struct request *r, const char *argument)
 {
-	struct queue *q = r->admin->queue;
-	char hop[ROUTE_HOP_MAX], id[ID_TEXT + 1];
-	uint32_t n = 0;
+	struct dispatch *d = r->queue->dispatch;
+	char hop[ROUTE_HOP_MAX];
+	enum schedule_agent agent;
+	uint32_t n;
 
-	if (strcasecmp(argument, "all") == 0) {
-		n = dispatch_retry(q->dispatch, 0, NULL);
-	} else if (argument[0] != '@') {
-		snprintf(id, sizeof(id), "%s", id_text(r->id));
-		n = dispatch_retry(q->dispatch, r->id, NULL);
-	} else if (conf_is_local(q->p.conf, argument + 1)) {
-		for (int expanded = 0; expanded < 2; expanded++) {
-			dispatch_route(q->dispatch, argument, true, expanded, hop);
-			n += dispatch_retry(q->dispatch, 0, hop);
-		}
-	} else if (strlen(argument) < ROUTE_HOP_MAX / 2) {
-		dispatch_route(q->dispatch, argument, false, false, hop);
-		n = dispatch_retry(q->dispatch, 0, hop);
+	if (r->filter.by == FILTER_TO || r->filter.by == FILTER_FROM) {
+		request_walk(r, retry_one, retried_all);
+		return;
 	}
-	log_info("event=retry what=%s rcpts=%u uid=%u", logq(argument), n, r->uid);
-	answer(r, "ok\n%u recipient%s due now", n, n == 1 ? " is" : "s are");
+	if (strcasecmp(argument, "all") == 0) {
+		n = dispatch_retry(d, 0, NULL);
+	} else if (argument[0] != '@') {
+		n = dispatch_retry(d, r->id, NULL);
+	} else {
+		if (!find_hop(r, argument, hop, &agent))
+			return;
+		n = dispatch_retry(d, 0, hop);
+		if (agent != SCHEDULE_DELIVERY) {	/* what is not expanded yet is here too */
+			dispatch_route(d, argument, true, false, hop);
+			n += dispatch_retry(d, 0, hop);
+		}
+	}
+	say_due(r, argument, n);
+}
+
+static void
+set_pause(struct request *r, const char *argument, bool pause)
+{
+	char hop[ROUTE_HOP_MAX];
+	enum schedule_agent agent;
+
+	if (!find_hop(r, argument, hop, &agent))
+		return;
+	if (!dispatch_pause(r->queue->dispatch, hop, agent, pause)) {
+		request_answer(r, "error: %s is %s", hop, pause ? "paused already" : "not paused");
+		return;
+	}
+	log_info("event=%s hop=%s uid=%u", pause ? "paused" : "resumed", logq(hop), r->uid);
+	if (pause)
+		request_answer(r, "ok\n%s is paused until it is resumed, or the queue starts again", hop);
+	else
+		request_answer(r, "ok\n%s is resumed", hop);
+}
+
+static void
+do_pause(struct request *r, const char *argument)
+{
+	set_pause(r, argument, true);
+}
+
+static void
+do_resume(struct request *r, const char *argument)
+{
+	set_pause(r, argument, false);
 }
 
 static void
@@ -367,8 +203,9 @@ change(struct request *r, enum log_state to, const char *word, log_done_fn *done
 
 	snprintf(text, sizeof(text), "%s by uid %u", word, r->uid);
 	log_info("msg=%s event=%s uid=%u", id_text(r->id), word, r->uid);
+	r->change = word;
 	r->reading = true;
-	log_admin(log_of(r), r->id, UINT32_MAX, to, text, done, r);
+	log_admin(r->queue->log, r->id, UINT32_MAX, to, text, done, r);
 }
 
 static void
@@ -376,7 +213,7 @@ on_removed(void *arg, const char *error)
 {
 	struct request *r = arg;
 
-	if (error == NULL && !log_find(log_of(r), r->id, &r->message))
+	if (error == NULL && !log_find(r->queue->log, r->id, &r->message))
 		log_info("msg=%s event=done", id_text(r->id));
 	on_changed(arg, error);
 }
@@ -385,7 +222,7 @@ static void
 do_remove(struct request *r, const char *argument)
 {
 	(void)argument;
-	dispatch_drop(r->admin->queue->dispatch, r->id, SCHEDULE_ALL);
+	dispatch_drop(r->queue->dispatch, r->id, SCHEDULE_ALL);
 	change(r, LOG_REMOVED, "removed", on_removed);
 }
 
@@ -393,7 +230,7 @@ static void
 do_hold(struct request *r, const char *argument)
 {
 	(void)argument;
-	dispatch_drop(r->admin->queue->dispatch, r->id, SCHEDULE_ALL);
+	dispatch_drop(r->queue->dispatch, r->id, SCHEDULE_ALL);
 	change(r, LOG_HELD, "held", on_changed);
 }
 
@@ -403,7 +240,7 @@ on_released(void *arg, const char *error)
 	struct request *r = arg;
 
 	for (size_t i = 0; i < r->n_held && error == NULL; i++)
-		dispatch_add(r->admin->queue->dispatch, r->id, r->message.arrived, &r->held[i].rcpt, r->held[i].index, 1);
+		dispatch_add(r->queue->dispatch, r->id, r->message.arrived, &r->held[i].rcpt, r->held[i].index, 1);
 	on_changed(arg, error);
 }
 
@@ -413,10 +250,10 @@ on_to_release(void *arg, const struct log_envelope *e, const char *error)
 {
 	struct request *r = arg;
 
-	if (!is_wanted(r))
+	if (!request_is_wanted(r))
 		return;
 	if (error != NULL) {
-		answer(r, "error: %s", error);
+		request_answer(r, "error: %s", error);
 		return;
 	}
 	r->message = e->message;
@@ -430,7 +267,7 @@ on_to_release(void *arg, const struct log_envelope *e, const char *error)
 			log_fatal("event=out-of-memory");
 	}
 	if (r->n_held == 0)
-		answer(r, "error: nothing of %s is held", id_text(r->id));
+		request_answer(r, "error: nothing of %s is held", id_text(r->id));
 	else
 		change(r, LOG_OPEN, "released", on_released);
 }
@@ -440,35 +277,106 @@ do_release(struct request *r, const char *argument)
 {
 	(void)argument;
 	r->reading = true;
-	log_read_envelope(log_of(r), r->id, on_to_release, r);
+	log_read_envelope(r->queue->log, r->id, on_to_release, r);
 }
 
 /* ---- commands ---- */
 
+enum takes { NOTHING, FILTER, ID, ID_OR_MORE, HOP };
+
 static const struct {
 	const char	*word;
-	bool		 changes;	/* only root, or the user that minimta runs as */
-	enum { NOTHING, ID, ID_OR_MORE } takes;
+	bool		 privileged;	/* only root, or the user that minimta runs as */
+	enum takes	 takes;
 	command_fn	*run;
 } commands[] = {
-	{ "list", false, NOTHING, do_list },
-	{ "show", true, ID, do_show },		/* changes nothing, but shows others' mail */
+	{ "list", false, FILTER, show_list },
+	{ "hops", false, NOTHING, show_hops },
+	{ "show", true, ID, show_message },	/* changes nothing, but shows others' mail */
+	{ "cat", true, ID, show_content },
 	{ "retry", true, ID_OR_MORE, do_retry },
 	{ "remove", true, ID, do_remove },
 	{ "hold", true, ID, do_hold },
 	{ "release", true, ID, do_release },
+	{ "pause", true, HOP, do_pause },
+	{ "resume", true, HOP, do_resume },
 };
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
+
+static const char *const expected[] = {
+	[NOTHING] = "nothing more",
+	[FILTER] = "nothing, @domain, to=text or from=text",
+	[ID] = "a message's id",
+	[ID_OR_MORE] = "a message's id, @domain, to=text, from=text or all",
+	[HOP] = "a domain, or a next hop as \"queue hops\" lists them",
+};
 
 static bool
 find_message(struct request *r, const char *argument)
 {
-	if (id_parse(argument, &r->id) != 0)
-		answer(r, "error: %.40s is no message's id; mailq lists them", argument);
-	else if (!log_find(log_of(r), r->id, &r->message))
-		answer(r, "error: there is no message %s in the queue", id_text(r->id));
+	char id[ID_TEXT + 2];
+	size_t len = strlen(argument);
+
+	/* As mailq shows it, with its mark. */
+	while (len > 0 && strchr("*!", argument[len - 1]) != NULL)
+		len--;
+	snprintf(id, sizeof(id), "%.*s", (int)(len < sizeof(id) ? len : sizeof(id) - 1), argument);
+	if (id_parse(id, &r->id) != 0)
+		request_answer(r, "error: %.80s is no message's id; mailq lists them", logq(argument));
+	else if (!log_find(r->queue->log, r->id, &r->message))
+		request_answer(r, "error: there is no message %s in the queue", id_text(r->id));
 	else
 		return true;
+	return false;
+}
+
+static bool
+take_filter(struct request *r, const char *argument)
+{
+	static const struct { const char *before; int by; } filters[] = {
+		{ "to=", FILTER_TO }, { "from=", FILTER_FROM }, { "@", FILTER_DOMAIN } };
+
+	for (size_t i = 0; i < sizeof(filters) / sizeof(filters[0]); i++) {
+		size_t len = strlen(filters[i].before);
+
+		if (strncmp(argument, filters[i].before, len) != 0)
+			continue;
+		r->filter.by = filters[i].by;
+		snprintf(r->filter.text, sizeof(r->filter.text), "%s", argument + len);
+		return true;
+	}
+	return false;
+}
+
+/* Whether the argument is what the command takes; else an error was said. */
+static bool
+take_argument(struct request *r, const char *word, enum takes takes, const char *argument)
+{
+	bool given = argument[0] != '\0';
+
+	switch (takes) {
+	case NOTHING:
+		if (!given)
+			return true;
+		break;
+	case FILTER:
+		if (!given || take_filter(r, argument))
+			return true;
+		break;
+	case ID:
+		if (given)
+			return find_message(r, argument);
+		break;
+	case ID_OR_MORE:
+		if (given)
+			return take_filter(r, argument) || strcasecmp(argument, "all") == 0 || find_message(r, argument);
+		break;
+	case HOP:
+		if (given)
+			return true;
+		break;
+	}
+	request_answer(r, "error: queue %s takes %s", word, expected[takes]);
 	return false;
 }
 
@@ -478,19 +386,15 @@ run(struct request *r, const char *word, const char *argument)
 	for (size_t i = 0; i < N_COMMANDS; i++) {
 		if (strcmp(commands[i].word, word) != 0)
 			continue;
-		if (commands[i].changes && !r->may_change)
-			answer(r, "error: only root and the user that minimta runs as may do that");
-		else if (commands[i].takes != NOTHING && argument[0] == '\0')
-			answer(r, "error: queue %s needs a message's id%s", word,
-			    commands[i].takes == ID ? "" : ", @domain or all");
-		else if ((commands[i].takes == ID || (commands[i].takes == ID_OR_MORE && argument[0] != '@' &&
-		    strcasecmp(argument, "all") != 0)) && !find_message(r, argument))
-			return;
-		else
+		if (commands[i].privileged && !r->may_change)
+			request_answer(r, "denied: queue %s is for root and for the user that started minimta; "
+			    "you are uid %u", word, r->uid);
+		else if (take_argument(r, word, commands[i].takes, argument))
 			commands[i].run(r, argument);
 		return;
 	}
-	answer(r, "error: unknown command; expected queue list, show, retry, remove, hold or release");
+	request_answer(r, "error: unknown command; expected queue list, hops, show, cat, retry, remove, hold, release, pause "
+	    "or resume");
 }
 
 /* "mailq" or "queue<tab>word[<tab>argument]". */
@@ -505,7 +409,7 @@ run_line(struct request *r, char *line)
 	if (strcmp(words[0], "mailq") == 0)
 		run(r, "list", "");
 	else if (n > 3)
-		answer(r, "error: too many words; one message, domain or \"all\" at a time");
+		request_answer(r, "error: too many words; one message, domain or \"all\" at a time");
 	else
 		run(r, words[1], words[2]);
 }
@@ -517,7 +421,7 @@ admin_on_control(void *arg, struct ipc *ipc, struct ipc_message *m)
 	struct admin *ad = ((struct queue *)arg)->admin;
 	struct request *r;
 	struct unpack u;
-	char line[LINE_MAX_HERE];
+	char line[REQUEST_LINE_MAX];
 
 	(void)ipc;
 	if (ad->n >= REQUESTS_MAX) {
@@ -528,7 +432,8 @@ admin_on_control(void *arg, struct ipc *ipc, struct ipc_message *m)
 	if ((r = calloc(1, sizeof(*r))) == NULL)
 		log_fatal("event=out-of-memory");
 	r->admin = ad;
-	r->caller = caller_new(ad->queue->p.base, m->fd, list_next, on_gone, r);
+	r->queue = ad->queue;
+	r->caller = caller_new(ad->queue->p.base, m->fd, request_more, on_gone, r);
 	LIST_INSERT_HEAD(&ad->requests, r, next);
 	ad->n++;
 	unpack_init(&u, m->data, m->len);
@@ -538,7 +443,7 @@ admin_on_control(void *arg, struct ipc *ipc, struct ipc_message *m)
 	if (unpack_end(&u))
 		run_line(r, line);
 	else
-		answer(r, "error: the command is too long");
+		request_answer(r, "error: the command is too long");
 	return 0;
 }
 

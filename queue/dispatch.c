@@ -19,7 +19,6 @@
 #define LOOKUP_JOBS	8		/* expansions at once, each with up to a hundred recipients */
 #define MDA_JOBS	20
 #define HOP_EXPAND	"expand"
-#define HOP_LOCAL	"local"
 #define SWEEP_MS	60000
 #define NO_ROOM_MS	5000
 #define ATTEMPT_MS	(4 * 3600 * 1000)	/* then it is cancelled: RFC 5321, 4.5.3.2 allows long waits, not endless ones */
@@ -421,6 +420,27 @@ dispatch_retry(struct dispatch *d, uint64_t id, const char *hop)
 
 	dispatch_kick(d);
 	return n;
+}
+
+bool
+dispatch_pause(struct dispatch *d, const char *hop, enum schedule_agent agent, bool pause)
+{
+	bool changed = schedule_pause(d->schedule, clock_ms(), hop, agent, pause);
+
+	dispatch_kick(d);
+	return changed;
+}
+
+void
+dispatch_each_hop(const struct dispatch *d, void (*fn)(void *arg, const struct schedule_hop *), void *arg)
+{
+	schedule_each_hop(d->schedule, fn, arg);
+}
+
+bool
+dispatch_is_paused(const struct dispatch *d, uint64_t id, uint32_t index)
+{
+	return schedule_is_paused(d->schedule, id, index);
 }
 
 bool

@@ -29,10 +29,15 @@ void		 dispatch_reconfigure(struct dispatch *, const struct conf *old);
 uint32_t	 dispatch_drop(struct dispatch *, uint64_t id, uint32_t index);
 /* Everything (id 0, hop NULL), a message, or what goes to a hop is due now; returns how many recipients. */
 uint32_t	 dispatch_retry(struct dispatch *, uint64_t id, const char *hop);
+#define HOP_LOCAL	"local"		/* mda, by the name that people know */
+/* schedule_pause and schedule_each_hop. */
+bool		 dispatch_pause(struct dispatch *, const char *hop, enum schedule_agent, bool pause);
+void		 dispatch_each_hop(const struct dispatch *, void (*fn)(void *arg, const struct schedule_hop *), void *arg);
 /* The next hop for an address as of now; to: ROUTE_HOP_MAX. Says who goes there. */
 enum schedule_agent dispatch_route(const struct dispatch *, const char *address, bool local, bool expanded, char *to);
 /* The trouble of its hop that a recipient waits for, and until when (seconds since the epoch); NULL: none. */
 const char	*dispatch_waits(const struct dispatch *, uint64_t id, uint32_t index, int64_t *until_r);
+bool		 dispatch_is_paused(const struct dispatch *, uint64_t id, uint32_t index);
 bool		 dispatch_is_active(const struct dispatch *, uint64_t id, uint32_t index);
 void		 dispatch_count(const struct dispatch *, struct schedule_counts *);
 /* No new attempts; `done` is called once none is under way any more, from the loop. */

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/clock.h"
 #include "lib/log.h"
 #include "queue/admin.h"
 #include "queue/dispatch.h"
@@ -95,6 +96,18 @@ on_stop(void *arg)
 	dispatch_stop(q->dispatch, on_idle, q);
 }
 
+/* "name_1m=… name_5m=… name_total=… " */
+static void
+put_rate(char **to, size_t *size, const char *name, const struct rate *r)
+{
+	int64_t now = clock_ms();
+	int n = snprintf(*to, *size, "%s_1m=%u %s_5m=%u %s_total=%llu ", name, rate_sum(r, now, RATE_MINUTE), name,
+	    rate_sum(r, now, RATE_FIVE), name, (unsigned long long)r->total);
+
+	*to += n;
+	*size -= (size_t)n;
+}
+
 static void
 raise_most(struct queue *q)
 {
@@ -124,10 +137,14 @@ on_status(void *arg, char *to, size_t size)
 	struct schedule_counts c;
 	char log[1024];
 
+	put_rate(&to, &size, "accepted", &q->rates.accepted);
+	put_rate(&to, &size, "delivered", &q->rates.delivered);
+	put_rate(&to, &size, "deferred", &q->rates.deferred);
+	put_rate(&to, &size, "failed", &q->rates.failed);
 	dispatch_count(q->dispatch, &c);
-	snprintf(to, size, "recipients=%u deferred=%u expanding=%u local=%u remote=%u hops=%u hops_in_trouble=%u incoming=%u "
-	    "%s%s%s", c.rcpts, c.waiting, c.active_jobs[SCHEDULE_LOOKUP], c.active_jobs[SCHEDULE_MDA],
-	    c.active_jobs[SCHEDULE_DELIVERY], c.hops, c.hops_in_trouble, intake_count(q->intake),
+	snprintf(to, size, "recipients=%u waiting=%u expanding=%u local=%u remote=%u hops=%u hops_in_trouble=%u hops_paused=%u "
+	    "incoming=%u %s%s%s", c.rcpts, c.waiting, c.active_jobs[SCHEDULE_LOOKUP], c.active_jobs[SCHEDULE_MDA],
+	    c.active_jobs[SCHEDULE_DELIVERY], c.hops, c.hops_in_trouble, c.hops_paused, intake_count(q->intake),
 	    log_status(q->log, log, sizeof(log)), q->trouble[0] != '\0' ? " trouble=" : "",
 	    q->trouble[0] != '\0' ? logq(q->trouble) : "");
 }

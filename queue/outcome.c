@@ -118,6 +118,8 @@ hold(struct attempt *a, struct attempt_rcpt *r)
 static void
 decide(struct attempt *a, struct attempt_rcpt *r, enum schedule_end end, bool expired)
 {
+	struct queue *q = a->dispatch->queue;
+
 	if (end == SCHEDULE_CRASHED)
 		attempt_set(r, RESULT_DEFERRED, "4.3.0", "The attempt was cut short: its process died");
 	if (r->result == RESULT_DEFERRED && is_dropped(a, r))
@@ -133,12 +135,15 @@ decide(struct attempt *a, struct attempt_rcpt *r, enum schedule_end end, bool ex
 	}
 	switch (r->result) {
 	case RESULT_DELIVERED:
+		rate_add(&q->rates.delivered, clock_ms(), 1);
 		say(a, r, "delivered");
 		break;
 	case RESULT_DEFERRED:
+		rate_add(&q->rates.deferred, clock_ms(), 1);
 		say(a, r, "deferred");
 		return;
 	case RESULT_FAILED:
+		rate_add(&q->rates.failed, clock_ms(), 1);
 		say(a, r, r->expired ? "expired" : "failed");
 		break;
 	case RESULT_NONE:

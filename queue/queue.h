@@ -6,6 +6,7 @@
 #define QUEUE_QUEUE_H
 
 #include "lib/process.h"
+#include "lib/rate.h"
 #include "queue/log.h"
 
 struct admin;
@@ -24,6 +25,9 @@ struct queue {
 	struct dispatch	*dispatch;	/* the schedule, and attempts under way */
 	struct expand	*expand;	/* questions to lookup */
 	struct admin	*admin;		/* mailq and minimtactl */
+	struct {
+		struct rate	accepted, delivered, deferred, failed;	/* messages; then recipients' attempts */
+	}		 rates;		/* for status */
 	char		 trouble[256];	/* the log's last words, for status; "" none */
 };
 

@@ -37,6 +37,8 @@ pick_suspect(struct schedule *s, struct agent *a, bool *hold_r)
 {
 	struct schedule_job *j = TAILQ_FIRST(&a->suspects);
 
+	while (j != NULL && j->hop->paused)
+		j = TAILQ_NEXT(j, next);
 	*hold_r = true;
 	if (a->alone != NULL && s->now < a->alone_until)
 		return NULL;
@@ -284,22 +286,36 @@ schedule_is_active(const struct schedule *s, uint64_t message, uint32_t index)
 	return false;
 }
 
-const char *
-schedule_waits(const struct schedule *s, uint64_t message, uint32_t index, int64_t *until_r)
+/* The job of a recipient; NULL: there is none. */
+static struct schedule_job *
+find_job(const struct schedule *s, uint64_t message, uint32_t index)
 {
 	const struct message *m = idmap_get(&s->messages, message);
 
-	for (const struct schedule_job *j = m == NULL ? NULL : m->jobs; j != NULL; j = j->sibling) {
-		if (j->state != JOB_READY || !j->hop->trouble)
-			continue;
-		for (uint32_t i = 0; i < j->n; i++) {
-			if (j->rcpts[i].index != index)
-				continue;
-			*until_r = j->hop->not_before;
-			return schedule_job_trouble(j);
-		}
-	}
+	for (struct schedule_job *j = m == NULL ? NULL : m->jobs; j != NULL; j = j->sibling)
+		for (uint32_t i = 0; i < j->n; i++)
+			if (j->rcpts[i].index == index && j->rcpts[i].flags == 0)
+				return j;
 	return NULL;
+}
+
+bool
+schedule_is_paused(const struct schedule *s, uint64_t message, uint32_t index)
+{
+	const struct schedule_job *j = find_job(s, message, index);
+
+	return j != NULL && j->state != JOB_ACTIVE && j->hop->paused;
+}
+
+const char *
+schedule_waits(const struct schedule *s, uint64_t message, uint32_t index, int64_t *until_r)
+{
+	const struct schedule_job *j = find_job(s, message, index);
+
+	if (j == NULL || j->state != JOB_READY || !j->hop->trouble)
+		return NULL;
+	*until_r = j->hop->not_before;
+	return schedule_job_trouble(j);
 }
 
 static uint32_t
@@ -354,7 +370,8 @@ retry_message(struct schedule *s, struct message *m, const struct hop *at)
 		} else {
 			sched_hop_update(s, j->hop);
 		}
-		n += j->n;
+		if (!j->hop->paused)
+			n += j->n;
 	}
 	return n;
 }
@@ -378,6 +395,22 @@ schedule_retry(struct schedule *s, int64_t now, uint64_t message, const char *ho
 	while ((m = idmap_next(&s->messages, &walk)) != NULL)
 		n += retry_message(s, m, at);
 	return n;
+}
+
+bool
+schedule_pause(struct schedule *s, int64_t now, const char *hop, enum schedule_agent agent, bool pause)
+{
+	struct hop *h;
+
+	s->now = now;
+	HASH_FIND_STR(s->hops, hop, h);
+	if (h == NULL && pause)
+		h = sched_hop_get(s, hop, agent);
+	if (h == NULL || h->paused == pause)
+		return false;
+	h->paused = pause;
+	sched_hop_update(s, h);
+	return true;
 }
 
 void
@@ -454,8 +487,19 @@ schedule_count(const struct schedule *s, struct schedule_counts *c)
 	    .waiting = s->heap.n, .hops = HASH_COUNT(s->hops) };
 	for (int a = 0; a < SCHEDULE_AGENTS; a++)
 		c->active_jobs[a] = s->agents[a].active;
-	for (const struct hop *h = s->hops; h != NULL; h = h->hh.next)
+	for (const struct hop *h = s->hops; h != NULL; h = h->hh.next) {
 		c->hops_in_trouble += h->trouble;
+		c->hops_paused += h->paused;
+	}
+}
+
+void
+schedule_each_hop(const struct schedule *s, void (*fn)(void *arg, const struct schedule_hop *), void *arg)
+{
+	for (const struct hop *h = s->hops; h != NULL; h = h->hh.next)
+		fn(arg, &(struct schedule_hop){ .name = h->name, .why = h->why != NULL && h->trouble ? h->why : "",
+		    .agent = h->agent->kind, .jobs = h->jobs, .active = h->active, .limit = h->limit,
+		    .failures = h->failures, .trouble = h->trouble, .paused = h->paused, .until_ms = h->not_before });
 }
 
 struct schedule *

@@ -15,6 +15,7 @@
  *  - Mail that was never tried goes before what waited, three to one; what waited takes three quarters
  *    of the places.
  *  - Nothing expires without an attempt (its own or its hop's probe) that failed since this start.
+ *  - A hop that an administrator paused starts nothing, and what waits for it does not expire.
  *  - A job in flight when its process died twice is tried alone; after three times the caller holds it.
  */
 #ifndef QUEUE_SCHEDULE_H
@@ -83,6 +84,8 @@ bool		 schedule_has(const struct schedule *, uint64_t message);
 uint32_t	 schedule_drop(struct schedule *, uint64_t message, uint32_t index);
 /* Due now: one message, all at a hop, or everything (message 0, hop NULL). Pauses of the hops end. How many recipients. */
 uint32_t	 schedule_retry(struct schedule *, int64_t now, uint64_t message, const char *hop);
+/* No job starts for a paused hop; those under way go on. Known or not, it stays paused. Whether that is a change. */
+bool		 schedule_pause(struct schedule *, int64_t now, const char *hop, enum schedule_agent, bool pause);
 /* No job starts for an agent that is away. All are away at first. */
 void		 schedule_agent_up(struct schedule *, enum schedule_agent, bool up);
 
@@ -112,12 +115,24 @@ void		 schedule_settle(struct schedule_job *, uint32_t i);
 int64_t		 schedule_finish(struct schedule *, int64_t now, struct schedule_job *, enum schedule_end, const char *why);
 
 struct schedule_counts {
-	uint32_t	messages, rcpts, active_jobs[SCHEDULE_AGENTS], hops, hops_in_trouble, waiting;
+	uint32_t	messages, rcpts, active_jobs[SCHEDULE_AGENTS], hops, hops_in_trouble, hops_paused, waiting;
 };
+
+struct schedule_hop {
+	const char	*name, *why;	/* why: the last trouble, "" none */
+	enum schedule_agent agent;
+	uint32_t	 jobs, active, limit, failures;
+	bool		 trouble, paused;
+	int64_t		 until_ms;	/* of trouble: the next probe */
+};
+
+/* Every hop that something waits for, is tried now, or that is paused or in trouble. All is borrowed. */
+void		 schedule_each_hop(const struct schedule *, void (*fn)(void *arg, const struct schedule_hop *), void *arg);
 
 void		 schedule_count(const struct schedule *, struct schedule_counts *);
 /* Whether a recipient is being tried now; SCHEDULE_ALL: any. */
 bool		 schedule_is_active(const struct schedule *, uint64_t message, uint32_t index);
+bool		 schedule_is_paused(const struct schedule *, uint64_t message, uint32_t index);
 /* What a recipient waits for beside its own time: the trouble of its hop, and when that may be tried; NULL: nothing. */
 const char	*schedule_waits(const struct schedule *, uint64_t message, uint32_t index, int64_t *until_r);
 

@@ -90,7 +90,7 @@ sched_hop_update(struct schedule *s, struct hop *h)
 {
 	int want = HOP_IDLE;
 
-	if (h->active < h->limit && !hop_pauses(s, h)) {
+	if (h->active < h->limit && !h->paused && !hop_pauses(s, h)) {
 		if (!TAILQ_EMPTY(&h->fresh))
 			want = HOP_FRESH;
 		else if (!TAILQ_EMPTY(&h->backlog))
@@ -104,7 +104,7 @@ sched_hop_update(struct schedule *s, struct hop *h)
 			TAILQ_INSERT_TAIL(&h->agent->backlog, h, next);
 		h->listed = want;
 	}
-	if (h->jobs > 0 || hop_pauses(s, h))
+	if (h->jobs > 0 || h->paused || hop_pauses(s, h))
 		return;
 	due_remove(&s->heap, &h->due);
 	HASH_DEL(s->hops, h);

@@ -63,6 +63,7 @@ struct hop {
 	uint32_t		 failures;	/* in a row */
 	uint32_t		 epoch;		/* how often it came back */
 	bool			 trouble;	/* the last thing known of it */
+	bool			 paused;	/* by an administrator: stays, even with nothing to do */
 	int64_t			 not_before, last_success, failed_at;
 	char			*why;
 	char			 name[];

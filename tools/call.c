@@ -21,8 +21,6 @@
 #define PAUSE_MS	250
 #define ANSWER_MS	60000
 
-#define PATH_SIZE	sizeof(((struct sockaddr_un *)0)->sun_path)
-
 /* Not conf_read: a tool must not wait for the DNS to tell it a host name that it does not need. */
 static struct conf *
 read_config(const char *path, char *why, size_t size)
@@ -48,7 +46,7 @@ read_config(const char *path, char *why, size_t size)
 }
 
 int
-call_path(char to[PATH_SIZE], const char *config, char *why, size_t size)
+call_path(char to[CALL_PATH_SIZE], const char *config, char *why, size_t size)
 {
 	const char *from = getenv("MINIMTA_CONTROL");
 	struct conf *c = NULL;
@@ -59,8 +57,8 @@ call_path(char to[PATH_SIZE], const char *config, char *why, size_t size)
 			return EX_CONFIG;
 		from = c != NULL ? c->control : CONTROL;
 	}
-	if ((size_t)snprintf(to, PATH_SIZE, "%s", from) >= PATH_SIZE) {
-		snprintf(why, size, "MINIMTA_CONTROL is longer than a socket's path may be (%zu bytes)", PATH_SIZE - 1);
+	if ((size_t)snprintf(to, CALL_PATH_SIZE, "%s", from) >= CALL_PATH_SIZE) {
+		snprintf(why, size, "MINIMTA_CONTROL is longer than a socket's path may be (%zu bytes)", CALL_PATH_SIZE - 1);
 		conf_free(c);
 		return EX_CONFIG;
 	}
@@ -141,11 +139,21 @@ has_control(const char *const *words)
 	return false;
 }
 
-/* "error: sentence", and lines that say more. */
-static void
+/* "error:", "denied:" or "later:", a sentence, and lines that say more. Returns the code. */
+static int
 read_error(FILE *f, const char *first, char *why, size_t size)
 {
-	size_t len = (size_t)snprintf(why, size, "%s", strncmp(first, "error: ", 7) == 0 ? first + 7 : first);
+	static const struct { const char *word; int code; } words[] = {
+		{ "error: ", EX_UNAVAILABLE }, { "denied: ", EX_NOPERM }, { "later: ", EX_TEMPFAIL } };
+	int code = EX_UNAVAILABLE;
+	size_t skip = 0, len;
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (strncmp(first, words[i].word, strlen(words[i].word)) == 0) {
+			skip = strlen(words[i].word);
+			code = words[i].code;
+		}
+	len = (size_t)snprintf(why, size, "%s", first + skip);
 
 	if (len < size)
 		len += fread(why + len, 1, size - len - 1, f);
@@ -154,13 +162,14 @@ read_error(FILE *f, const char *first, char *why, size_t size)
 	why[len] = '\0';
 	while (len > 0 && why[len - 1] == '\n')
 		why[--len] = '\0';
+	return code;
 }
 
 FILE *
 call_command(const char *path, const char *const *words, int *code_r, char *why, size_t size)
 {
 	struct timeval patience = { .tv_sec = ANSWER_MS / 1000 };
-	char first[512];
+	char first[2048];
 	FILE *f = NULL;
 	int fd;
 
@@ -178,8 +187,7 @@ call_command(const char *path, const char *const *words, int *code_r, char *why,
 	} else if (strcmp(first, "ok\n") == 0) {
 		return f;
 	} else {
-		*code_r = EX_UNAVAILABLE;
-		read_error(f, first, why, size);
+		*code_r = read_error(f, first, why, size);
 	}
 	if (f != NULL)
 		fclose(f);

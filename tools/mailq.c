@@ -6,53 +6,27 @@
 #include <json-c/json.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
-#include "lib/clock.h"
+#include "tools/lines.h"
 #include "tools/mailq.h"
 
-#define FIELDS_MAX	7
-
-/* Cuts a line at its tabs; the last field takes what is left. Returns how many there are. */
-static int
-cut(char *line, char *fields[FIELDS_MAX])
-{
-	int n = 0;
-
-	line[strcspn(line, "\n")] = '\0';
-	while (n < FIELDS_MAX - 1 && line != NULL) {
-		char *tab = strchr(line, '\t');
-
-		fields[n++] = line;
-		if (tab != NULL)
-			*tab++ = '\0';
-		line = tab;
-	}
-	if (line != NULL)
-		fields[n++] = line;
-	return n;
-}
-
-static int64_t
-number(const char *text)
-{
-	return strtoll(text, NULL, 10);
-}
+#define FIELDS	7
 
 static void
 print_message(char *const *f, FILE *to)
 {
-	time_t arrived = (time_t)number(f[2]);
+	time_t arrived = (time_t)lines_number(f[2]);
 	char date[64], id[40], mark = strchr(f[4], '!') != NULL ? '!' : strchr(f[4], '*') != NULL ? '*' : ' ';
 	struct tm tm;
 
 	strftime(date, sizeof(date), "%a %b %e %H:%M:%S", localtime_r(&arrived, &tm));
 	snprintf(id, sizeof(id), "%s%c", f[1], mark);
-	fprintf(to, "%-14s %8" PRId64 " %s  %s\n", id, number(f[3]), date, f[5][0] != '\0' ? f[5] : "<>");
+	fprintf(to, "%-14s %8" PRId64 " %s  %s\n", id, lines_number(f[3]), date, f[5][0] != '\0' ? f[5] : "<>");
 }
 
-/* "host=H code=N status=S text", as queue keeps it, in the words that people know from other mailers. */
-static void
-print_reason(const char *reason, FILE *to)
+void
+mailq_reason(const char *reason, int indent, FILE *to)
 {
 	const char *host = NULL, *code = reason, *text;
 	size_t host_len = 0;
@@ -63,10 +37,10 @@ print_reason(const char *reason, FILE *to)
 	}
 	if (code == NULL || strncmp(code, "code=", 5) != 0 || (text = strstr(code, " status=")) == NULL ||
 	    (text = strchr(text + 1, ' ')) == NULL) {
-		fprintf(to, "%*s(%s)\n", 25, "", reason);
+		fprintf(to, "%*s(%s)\n", indent, "", reason);
 		return;
 	}
-	fprintf(to, "%*s(", 25, "");
+	fprintf(to, "%*s(", indent, "");
 	if (host != NULL)
 		fprintf(to, "host %.*s%s", (int)host_len, host, code[5] != '0' ? " said: " : ": ");
 	if (code[5] != '0')
@@ -77,8 +51,10 @@ print_reason(const char *reason, FILE *to)
 static void
 print_recipient(char *const *f, int n, FILE *to)
 {
+	if (strcmp(f[2], "paused") == 0)
+		fprintf(to, "%*s(its next hop is paused; minimtactl queue hops)\n", 25, "");
 	if (n > 6 && f[6][0] != '\0')
-		print_reason(f[6], to);
+		mailq_reason(f[6], 25, to);
 	fprintf(to, "%*s%s\n", 45, "", f[5]);
 }
 
@@ -92,12 +68,12 @@ print_end(uint64_t messages, uint64_t bytes, FILE *to)
 int
 mailq_print(FILE *list, FILE *to)
 {
-	char *line = NULL, *f[FIELDS_MAX];
+	char *line = NULL, *f[LINES_FIELDS_MAX];
 	size_t room = 0, messages = 0;
 	int n, rc = -1;
 
 	while (rc != 0 && getline(&line, &room, list) > 0) {
-		n = cut(line, f);
+		n = lines_cut(line, f, FIELDS);
 		if (f[0][0] == 'M' && n >= 6) {
 			if (messages++ == 0)
 				fputs("-Queue ID-       --Size-- ----Arrival Time---- -Sender/Recipient-------\n", to);
@@ -109,7 +85,7 @@ mailq_print(FILE *list, FILE *to)
 		} else if (f[0][0] == 'E' && n >= 3) {
 			rc = 0;
 			if (messages > 0)
-				print_end((uint64_t)number(f[1]), (uint64_t)number(f[2]), to);
+				print_end((uint64_t)lines_number(f[1]), (uint64_t)lines_number(f[2]), to);
 			else
 				fputs("Mail queue is empty\n", to);
 		}
@@ -118,44 +94,32 @@ mailq_print(FILE *list, FILE *to)
 	return rc;
 }
 
-static void
-put_string(struct json_object *o, const char *name, const char *value)
-{
-	json_object_object_add(o, name, json_object_new_string(value));
-}
-
-static void
-put_number(struct json_object *o, const char *name, const char *value)
-{
-	json_object_object_add(o, name, json_object_new_int64(number(value)));
-}
-
-static struct json_object *
-json_message(char *const *f, struct json_object **rcpts_r)
+struct json_object *
+mailq_json_message(char *const *f, struct json_object **rcpts_r)
 {
 	struct json_object *o = json_object_new_object();
 
-	put_string(o, "id", f[1]);
-	put_number(o, "arrived", f[2]);
-	put_number(o, "size", f[3]);
-	put_string(o, "flags", f[4]);
-	put_string(o, "sender", f[5]);
+	lines_put(o, "id", f[1]);
+	lines_put_number(o, "arrived", f[2]);
+	lines_put_number(o, "size", f[3]);
+	lines_put(o, "flags", f[4]);
+	lines_put(o, "sender", f[5]);
 	*rcpts_r = json_object_new_array();
 	json_object_object_add(o, "recipients", *rcpts_r);
 	return o;
 }
 
-static struct json_object *
-json_recipient(char *const *f, int n)
+struct json_object *
+mailq_json_recipient(char *const *f)
 {
 	struct json_object *o = json_object_new_object();
 
-	put_number(o, "index", f[1]);
-	put_string(o, "state", f[2]);
-	put_number(o, "attempts", f[3]);
-	put_number(o, "next", f[4]);
-	put_string(o, "address", f[5]);
-	put_string(o, "reason", n > 6 ? f[6] : "");
+	lines_put_number(o, "index", f[1]);
+	lines_put(o, "state", f[2]);
+	lines_put_number(o, "attempts", f[3]);
+	lines_put_number(o, "next", f[4]);
+	lines_put(o, "address", f[5]);
+	lines_put(o, "reason", f[6]);
 	return o;
 }
 
@@ -163,23 +127,23 @@ int
 mailq_print_json(FILE *list, FILE *to)
 {
 	struct json_object *all = json_object_new_array(), *rcpts = NULL;
-	char *line = NULL, *f[FIELDS_MAX];
+	char *line = NULL, *f[LINES_FIELDS_MAX];
 	size_t room = 0;
 	int n, rc = -1;
 
 	while (rc != 0 && getline(&line, &room, list) > 0) {
-		n = cut(line, f);
+		n = lines_cut(line, f, FIELDS);
 		if (f[0][0] == 'M' && n >= 6)
-			json_object_array_add(all, json_message(f, &rcpts));
+			json_object_array_add(all, mailq_json_message(f, &rcpts));
 		else if (f[0][0] == 'R' && n >= 6 && rcpts != NULL)
-			json_object_array_add(rcpts, json_recipient(f, n));
+			json_object_array_add(rcpts, mailq_json_recipient(f));
 		else if (f[0][0] == 'E')
 			rc = 0;
 	}
 	free(line);
 	if (rc == 0)
-		fprintf(to, "%s\n", json_object_to_json_string_ext(all, JSON_C_TO_STRING_PRETTY |
-		    JSON_C_TO_STRING_NOSLASHESCAPE));
-	json_object_put(all);
+		lines_print_json(all, to);
+	else
+		json_object_put(all);
 	return rc;
 }

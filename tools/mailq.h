@@ -14,4 +14,11 @@ int	mailq_print(FILE *list, FILE *to);
 /* The same as JSON: an array of messages with their recipients. */
 int	mailq_print_json(FILE *list, FILE *to);
 
+/* For tools/report.c: "host=H code=N status=S text", as queue keeps it, in the words that people know from other mailers, in
+ * parentheses behind `indent` spaces; and the objects of an M and an R line. */
+struct json_object;
+void	mailq_reason(const char *reason, int indent, FILE *to);
+struct json_object *mailq_json_message(char *const *fields, struct json_object **rcpts_r);
+struct json_object *mailq_json_recipient(char *const *fields);
+
 #endif

@@ -10,32 +10,63 @@
 
 #include "lib/log.h"
 #include "tools/call.h"
+#include "tools/lines.h"
 #include "tools/mailq.h"
+#include "tools/report.h"
+#include "tools/verify.h"
 
 struct command {
 	const char	*words[2];
-	const char	*argument;		/* its name in the usage; NULL: none */
+	const char	*argument;		/* its name in the usage, "[…]" where it may be left out; NULL: none */
 	int		(*print)(FILE *, FILE *);
-	int		(*print_json)(FILE *, FILE *);
-	const char	*help;
+	int		(*print_json)(FILE *, FILE *);	/* NULL: not as JSON */
+	const char	*help;			/* a line; NULL: for tests */
+	const char	*more;			/* what else is worth knowing, in lines of its own */
+	const char	*example;
 };
 
 static int	print_all(FILE *, FILE *);
-static int	print_status_json(FILE *, FILE *);
+static int	print_said_json(FILE *, FILE *);
+
+#define ID_HELP		"ID is the first word of each message in the list; capitals do not matter.\n"
 
 static const struct command commands[] = {
-	{ { "status", NULL }, NULL, print_all, print_status_json,
-	    "each process: whether it runs, since when, and what it counts" },
-	{ { "queue", "list" }, NULL, mailq_print, mailq_print_json,
-	    "all messages with the recipients that are still open, and why they are" },
-	{ { "queue", "show" }, "ID", print_all, NULL, "one message: its envelope, and what became of each recipient" },
-	{ { "queue", "retry" }, "ID|@DOMAIN|all", print_all, NULL, "try now instead of at the planned time" },
-	{ { "queue", "hold" }, "ID", print_all, NULL, "keep it, but do not try to deliver it" },
-	{ { "queue", "release" }, "ID", print_all, NULL, "the end of a hold" },
-	{ { "queue", "remove" }, "ID", print_all, NULL, "forget it; its sender is not told" },
-	{ { "aliases", NULL }, NULL, print_all, NULL, "read the aliases again and say what is wrong with them" },
-	{ { "stop", NULL }, NULL, print_all, NULL, "finish what is under way and end" },
-	{ { "clock", NULL }, "MS", print_all, NULL, NULL },	/* for tests, under minimta -T */
+	{ { "status", NULL }, NULL, report_status, report_status_json,
+	    "which processes run, and how much mail comes and goes",
+	    "As JSON it has all that the processes count.\n", "minimtactl -j status | jq '.processes[] | select(.name == \"queue\")'" },
+	{ { "queue", "list" }, "[FILTER]", mailq_print, mailq_print_json,
+	    "messages with the recipients that are still open, and why they are",
+	    "FILTER is @domain, to=TEXT or from=TEXT: messages with a recipient in that domain, or with TEXT somewhere in the\n"
+	    "address of a recipient or of the sender. A * behind the id: being delivered now; a !: held.\n",
+	    "minimtactl queue list @example.net" },
+	{ { "queue", "hops" }, NULL, report_hops, report_hops_json,
+	    "where mail waits to go: each next hop, how much, and what is wrong with it", "", "minimtactl queue hops" },
+	{ { "queue", "show" }, "ID", report_message, report_message_json,
+	    "one message: its envelope and header, and what became of each recipient", ID_HELP, "minimtactl queue show 7K2QF" },
+	{ { "queue", "cat" }, "ID", report_content, NULL, "one message as it is, header and body", ID_HELP,
+	    "minimtactl queue cat 7K2QF > message.eml" },
+	{ { "queue", "retry" }, "ID|FILTER|all", print_all, print_said_json, "try now instead of at the planned time",
+	    ID_HELP "FILTER is @domain, to=TEXT or from=TEXT.\n", "minimtactl queue retry @example.net" },
+	{ { "queue", "hold" }, "ID", print_all, print_said_json, "keep a message, but do not try to deliver it", ID_HELP,
+	    "minimtactl queue hold 7K2QF" },
+	{ { "queue", "release" }, "ID", print_all, print_said_json, "the end of a hold",
+	    ID_HELP "A message that the server itself held, for a process died three times while delivering it, is released so too.\n",
+	    "minimtactl queue release 7K2QF" },
+	{ { "queue", "remove" }, "ID", print_all, print_said_json, "forget a message; its sender is not told", ID_HELP,
+	    "minimtactl queue remove 7K2QF" },
+	{ { "queue", "pause" }, "HOP", print_all, print_said_json, "start no deliveries to a next hop; its mail waits",
+	    "HOP is a domain, whose next hop is meant, or a next hop as \"queue hops\" lists it; \"local\" is all mailboxes here.\n"
+	    "What is under way goes on. What waits does not expire. The pause ends with \"resume\" or when the queue starts again.\n",
+	    "minimtactl queue pause example.net" },
+	{ { "queue", "resume" }, "HOP", print_all, print_said_json, "the end of a pause", "HOP as with pause.\n",
+	    "minimtactl queue resume example.net" },
+	{ { "verify", NULL }, "ADDRESS", verify_print, verify_print_json, "what would become of mail for an address; sends none",
+	    "It shows the decision: is it ours, what aliases lead to, and which hosts would be tried.\n",
+	    "minimtactl verify postmaster" },
+	{ { "aliases", NULL }, NULL, print_all, print_said_json, "read the aliases again and say what is wrong with them", "",
+	    "minimtactl aliases" },
+	{ { "stop", NULL }, NULL, print_all, print_said_json, "finish what is under way and end the server", "", "minimtactl stop" },
+	{ { "clock", NULL }, "MS", print_all, print_said_json, NULL, "", "" },	/* under minimta -T */
 };
 
 #define N_COMMANDS	(sizeof(commands) / sizeof(commands[0]))
@@ -50,10 +81,49 @@ print_all(FILE *from, FILE *to)
 	return 0;
 }
 
-static const char *
-second(const struct command *c)
+/* An answer that is words: { "ok": true, "text": "…" }. */
+static int
+print_said_json(FILE *from, FILE *to)
 {
-	return c->words[1] != NULL ? c->words[1] : "";
+	struct json_object *o = json_object_new_object();
+	char text[16384];
+	size_t n = fread(text, 1, sizeof(text) - 1, from);
+
+	while (n > 0 && text[n - 1] == '\n')
+		n--;
+	text[n] = '\0';
+	json_object_object_add(o, "ok", json_object_new_boolean(true));
+	lines_put(o, "text", text);
+	lines_print_json(o, to);
+	return 0;
+}
+
+/* To standard error, or as JSON where JSON is awaited. */
+static int
+fail(bool json, int code, const char *why)
+{
+	struct json_object *o;
+
+	if (!json) {
+		fprintf(stderr, "minimtactl: %s\n", why);
+		return code;
+	}
+	o = json_object_new_object();
+	json_object_object_add(o, "ok", json_object_new_boolean(false));
+	lines_put(o, "error", why);
+	json_object_object_add(o, "code", json_object_new_int(code));
+	lines_print_json(o, stdout);
+	return code;
+}
+
+/* ---- help ---- */
+
+static char *
+usage(const struct command *c, char *to, size_t size)
+{
+	snprintf(to, size, "%s%s%s%s%s", c->words[0], c->words[1] != NULL ? " " : "", c->words[1] != NULL ? c->words[1] : "",
+	    c->argument != NULL ? " " : "", c->argument != NULL ? c->argument : "");
+	return to;
 }
 
 static void
@@ -62,73 +132,47 @@ print_help(FILE *to)
 	char line[80];
 
 	fprintf(to, "usage: minimtactl [-hj] [-c file] command\n\n");
+	for (size_t i = 0; i < N_COMMANDS; i++)
+		if (commands[i].help != NULL)
+			fprintf(to, "  %-26s  %s\n", usage(&commands[i], line, sizeof(line)), commands[i].help);
+	fprintf(to, "\n  -c, --config file   the configuration that names the control socket\n"
+	    "  -j, --json          the answer as JSON\n"
+	    "  -h, --help          this; with a command, more about it and an example\n"
+	    "\nTo begin with: minimtactl status, minimtactl queue list, minimtactl queue retry -h\n");
+}
+
+static void
+print_command_help(const struct command *c, FILE *to)
+{
+	char line[80];
+
+	fprintf(to, "usage: minimtactl %s\n\n%s.\n", usage(c, line, sizeof(line)), c->help);
+	if (c->more[0] != '\0')
+		fprintf(to, "\n%s", c->more);
+	fprintf(to, "%s\nFor example:\n  %s\n", c->print_json != NULL ? "" : "\nIt has no form as JSON.\n", c->example);
+}
+
+/* The help of all commands that begin with the words. Those of none are an error of the caller. */
+static int
+help_for(char **words, int n)
+{
+	unsigned found = 0;
+
 	for (size_t i = 0; i < N_COMMANDS; i++) {
 		const struct command *c = &commands[i];
 
-		if (c->help == NULL)
+		if (c->help == NULL || strcmp(c->words[0], words[0]) != 0 ||
+		    (n > 1 && c->words[1] != NULL && strcmp(c->words[1], words[1]) != 0))
 			continue;
-		snprintf(line, sizeof(line), "%s %s%s%s", c->words[0], second(c), c->words[1] != NULL ? " " : "",
-		    c->argument != NULL ? c->argument : "");
-		fprintf(to, "  %-28s  %s\n", line, c->help);
+		if (found++ > 0)
+			putchar('\n');
+		print_command_help(c, stdout);
 	}
-	fprintf(to, "\n  -c file   the configuration that names the control socket\n"
-	    "  -j        status and queue list as JSON\n"
-	    "\nAn ID is the first word of each message in the list; capitals do not matter. minimtactl(8) has examples.\n");
-}
-
-/* ---- status ---- */
-
-/* Takes one "key=value" off *p, the value quoted or not; false when there is none. */
-static bool
-next_pair(char **p, char **key, char **value)
-{
-	char *q = *p + strspn(*p, " \n"), *equals = strchr(q, '=');
-
-	if (*q == '\0' || equals == NULL)
-		return false;
-	*equals = '\0';
-	*key = q;
-	if (equals[1] == '"') {
-		*value = equals + 2;
-		for (q = *value; *q != '\0' && *q != '"'; q++)
-			if (*q == '\\' && q[1] != '\0')
-				q++;
-	} else {
-		*value = equals + 1;
-		q = *value + strcspn(*value, " \n");
-	}
-	*p = *q != '\0' ? q + 1 : q;
-	*q = '\0';
-	return true;
-}
-
-static bool
-is_number(const char *s)
-{
-	return s[0] != '\0' && strlen(s) < 18 && s[strspn(s, "0123456789")] == '\0';
-}
-
-static int
-print_status_json(FILE *from, FILE *to)
-{
-	struct json_object *all = json_object_new_object(), *one;
-	char *line = NULL, *p, *key, *value;
-	size_t room = 0;
-
-	while (getline(&line, &room, from) > 0) {
-		p = line + strcspn(line, " \n");
-		if (*p != '\0')
-			*p++ = '\0';
-		one = json_object_new_object();
-		json_object_object_add(all, line, one);
-		while (next_pair(&p, &key, &value))
-			json_object_object_add(one, key, is_number(value) ? json_object_new_int64(strtoll(value, NULL, 10)) :
-			    json_object_new_string(value));
-	}
-	free(line);
-	fprintf(to, "%s\n", json_object_to_json_string_ext(all, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE));
-	json_object_put(all);
-	return 0;
+	if (found > 0)
+		return 0;
+	fprintf(stderr, "minimtactl: there is no command %s%s%s; minimtactl -h lists them\n", logq(words[0]), n > 1 ? " " : "",
+	    n > 1 ? logq(words[1]) : "");
+	return EX_USAGE;
 }
 
 /* ---- finding the command ---- */
@@ -157,10 +201,19 @@ say_expected(const char *first, const char *wrong)
 	return EX_USAGE;
 }
 
+static bool
+fits(const struct command *c, int n)
+{
+	if (c->argument != NULL && c->argument[0] == '[')
+		return n <= 1;
+	return n == (c->argument != NULL);
+}
+
 static const struct command *
 find(char **words, int n, int *code_r)
 {
 	bool first_right = false;
+	char line[80];
 	int len;
 
 	*code_r = EX_USAGE;
@@ -173,10 +226,11 @@ find(char **words, int n, int *code_r)
 		len = c->words[1] != NULL ? 2 : 1;
 		if (len == 2 && (n < 2 || strcmp(c->words[1], words[1]) != 0))
 			continue;
-		if (n == len + (c->argument != NULL))
+		if (fits(c, n - len))
 			return c;
-		fprintf(stderr, "minimtactl: expected: minimtactl %s %s%s%s\n", c->words[0], second(c),
-		    len == 2 && c->argument != NULL ? " " : "", c->argument != NULL ? c->argument : "");
+		fprintf(stderr, "minimtactl: expected: minimtactl %s\n", usage(c, line, sizeof(line)));
+		if (c->help != NULL)
+			fprintf(stderr, "for example: %s\n", c->example);
 		return NULL;
 	}
 	if (first_right && n < 2)
@@ -189,21 +243,20 @@ find(char **words, int n, int *code_r)
 static int
 run(const struct command *c, const char *const *words, const char *config, bool json)
 {
-	char path[sizeof(((struct sockaddr_un *)0)->sun_path)], why[8192];
+	char path[CALL_PATH_SIZE], why[8192];
 	FILE *f = NULL;
 	int code;
 
-	if ((code = call_path(path, config, why, sizeof(why))) == 0)
-		f = call_command(path, words, &code, why, sizeof(why));
-	if (f == NULL) {
-		fprintf(stderr, "minimtactl: %s\n", why);
-		return code;
+	if ((code = call_path(path, config, why, sizeof(why))) == 0) {
+		if (c->print == verify_print)
+			f = verify_ask(path, words[1], &code, why, sizeof(why));
+		else if ((f = call_command(path, words, &code, why, sizeof(why))) != NULL)
+			code = 0;
 	}
-	code = 0;
-	if ((json && c->print_json != NULL ? c->print_json : c->print)(f, stdout) != 0) {
-		fprintf(stderr, "minimtactl: the answer is cut short\n");
-		code = EX_TEMPFAIL;
-	}
+	if (f == NULL)
+		return fail(json, code, why);
+	if ((json ? c->print_json : c->print)(f, stdout) != 0)
+		code = fail(json, EX_TEMPFAIL, "the answer is cut short");
 	fclose(f);
 	return code;
 }
@@ -211,10 +264,11 @@ run(const struct command *c, const char *const *words, const char *config, bool 
 int
 main(int argc, char **argv)
 {
-	static const struct option longs[] = { { "json", no_argument, NULL, 'j' }, { "help", no_argument, NULL, 'h' }, { 0 } };
+	static const struct option longs[] = { { "config", required_argument, NULL, 'c' }, { "json", no_argument, NULL, 'j' },
+	    { "help", no_argument, NULL, 'h' }, { 0 } };
 	const char *config = NULL, *words[4] = { NULL };
 	const struct command *c;
-	bool json = false;
+	bool json = false, help = false;
 	int letter, code;
 
 	log_init("minimtactl");
@@ -227,22 +281,26 @@ main(int argc, char **argv)
 			json = true;
 			break;
 		case 'h':
-			print_help(stdout);
-			return 0;
+			help = true;
+			break;
 		default:
 			fprintf(stderr, "minimtactl -h explains the options\n");
 			return EX_USAGE;
 		}
-	if (optind >= argc) {
-		print_help(stderr);
-		return EX_USAGE;
+	if (optind < argc && strcmp(argv[optind], "help") == 0) {
+		help = true;
+		optind++;
+	}
+	if (help && optind < argc)
+		return help_for(argv + optind, argc - optind);
+	if (help || optind >= argc) {
+		print_help(help ? stdout : stderr);
+		return help ? 0 : EX_USAGE;
 	}
 	if ((c = find(argv + optind, argc - optind, &code)) == NULL)
 		return code;
-	if (json && c->print_json == NULL) {
-		fprintf(stderr, "minimtactl: -j is for status and queue list\n");
-		return EX_USAGE;
-	}
+	if (json && c->print_json == NULL)
+		return fail(json, EX_USAGE, "a message is no JSON; leave out -j");
 	for (int i = optind, n = 0; i < argc && n < 3; i++)
 		words[n++] = argv[i];
 	return run(c, words, config, json);

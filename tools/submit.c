@@ -173,7 +173,7 @@ static void
 explain(struct submit *s, char *why, size_t size)
 {
 	s->in[s->in_len < sizeof(s->in) ? s->in_len : sizeof(s->in) - 1] = '\0';
-	if (strncmp(s->in, "error: ", 7) == 0)
+	if (strncmp(s->in, "error: ", 7) == 0 || strncmp(s->in, "later: ", 7) == 0)
 		snprintf(why, size, "minimta cannot take mail now: %.*s", (int)strcspn(s->in + 7, "\n"), s->in + 7);
 	else if (s->reply.code != 0)
 		snprintf(why, size, "minimta cannot take mail now: %d %s", s->reply.code, s->reply.text);

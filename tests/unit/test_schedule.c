@@ -447,6 +447,83 @@ START_TEST(twenty_days)
 }
 END_TEST
 
+START_TEST(paused_starts_nothing)
+{
+	struct schedule *s = new_schedule(1);
+	struct schedule_counts c;
+	struct schedule_job *j;
+
+	ck_assert(!schedule_pause(s, 0, "mx:a.example", SCHEDULE_DELIVERY, false));
+	ck_assert(schedule_pause(s, 0, "mx:a.example", SCHEDULE_DELIVERY, true));
+	ck_assert(!schedule_pause(s, 0, "mx:a.example", SCHEDULE_DELIVERY, true));
+	add(s, 0, 1, 0, "mx:a.example");
+	add(s, 0, 2, 0, "mx:b.example");
+	j = must_start(s, 0);
+	ck_assert_str_eq(schedule_job_hop(j), "mx:b.example");
+	ck_assert(schedule_is_paused(s, 1, 0));
+	ck_assert(!schedule_is_paused(s, 2, 0));
+	settle_all(j);
+	schedule_finish(s, 0, j, SCHEDULE_ANSWERED, NULL);
+	ck_assert_uint_eq(schedule_retry(s, 0, 0, NULL), 0);
+	must_be_idle(s, 30 * DAY);		/* not even to give it up */
+	schedule_count(s, &c);
+	ck_assert_uint_eq(c.hops_paused, 1);
+	ck_assert(schedule_pause(s, 30 * DAY, "mx:a.example", SCHEDULE_DELIVERY, false));
+	j = must_start(s, 30 * DAY);
+	ck_assert_str_eq(schedule_job_hop(j), "mx:a.example");
+	settle_all(j);
+	schedule_finish(s, 30 * DAY, j, SCHEDULE_ANSWERED, NULL);
+	schedule_count(s, &c);
+	ck_assert_uint_eq(c.hops, 0);
+	schedule_free(s);
+}
+END_TEST
+
+START_TEST(paused_while_active_and_suspect)
+{
+	struct schedule *s = new_schedule(1);
+	struct schedule_job *j;
+	int64_t now = 0;
+
+	add(s, 0, 1, 0, "mx:a.example");
+	for (int deaths = 0; deaths < 2; deaths++) {
+		while (schedule_next(s, now, &j) == SCHEDULE_NOTHING)
+			now += SECOND;
+		schedule_finish(s, now, j, SCHEDULE_CRASHED, NULL);
+	}
+	schedule_pause(s, now, "mx:a.example", SCHEDULE_DELIVERY, true);
+	add(s, now, 2, 0, "mx:b.example");
+	now += HOUR;
+	j = must_start(s, now);
+	ck_assert_uint_eq(schedule_job_message(j), 2);
+	must_be_idle(s, now + HOUR);
+	settle_all(j);
+	schedule_finish(s, now + HOUR, j, SCHEDULE_ANSWERED, NULL);
+	schedule_free(s);
+}
+END_TEST
+
+static void
+count_hop(void *arg, const struct schedule_hop *h)
+{
+	ck_assert_int_eq(h->agent, SCHEDULE_DELIVERY);
+	snprintf(arg, 100, "%s jobs=%u active=%u paused=%d trouble=%d", h->name, h->jobs, h->active, h->paused, h->trouble);
+}
+
+START_TEST(hops_are_told)
+{
+	struct schedule *s = new_schedule(1);
+	char seen[100] = "";
+
+	add(s, 0, 1, 0, "mx:a.example");
+	add(s, 0, 2, 1, "mx:a.example");
+	must_start(s, 0);
+	schedule_each_hop(s, count_hop, seen);
+	ck_assert_str_eq(seen, "mx:a.example jobs=2 active=1 paused=0 trouble=0");
+	schedule_free(s);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -464,6 +541,9 @@ main(void)
 	tcase_add_test(t, suspects_are_tried_alone);
 	tcase_add_test(t, dropped_while_active);
 	tcase_add_test(t, retry_is_now);
+	tcase_add_test(t, paused_starts_nothing);
+	tcase_add_test(t, paused_while_active_and_suspect);
+	tcase_add_test(t, hops_are_told);
 	tcase_add_loop_test(t, twenty_days, 0, 3);
 	suite_add_tcase(suite, t);
 	r = srunner_create(suite);

@@ -1,0 +1,211 @@
+#!/usr/bin/python3
+"""
+What an administrator does to a running server with minimtactl: looking at the queue in every form, next hops paused and
+resumed, addresses verified; and what others may not do.
+
+	tests/admin.py [-v]
+"""
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+
+import fake_dns
+import minimta_test as mt
+import sink
+
+
+class Admin:
+	def __init__(self):
+		self.far = sink.Sink("127.0.0.2", 0, ["rcpt reply 451 4.2.0 not now"])
+		self.dns = fake_dns.FakeDNS(["far.example MX 10 mx.far.example", "far.example MX 20 mx2.far.example",
+			"mx.far.example A 127.0.0.2", "mx2.far.example A 127.0.0.2"])
+		self.server = mt.Server(replace={"trusted_networks": '{"127.0.0.0/8"}', "deliver_to_private_mx": "yes",
+			"smtp_port": str(self.far.port), "dns_servers": f'{{"127.0.0.1:{self.dns.port}"}}'},
+			aliases="team: alice, far\nfar: y@far.example\nround: about\nabout: round\n")
+
+	def close(self):
+		self.far.close()
+		self.dns.close()
+		self.server.close()
+
+	def call(self, name, *arguments, text="", code=0, user=None):
+		command = [os.path.join(mt.BIN, name), *arguments]
+		if user:
+			command = ["setpriv", f"--reuid={user}", "--clear-groups", *command]
+		done = subprocess.run(command, input=text, text=True, errors="replace", stdout=subprocess.PIPE,
+			stderr=subprocess.STDOUT, timeout=mt.DEADLINE, env={**os.environ, "MINIMTA_CONTROL": self.server.control})
+		if done.returncode != code:
+			raise mt.Failed(f"{name} {' '.join(arguments)}: exit {done.returncode}, expected {code}\n{done.stdout}")
+		return done.stdout
+
+	def ctl(self, *arguments, **more):
+		return self.call("minimtactl", *arguments, **more)
+
+	def json(self, *arguments, **more):
+		return json.loads(self.ctl("-j", *arguments, **more))
+
+	def need(self, text, *wanted):
+		for w in wanted:
+			if not re.search(w, text):
+				raise mt.Failed(f"no {w!r} in {text!r}")
+
+	def waiting(self, to="x@far.example", subject="waits"):
+		"""A mail that waits, and its id."""
+		since = self.server.log.mark()
+		self.call("sendmail", "-i", "-f", "alice@demo.example", to, text=f"Subject: {subject}\n\nline\n")
+		return self.server.log.wait(rf"msg=(\w+) event=deferred to={to}", since).group(1)
+
+	def offered(self):
+		return len([s for s in self.far.seen if s.startswith("RCPT")])
+
+	def remove_all(self):
+		for message in self.json("queue", "list"):
+			self.ctl("queue", "remove", message["id"])
+
+	# The test cases.
+
+	def forms_of_a_message(self):
+		"""show and cat, for people and for programs."""
+		mail_id = self.waiting()
+		self.need(self.ctl("queue", "show", mail_id), rf"message +{mail_id}\n", "sender +<alice@demo.example>", "451 4.2.0 not now",
+			"open, 1 attempt, next: ", "next hop mx:far.example", "Subject: waits")
+		shown = self.json("queue", "show", mail_id.lower() + "*")
+		rcpt = shown["recipients"][0]
+		if (rcpt["hop"], rcpt["state"], rcpt["attempts"]) != ("mx:far.example", "open", 1) or "Subject: waits" not in shown["header"]:
+			raise mt.Failed(str(shown))
+		self.need(self.ctl("queue", "cat", mail_id), r"^Received: ", r"Subject: waits\n", r"\n\nline\n$")
+		self.ctl("-j", "queue", "cat", mail_id, code=64)
+		self.remove_all()
+
+	def large_content(self):
+		"""cat of more than fits anywhere at once."""
+		body = "".join(f"{i:078}\n" for i in range(40000))
+		since = self.server.log.mark()
+		self.call("sendmail", "-i", "-f", "alice@demo.example", "x@far.example", text="Subject: large\n\n" + body)
+		mail_id = self.server.log.wait(r"msg=(\w+) event=deferred", since).group(1)
+		if self.ctl("queue", "cat", mail_id).replace("\r", "").partition("\n\n")[2] != body:
+			raise mt.Failed("cat shows something else")
+		self.remove_all()
+
+	def filters(self):
+		first, second = self.waiting(), self.waiting("Other.User@far.example")
+		for words, wanted in (([], {first, second}), (["to=other.u"], {second}), (["from=ALICE"], {first, second}),
+		    (["@far.example"], {first, second}), (["@near.example"], set()), (["to=nobody"], set()), (["from="], {first, second})):
+			found = {m["id"] for m in self.json("queue", "list", *words)}
+			if found != wanted:
+				raise mt.Failed(f"queue list {words}: {found}, expected {wanted}")
+		since = self.server.log.mark()
+		if self.json("queue", "retry", "to=other.u")["text"] != "1 recipient is due now":
+			raise mt.Failed("retry by recipient")
+		self.server.log.wait(rf"msg={second} event=deferred .*attempt=2", since)
+		self.need(self.ctl("queue", "list", "other", code=69), "@domain, to=text or from=text")
+		self.remove_all()
+
+	def pause_and_resume(self):
+		"""A paused next hop is left alone, retry or not, and says so; after that the mail goes."""
+		mail_id = self.waiting()
+		self.need(self.ctl("queue", "pause", "far.example"), "mx:far.example is paused")
+		self.ctl("queue", "pause", "@far.example", code=69)
+		self.need(self.ctl("queue", "hops"), r"mx:far\.example +paused +1 +0")
+		self.need(self.call("mailq"), "next hop is paused")
+		if self.json("queue", "list")[0]["recipients"][0]["state"] != "paused":
+			raise mt.Failed("the recipient is not called paused")
+		since, seen = self.server.log.mark(), self.offered()
+		self.need(self.ctl("queue", "retry", "all"), "0 recipients")
+		self.server.move_clock(8 * 86400)
+		self.server.honest_mail()
+		if self.server.log.find(rf"msg={mail_id} event=(expired|deferred)", since):
+			raise mt.Failed("tried or given up while paused")
+		if self.offered() != seen:
+			raise mt.Failed("offered while paused")
+		self.ctl("queue", "resume", "mx:far.example")
+		self.server.log.wait(rf"msg={mail_id} event=expired", since)
+		self.ctl("queue", "resume", "far.example", code=69)
+		self.need(self.ctl("queue", "pause", "no domain!", code=69), "neither a domain nor a next hop")
+
+	def pause_local(self):
+		self.ctl("queue", "pause", "local")
+		self.call("sendmail", "-i", "bob@demo.example", text="Subject: paused-local\n\nx\n")
+		self.server.log.wait_for(lambda: "paused" in self.call("mailq"), "not paused")
+		self.ctl("queue", "resume", "local")
+		self.server.log.wait_for(lambda: any(b"paused-local" in m for m in self.server.mailbox("bob")), "not delivered")
+
+	def hold_and_release(self):
+		mail_id = self.waiting()
+		self.need(self.ctl("queue", "hold", mail_id), f"{mail_id} is held")
+		self.need(self.call("mailq"), mail_id + "!", "held by uid")
+		self.need(self.ctl("queue", "retry", mail_id), "0 recipients")
+		since = self.server.log.mark()
+		if not self.json("queue", "release", mail_id)["ok"]:
+			raise mt.Failed("not released")
+		self.server.log.wait(rf"msg={mail_id} event=deferred", since)
+		if self.json("queue", "release", mail_id, code=69)["ok"]:
+			raise mt.Failed("released twice")
+		self.remove_all()
+
+	def verify(self):
+		"""The path of a decision: aliases, next hops, their hosts; and each kind of no."""
+		self.need(self.ctl("verify", "team"), r"team@demo.example: local, the alias team \(.*line 1\)", "mailbox alice@demo.example",
+			r"alias far \(line 2\)", r"y@far.example by mx:far.example\n +10 mx.far.example \[127.0.0.2\]\n +20 mx2.far.example")
+		if [h["host"] for h in self.json("verify", "z@far.example")["hosts"]] != ["mx.far.example", "mx2.far.example"]:
+			raise mt.Failed("hosts")
+		self.need(self.ctl("verify", "nosuch@demo.example", code=67), "unknown", "5.1.1")
+		self.need(self.ctl("verify", "round", code=67), "leads back to itself")
+		self.need(self.ctl("verify", "z@nowhere.example", code=68), "does not exist")
+		self.need(self.ctl("verify", "a b@demo.example", code=65), "expected user@domain")
+
+	def status(self):
+		status = self.json("status")
+		for process in status["processes"]:
+			if process["rss_kb"] < 500 or process["uptime_s"] < 0 or process["starts"] < 1:
+				raise mt.Failed(str(process))
+		queue = [p for p in status["processes"] if p["name"] == "queue"][0]
+		if queue["accepted_total"] < 1 or queue["accepted_5m"] > queue["accepted_total"]:
+			raise mt.Failed(str(queue))
+		self.need(self.ctl("status"), r"smtpd +running +\d+ ", r" MB ", "messages accepted +[0-9]+ ", "connections")
+
+	def help(self):
+		"""Every command has an explanation and an example, and what is wrong is answered with what would be right."""
+		for line in self.ctl("-h").splitlines():
+			m = re.match(r"  ([a-z]+(?: [a-z]+)?)(?: [\[A-Z]\S*)?  +\S", line)
+			if m:
+				self.need(self.ctl("help", *m.group(1).split()), "usage: minimtactl " + m.group(1), "For example:\n  minimta")
+		self.need(self.ctl("queue", "hold", code=64), "expected: minimtactl queue hold ID", "for example")
+		self.need(self.ctl("queue", "frob", code=64), "expected list, hops")
+		self.need(self.ctl("queue", "show", "!!", code=69), "is no message's id")
+
+	def others(self):
+		"""Who may not is told so, with 77."""
+		if os.geteuid() != 0:
+			return
+		mail_id = self.waiting()
+		for words in (["queue", "show", mail_id], ["queue", "cat", mail_id], ["queue", "remove", mail_id], ["queue", "pause", "local"],
+		    ["queue", "retry", "all"]):
+			self.need(self.ctl(*words, code=77, user="nobody"), "is for root")
+		self.need(self.ctl("queue", "list", user="nobody"), mail_id)
+		self.need(self.ctl("verify", "team", user="nobody"), "shown to root only")
+		self.remove_all()
+
+
+CASES = ("forms_of_a_message", "large_content", "filters", "hold_and_release", "pause_local", "verify", "status", "help", "others",
+	"pause_and_resume")
+
+
+def main():
+	options = argparse.ArgumentParser(description="An administrator's tools.")
+	options.add_argument("-v", action="store_true")
+	report = mt.Report(options.parse_args().v)
+	admin = Admin()
+	try:
+		for name in CASES:
+			report.case("admin: " + name.replace("_", " "), getattr(admin, name))
+	finally:
+		report.case("admin: a clean end", admin.close)
+	return report.finish()
+
+
+if __name__ == "__main__":
+	sys.exit(main())

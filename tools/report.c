@@ -1,0 +1,259 @@
+/*
+ * One message and next hops made readable (tools/report.h). Decides words and layout; the facts are queue/show.c's.
+ */
+#include <inttypes.h>
+#include <json-c/json.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/clock.h"
+#include "tools/lines.h"
+#include "tools/mailq.h"
+#include "tools/report.h"
+
+/* ---- one message ---- */
+
+static void
+print_message(char *const *f, FILE *to)
+{
+	char date[64];
+
+	fprintf(to, "message    %s\nsender     <%s>\narrived    %s\nsize       %s bytes\n", f[1], f[5],
+	    clock_rfc5322(date, sizeof(date), (time_t)lines_number(f[2])), f[3]);
+}
+
+static void
+print_recipient(char *const *f, FILE *to)
+{
+	char when[96];
+
+	fprintf(to, "\nrecipient  <%s>\n  %s", f[5], f[2]);
+	if (strcmp(f[3], "0") != 0)
+		fprintf(to, ", %s attempt%s", f[3], strcmp(f[3], "1") == 0 ? "" : "s");
+	if (strcmp(f[2], "open") == 0 && lines_when(when, sizeof(when), lines_number(f[4]), clock_wall())[0] != '\0')
+		fprintf(to, ", next: %s", when);
+	putc('\n', to);
+	if (f[6][0] != '\0')
+		mailq_reason(f[6], 2, to);
+}
+
+static void
+print_line(char *const *f, FILE *to, bool *header)
+{
+	switch (f[0][0]) {
+	case 'M':
+		print_message(f, to);
+		break;
+	case 'C':
+		fprintf(to, "session    %s\nclient     %s\n", f[1], f[2]);
+		break;
+	case 'R':
+		print_recipient(f, to);
+		break;
+	case 'H':
+		fprintf(to, "  next hop %s\n", f[2]);
+		break;
+	case 'T':
+		if (!*header)
+			fprintf(to, "\nheader\n");
+		*header = true;
+		fprintf(to, "  %s\n", f[1]);
+		break;
+	case 'X':
+		fprintf(to, "\n%s\n", f[1]);
+		break;
+	}
+}
+
+/* A T line may hold tabs, and a reason is the rest of its line. */
+static int
+cut(char *line, char *fields[LINES_FIELDS_MAX])
+{
+	return lines_cut(line, fields, line[0] == 'T' || line[0] == 'X' ? 2 : line[0] == 'D' ? 9 : 7);
+}
+
+int
+report_message(FILE *from, FILE *to)
+{
+	char *line = NULL, *f[LINES_FIELDS_MAX];
+	bool header = false, end = false;
+	size_t room = 0;
+
+	while (!end && getline(&line, &room, from) > 0) {
+		cut(line, f);
+		end = f[0][0] == 'E';
+		print_line(f, to, &header);
+	}
+	free(line);
+	return end ? 0 : -1;
+}
+
+static void
+add_json(struct json_object **o, struct json_object **rcpts, struct json_object *header, char *const *f)
+{
+	struct json_object *last;
+
+	switch (f[0][0]) {
+	case 'M':
+		if (*o == NULL)
+			*o = mailq_json_message(f, rcpts);
+		break;
+	case 'C':
+		lines_put(*o, "session", f[1]);
+		lines_put(*o, "client", f[2]);
+		break;
+	case 'R':
+		json_object_array_add(*rcpts, mailq_json_recipient(f));
+		break;
+	case 'H':
+		last = json_object_array_get_idx(*rcpts, json_object_array_length(*rcpts) - 1);
+		if (last != NULL)
+			lines_put(last, "hop", f[2]);
+		break;
+	case 'T':
+		json_object_array_add(header, lines_json(f[1]));
+		break;
+	}
+}
+
+int
+report_message_json(FILE *from, FILE *to)
+{
+	struct json_object *o = NULL, *rcpts = NULL, *header = json_object_new_array();
+	char *line = NULL, *f[LINES_FIELDS_MAX];
+	bool end = false;
+	size_t room = 0;
+
+	while (!end && getline(&line, &room, from) > 0) {
+		cut(line, f);
+		end = f[0][0] == 'E';
+		if (o != NULL || f[0][0] == 'M')
+			add_json(&o, &rcpts, header, f);
+	}
+	free(line);
+	if (o == NULL || !end) {
+		json_object_put(o);
+		json_object_put(header);
+		return -1;
+	}
+	json_object_object_add(o, "header", header);
+	lines_print_json(o, to);
+	return 0;
+}
+
+/* A line with the number of bytes, and the bytes. */
+int
+report_content(FILE *from, FILE *to)
+{
+	char buffer[16384];
+	int64_t left;
+	size_t n;
+
+	if (fgets(buffer, sizeof(buffer), from) == NULL || (left = lines_number(buffer)) < 0)
+		return -1;
+	while (left > 0 && (n = fread(buffer, 1, left < (int64_t)sizeof(buffer) ? (size_t)left : sizeof(buffer), from)) > 0) {
+		fwrite(buffer, 1, n, to);
+		left -= (int64_t)n;
+	}
+	return left == 0 ? 0 : -1;
+}
+
+/* ---- next hops ---- */
+
+static void
+print_hop(char *const *f, FILE *to)
+{
+	char when[96];
+
+	fprintf(to, "%-40s %-8s %8s %8s %6s\n", f[1], f[2], f[3], f[4], f[5]);
+	if (strcmp(f[2], "trouble") == 0)
+		fprintf(to, "    failed %s time%s in a row, next try: %s\n", f[7], strcmp(f[7], "1") == 0 ? "" : "s",
+		    lines_when(when, sizeof(when), lines_number(f[6]), clock_wall()));
+	if (f[8][0] != '\0')
+		mailq_reason(f[8], 4, to);
+}
+
+int
+report_hops(FILE *from, FILE *to)
+{
+	char *line = NULL, *f[LINES_FIELDS_MAX];
+	unsigned n = 0;
+	size_t room = 0;
+	int rc = -1;
+
+	while (rc != 0 && getline(&line, &room, from) > 0) {
+		cut(line, f);
+		if (f[0][0] == 'E')
+			rc = 0;
+		if (f[0][0] != 'D')
+			continue;
+		if (n++ == 0)
+			fprintf(to, "%-40s %-8s %8s %8s %6s\n", "NEXT HOP", "STATE", "WAITING", "RUNNING", "LIMIT");
+		print_hop(f, to);
+	}
+	free(line);
+	if (rc == 0 && n == 0)
+		fprintf(to, "No mail waits for any next hop, and none is paused.\n");
+	return rc;
+}
+
+static struct json_object *
+json_hop(char *const *f)
+{
+	struct json_object *o = json_object_new_object();
+
+	lines_put(o, "hop", f[1]);
+	lines_put(o, "state", f[2]);
+	lines_put_number(o, "jobs", f[3]);
+	lines_put_number(o, "running", f[4]);
+	lines_put_number(o, "limit", f[5]);
+	lines_put_number(o, "next", f[6]);
+	lines_put_number(o, "failures", f[7]);
+	lines_put(o, "reason", f[8]);
+	return o;
+}
+
+int
+report_hops_json(FILE *from, FILE *to)
+{
+	struct json_object *all = json_object_new_array();
+	char *line = NULL, *f[LINES_FIELDS_MAX];
+	size_t room = 0;
+	int rc = -1;
+
+	while (rc != 0 && getline(&line, &room, from) > 0) {
+		cut(line, f);
+		if (f[0][0] == 'D')
+			json_object_array_add(all, json_hop(f));
+		else if (f[0][0] == 'E')
+			rc = 0;
+	}
+	free(line);
+	if (rc == 0)
+		lines_print_json(all, to);
+	else
+		json_object_put(all);
+	return rc;
+}
+
+int
+report_hoststat(FILE *from, FILE *to)
+{
+	char *line = NULL, *f[LINES_FIELDS_MAX];
+	size_t room = 0;
+	int rc = -1;
+
+	fprintf(to, "%-38s %-20s %s\n", "--------------- Hostname -------------", "---- Next try -----", "-------- Results --------");
+	while (rc != 0 && getline(&line, &room, from) > 0) {
+		char when[96];
+
+		cut(line, f);
+		if (f[0][0] == 'E')
+			rc = 0;
+		if (f[0][0] == 'D')
+			fprintf(to, "%-38s %-20s %s\n", f[1], lines_when(when, sizeof(when), lines_number(f[6]), clock_wall()),
+			    f[8][0] != '\0' ? f[8] : f[2]);
+	}
+	free(line);
+	return rc;
+}

@@ -1,0 +1,170 @@
+/*
+ * The processes' status made readable (tools/report.h): a table of who runs, and below it what people ask for first: is mail
+ * coming in, is it going out, is something wrong. JSON has every counter.
+ *
+ * The answer: a line for each process, its name and then pairs; master's own first.
+ */
+#include <inttypes.h>
+#include <json-c/json.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tools/lines.h"
+#include "tools/report.h"
+
+static struct json_object *
+json_pairs(char *p)
+{
+	struct json_object *o = json_object_new_object();
+	char *key, *value;
+
+	while (lines_pair(&p, &key, &value))
+		if (value[0] != '\0' && strlen(value) < 18 && value[strspn(value, "0123456789")] == '\0')
+			lines_put_number(o, key, value);
+		else
+			lines_put(o, key, value);
+	return o;
+}
+
+/* { "minimta": {…}, "processes": [ { "name": "smtpd", … }, … ] }; NULL for what is no status. */
+static struct json_object *
+read_status(FILE *from)
+{
+	struct json_object *all = json_object_new_object(), *list = json_object_new_array(), *one;
+	char *line = NULL, *p;
+	size_t room = 0;
+
+	while (getline(&line, &room, from) > 0) {
+		p = line + strcspn(line, " \n");
+		if (p == line)
+			continue;
+		if (*p != '\0')
+			*p++ = '\0';
+		one = json_pairs(p);
+		if (strcmp(line, "minimta") == 0) {
+			json_object_object_add(all, line, one);
+			continue;
+		}
+		lines_put(one, "name", line);
+		json_object_array_add(list, one);
+	}
+	free(line);
+	json_object_object_add(all, "processes", list);
+	if (json_object_array_length(list) > 0 && json_object_object_get(all, "minimta") != NULL)
+		return all;
+	json_object_put(all);
+	return NULL;
+}
+
+int
+report_status_json(FILE *from, FILE *to)
+{
+	struct json_object *all = read_status(from);
+
+	if (all == NULL)
+		return -1;
+	lines_print_json(all, to);
+	return 0;
+}
+
+/* ---- for people ---- */
+
+static const char *
+text(const struct json_object *o, const char *key)
+{
+	const char *s = json_object_get_string(json_object_object_get(o, key));
+
+	return s != NULL ? s : "";
+}
+
+static int64_t
+number(const struct json_object *o, const char *key)
+{
+	return json_object_get_int64(json_object_object_get(o, key));
+}
+
+static bool
+has(const struct json_object *o, const char *key)
+{
+	return json_object_object_get(o, key) != NULL;
+}
+
+/* What all processes of a name count together: there may be several. */
+static int64_t
+sum(const struct json_object *list, const char *name, const char *key)
+{
+	int64_t n = 0;
+
+	for (size_t i = 0; i < json_object_array_length(list); i++) {
+		const struct json_object *o = json_object_array_get_idx(list, i);
+
+		if (strcmp(text(o, "name"), name) == 0)
+			n += number(o, key);
+	}
+	return n;
+}
+
+static void
+print_process(const struct json_object *o, FILE *to)
+{
+	char span[32] = "-", memory[32] = "-", restarts[32];
+
+	if (has(o, "uptime_s"))
+		lines_span(span, sizeof(span), number(o, "uptime_s"));
+	if (has(o, "rss_kb"))
+		snprintf(memory, sizeof(memory), "%.1f MB", (double)number(o, "rss_kb") / 1024);
+	snprintf(restarts, sizeof(restarts), "%" PRId64, number(o, "starts") > 0 ? number(o, "starts") - 1 : 0);
+	fprintf(to, "%-10s %-9s %8" PRId64 " %10s %10s %9s\n", text(o, "name"), text(o, "state"), number(o, "pid"), span, memory,
+	    restarts);
+	if (has(o, "what"))
+		fprintf(to, "           %s\n", text(o, "what"));
+	if (has(o, "trouble"))
+		fprintf(to, "           trouble: %s\n", text(o, "trouble"));
+}
+
+static void
+print_mail(const struct json_object *list, FILE *to)
+{
+	static const char *const rates[][2] = {
+		{ "accepted", "messages accepted" }, { "delivered", "deliveries" }, { "deferred", "attempts deferred" },
+		{ "failed", "recipients failed" },
+	};
+	char key[3][40];
+
+	fprintf(to, "\n%-20s %10s %10s %14s\n", "", "1 MINUTE", "5 MINUTES", "SINCE START");
+	for (size_t i = 0; i < sizeof(rates) / sizeof(rates[0]); i++) {
+		snprintf(key[0], sizeof(key[0]), "%s_1m", rates[i][0]);
+		snprintf(key[1], sizeof(key[1]), "%s_5m", rates[i][0]);
+		snprintf(key[2], sizeof(key[2]), "%s_total", rates[i][0]);
+		fprintf(to, "%-20s %10" PRId64 " %10" PRId64 " %14" PRId64 "\n", rates[i][1], sum(list, "queue", key[0]),
+		    sum(list, "queue", key[1]), sum(list, "queue", key[2]));
+	}
+	fprintf(to, "\nqueue        %" PRId64 " messages, %" PRId64 " recipients to be tried; %" PRId64 " coming in\n",
+	    sum(list, "queue", "messages"), sum(list, "queue", "recipients"), sum(list, "queue", "incoming"));
+	fprintf(to, "connections  %" PRId64 " from clients, %" PRId64 " since start\n", sum(list, "smtpd", "sessions"),
+	    sum(list, "smtpd", "sessions_total"));
+	fprintf(to, "deliveries   %" PRId64 " local and %" PRId64 " remote under way\n", sum(list, "queue", "local"),
+	    sum(list, "queue", "remote"));
+	fprintf(to, "next hops    %" PRId64 " in use, %" PRId64 " in trouble, %" PRId64 " paused\n", sum(list, "queue", "hops"),
+	    sum(list, "queue", "hops_in_trouble"), sum(list, "queue", "hops_paused"));
+}
+
+int
+report_status(FILE *from, FILE *to)
+{
+	struct json_object *all = read_status(from), *list, *master;
+	char span[32];
+
+	if (all == NULL)
+		return -1;
+	list = json_object_object_get(all, "processes");
+	master = json_object_object_get(all, "minimta");
+	fprintf(to, "minimta %s on %s, process %" PRId64 ", up %s\n\n", text(master, "version"), text(master, "hostname"),
+	    number(master, "pid"), lines_span(span, sizeof(span), number(master, "uptime_s")));
+	fprintf(to, "%-10s %-9s %8s %10s %10s %9s\n", "PROCESS", "STATE", "PID", "UP", "MEMORY", "RESTARTS");
+	for (size_t i = 0; i < json_object_array_length(list); i++)
+		print_process(json_object_array_get_idx(list, i), to);
+	print_mail(list, to);
+	json_object_put(all);
+	return 0;
+}
