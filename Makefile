@@ -104,6 +104,7 @@ queue_SRC	:= \
 	queue/due.c \
 	queue/expand.c \
 	queue/expansion.c \
+	queue/flight.c \
 	queue/giveup.c \
 	queue/idmap.c \
 	queue/index.c \

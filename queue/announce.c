@@ -16,7 +16,9 @@ static void	announce_go(struct log *l);
 static void
 tell_damage(struct log *l, const struct recover_damage *d)
 {
-	if (d->to == 0)
+	if (d->unsynced)
+		log_trouble(l, "segment %08" PRIx32 " of the log could not be synced: what the disk holds of it was read", d->segment);
+	else if (d->to == 0)
 		log_trouble(l, "segment %08" PRIx32 " of the log has no readable header: nothing in it can be believed, and it "
 		    "stays where it is", d->segment);
 	else if (d->torn)
@@ -119,6 +121,7 @@ announce_start(struct log *l, struct recover *r)
 			r->index.segments[i]->dead_since = clock_ms();
 	index_merge(&l->index, &r->index);
 	large_sweep(l, l->first_id);
+	flight_sweep(l);
 	announce_go(l);
 }
 

@@ -147,6 +147,7 @@ static void
 request_add_end(struct request *q, struct message *m)
 {
 	cache_drop(&q->log->cache, m);
+	flight_forget(q->log, m->id);
 	q->remove_file = m->in_file;
 	index_end(&q->log->index, m, &q->change[q->append.n]);
 	q->append.records[q->append.n++] = end_record(m->id);

@@ -26,7 +26,7 @@ struct commit {
 	struct writer		 writer;	/* the writer thread's, once it runs */
 	struct commit_events	 events;
 	void			*arg;
-	bool			 stepwise;
+	bool			 stepwise, opened;
 	struct event		*wakeup;
 	int			 fd;		/* eventfd */
 
@@ -53,7 +53,7 @@ struct commit {
 struct news {
 	struct work		 work;
 	struct commit		*commit;
-	enum { NEWS_SEGMENT, NEWS_ROOM, NEWS_TROUBLE } what;
+	enum { NEWS_NONE, NEWS_SEGMENT, NEWS_ROOM, NEWS_TROUBLE } what;
 	struct segment_header	 header;
 	bool			 spare, stalled;
 	char			 text[200];
@@ -85,7 +85,9 @@ news_done(struct work *w)
 	struct news *n = (struct news *)(void *)w;
 	struct commit *c = n->commit;
 
-	switch (n->what) {
+	switch (c->opened ? n->what : NEWS_NONE) {
+	case NEWS_NONE:			/* the log could not be opened: the caller is told that alone */
+		break;
 	case NEWS_SEGMENT:
 		c->events.on_segment(c->arg, &n->header);
 		break;
@@ -344,6 +346,7 @@ commit_new(struct event_base *base, int dirfd, const struct commit_options *o, c
 		commit_free(c);
 		return NULL;
 	}
+	c->opened = true;
 	if (!o->stepwise)
 		threads_start(c, readers < READERS_MOST ? readers : READERS_MOST);
 	return c;

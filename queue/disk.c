@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -130,6 +131,12 @@ disk_sync(int fd, const char *kind)
 #endif
 }
 
+void
+disk_forget(int fd)
+{
+	posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+}
+
 int
 disk_sync_dir(int dirfd, const char *kind)
 {
@@ -173,6 +180,21 @@ disk_space(int dirfd, struct disk_space *r)
 	r->bytes = (uint64_t)st.f_bavail * st.f_frsize;
 	r->inodes = st.f_files == 0 ? UINT64_MAX : st.f_favail;	/* btrfs counts none */
 	return 0;
+}
+
+void *
+disk_map(int fd, size_t size)
+{
+	void *at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	return at == MAP_FAILED ? NULL : at;
+}
+
+void
+disk_unmap(void *at, size_t size)
+{
+	if (at)
+		munmap(at, size);
 }
 
 int

@@ -22,11 +22,16 @@ int	disk_allocate(int fd, uint64_t size, const char *kind);
 int	disk_write(int fd, const void *, size_t, uint64_t offset, const char *kind);	/* all of it */
 int	disk_read(int fd, void *, size_t, uint64_t offset);		/* all of it; short: EIO */
 int	disk_sync(int fd, const char *kind);		/* fdatasync */
+/* What is read next comes from the disk and not from memory, as far as the kernel can be told. */
+void	disk_forget(int fd);
 int	disk_sync_dir(int dirfd, const char *kind);	/* fsync */
 int	disk_make_dir(int dirfd, const char *name);	/* there already: fine */
 int	disk_rename(int dirfd, const char *from, const char *to, const char *kind);
 int	disk_unlink(int dirfd, const char *name, const char *kind);	/* not there: fine */
 int	disk_space(int dirfd, struct disk_space *);
+/* A file's first bytes as memory, shared with the file; NULL with errno. */
+void	*disk_map(int fd, size_t);
+void	disk_unmap(void *, size_t);			/* NULL is fine */
 int	disk_each(int dirfd, void (*fn)(void *arg, const char *name), void *arg);
 
 #endif

@@ -329,6 +329,7 @@ log_open(struct event_base *base, int dirfd, const struct log_options *options, 
 	if (recover_list(&st->recover, err, size) != 0 || commit_open(l, st, err, size) != 0)
 		goto fail;
 	space_init(l);
+	flight_open(l);
 	reclaim_init(l);
 	st->log = l;
 	st->work.run = starting_run;
@@ -353,6 +354,7 @@ log_close(struct log *l)
 	timer_stop(&l->tick);
 	reclaim_stop(l);
 	commit_free(l->commit);
+	flight_close(l);
 	log_free(l);
 }
 

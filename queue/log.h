@@ -144,6 +144,11 @@ void		 log_expand(struct log *, uint64_t id, uint32_t index, const struct envelo
 void		 log_admin(struct log *, uint64_t id, uint32_t index, enum log_state to, const char *text, log_done_fn *,
 		    void *arg);
 
+/* An attempt for a message begins or ends: so that a start knows which were under way when this process died. */
+void		 log_attempt(struct log *, uint64_t id, bool under_way);
+/* How many starts found one under way: after two it should be tried alone, after three held. */
+uint32_t	 log_crashes(struct log *, uint64_t id);
+
 /* Reads. A message that ended in between gives an error "no such message". Exactly one callback, from the loop. */
 void		 log_read_envelope(struct log *, uint64_t id, log_envelope_fn *, void *arg);
 /* One piece from offset, of up to MSG_CHUNK_MAX bytes; straight from memory while the message has just come in. */

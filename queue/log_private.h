@@ -20,6 +20,7 @@
 #define LOG_ID_BITS	25U	/* of a counter within a segment's number: five of the letters of an id */
 
 struct read;
+struct flight_slot;
 TAILQ_HEAD(read_list, read);
 
 /* What is known of the disk's room (space.c). */
@@ -72,6 +73,7 @@ struct log {
 	unsigned		 requests;	/* appended and not yet durable */
 	bool			 scanned, closing;
 	uint64_t		 told;		/* troubles */
+	struct flight_slot	*flight;	/* NULL: nothing is counted */
 };
 
 void	log_trouble(struct log *, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -123,6 +125,12 @@ void	reclaim_init(struct log *);
 void	reclaim_tick(struct log *);
 void	reclaim_poke(struct log *);		/* something ceased to count: soon */
 void	reclaim_stop(struct log *);
+
+/* flight.c */
+void	flight_open(struct log *);
+void	flight_close(struct log *);
+void	flight_sweep(struct log *);
+void	flight_forget(struct log *, uint64_t id);
 
 /* announce.c */
 void	announce_start(struct log *, struct recover *);

@@ -51,7 +51,7 @@ damage_add(struct recover *r, uint32_t number, uint64_t from, uint64_t to, bool 
 	r->damage = realloc(r->damage, (r->n_damage + 1) * sizeof(*r->damage));
 	if (r->damage == NULL)
 		log_fatal("event=out-of-memory");
-	r->damage[r->n_damage++] = (struct recover_damage){ number, from, to, torn };
+	r->damage[r->n_damage++] = (struct recover_damage){ .segment = number, .from = from, .to = to, .torn = torn };
 }
 
 /* The header from the first block, or its copy in the last. */
@@ -242,7 +242,8 @@ on_damage(void *arg, uint64_t from, uint64_t to, bool torn)
 
 /*
  * A record may be in the page cache and not on the disk (the process died, not the machine): what we are about to act on
- * must not be forgotten later, so it is synced first.
+ * must not be forgotten later, so it is synced first. And if that process died of a sync that failed, the kernel may hold
+ * as clean what never reached the disk: so it is read from there.
  */
 static void
 segment_read(struct recover *r, struct segment *s)
@@ -256,8 +257,13 @@ segment_read(struct recover *r, struct segment *s)
 		damage_add(r, s->header.number, 0, 0, false);
 		return;
 	}
-	if (r->asidefd >= 0 && disk_sync(fd, "start") != 0)
-		damage_add(r, s->header.number, 0, 0, false);
+	if (r->asidefd >= 0) {
+		if (disk_sync(fd, "start") != 0) {
+			damage_add(r, s->header.number, 0, 0, false);
+			r->damage[r->n_damage - 1].unsynced = true;
+		}
+		disk_forget(fd);
+	}
 	reading.fd = fd;
 	segment_scan(&s->header, &source, s->limit, s->known, &events, &reading);
 	disk_close(fd);

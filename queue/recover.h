@@ -11,6 +11,7 @@ struct recover_damage {
 	uint32_t	segment;
 	uint64_t	from, to;	/* 0, 0: the whole file */
 	bool		torn;		/* never acknowledged: the trace of a crash */
+	bool		unsynced;	/* no damage: a sync failed, and what the disk has was read */
 };
 
 struct recover {

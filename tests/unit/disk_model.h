@@ -414,6 +414,16 @@ disk_sync(int fd, const char *kind)
 	return 0;
 }
 
+void
+disk_forget(int fd)
+{
+	struct model_inode *i = inode_of(fd);
+
+	for (uint64_t b = 0; b < i->room / MODEL_BLOCK; b++)
+		if (!i->dirty[b])
+			memcpy(i->now + b * MODEL_BLOCK, i->durable + b * MODEL_BLOCK, MODEL_BLOCK);
+}
+
 int
 disk_sync_dir(int dirfd, const char *kind)
 {
@@ -472,6 +482,20 @@ disk_space(int dirfd, struct disk_space *r)
 	r->bytes = used < model.room ? model.room - used : 0;
 	r->inodes = UINT64_MAX;
 	return 0;
+}
+
+void *
+disk_map(int fd, size_t size)
+{
+	(void)fd;
+	return calloc(1, size);
+}
+
+void
+disk_unmap(void *at, size_t size)
+{
+	(void)size;
+	free(at);
 }
 
 int

@@ -531,6 +531,46 @@ START_TEST(test_refused)
 }
 END_TEST
 
+/* A message in flight when the process died is counted; one whose attempt ended, or after an end in order, is not. */
+START_TEST(test_flight)
+{
+	uint64_t id = accept_mail("a", 1, 1, NULL, 0), other = accept_mail("b", 1, 1, NULL, 0);
+	char path[200];
+	uint64_t slot[2];
+	int fd, found = 0;
+
+	for (int turn = 0; turn < 3; turn++) {
+		log_attempt(t.log, id, true);
+		log_attempt(t.log, other, true);
+		log_attempt(t.log, other, false);
+		stop();
+		start();
+		ck_assert_uint_eq(log_crashes(t.log, id), 0);
+	}
+	log_attempt(t.log, other, true);
+	snprintf(path, sizeof(path), "%s/flight", t.path);
+	fd = open(path, O_RDWR);
+	for (off_t at = 0; pread(fd, slot, sizeof(slot), at) == sizeof(slot); at += sizeof(slot))
+		found += slot[0] == other && (uint32_t)slot[1] == 1;
+	ck_assert_int_eq(found, 1);
+	stop();
+	for (int turn = 1; turn <= 3; turn++) {		/* as a process leaves it that is killed */
+		slot[0] = id;
+		slot[1] = 1 | (uint64_t)(turn - 1) << 32;
+		ck_assert_int_eq(pwrite(fd, slot, sizeof(slot),
+		    (off_t)((id * UINT64_C(0x9e3779b97f4a7c15) >> 40) % 4096 * sizeof(slot))), sizeof(slot));
+		start();
+		ck_assert_uint_eq(log_crashes(t.log, id), turn);
+		ck_assert_uint_eq(log_crashes(t.log, other), 0);
+		stop();
+	}
+	start();
+	outcome(id, 0, LOG_DELIVERED, 1, "");
+	ck_assert_uint_eq(log_crashes(t.log, id), 0);
+	close(fd);
+}
+END_TEST
+
 static bool
 count_message(void *arg, const struct log_message *m)
 {
@@ -609,6 +649,7 @@ main(void)
 	tcase_add_test(c, test_newer_format);
 	tcase_add_test(c, test_refused);
 	tcase_add_test(c, test_many);
+	tcase_add_test(c, test_flight);
 	suite_add_tcase(s, c);
 	r = srunner_create(s);
 	srunner_run_all(r, CK_NORMAL);

@@ -695,7 +695,12 @@ start(void)
 	life++;
 	n_founds = 0;
 	scanned = false;
+	model.fail_syncs = model_random(6) == 0 ? 80 : 0;
 	the_log = log_open(base, -100, &options, &events, NULL, err, sizeof(err));
+	if (the_log == NULL && model.fail_syncs > 0) {
+		model.fail_syncs = 0;
+		the_log = log_open(base, -100, &options, &events, NULL, err, sizeof(err));
+	}
 	if (the_log == NULL)
 		FAIL("start: %s", err);
 }
