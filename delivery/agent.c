@@ -282,7 +282,7 @@ jobs_stop(struct agent *a, bool all)
 	struct job *j, *next;
 
 	HASH_ITER(hh, a->jobs, j, next)
-		if (j->state == JOB_WAITING || (all && j->state != JOB_TAKING))
+		if (j->state == JOB_WAITING || j->state == JOB_LOOKING || (all && j->state != JOB_TAKING))
 			job_finish(j, verdict_new(JOB_DEFERRED, false, "", 0, "4.3.2", "shutting down"));
 }
 
@@ -345,6 +345,12 @@ agent_free(struct agent *a)
 	event_free(a->stopped_event);
 	free(a->own);
 	free(a);
+}
+
+void
+agent_drain(struct agent *a)
+{
+	pool_close(a->pool);
 }
 
 bool

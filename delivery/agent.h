@@ -32,6 +32,8 @@ void		 agent_queue_down(struct agent *, struct ipc *);
 
 /* No new work; what is under way has half a minute. Then, or when nothing is left, stopped(), once, from the loop. */
 void		 agent_stop(struct agent *, void (*stopped)(void *), void *arg);
+/* A successor has begun: what is here is finished, but no connection is kept for what does not come. */
+void		 agent_drain(struct agent *);
 /* No job is here. */
 bool		 agent_is_idle(const struct agent *);
 void		 agent_status(const struct agent *, char *to, size_t size);

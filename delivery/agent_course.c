@@ -19,6 +19,7 @@
 #include "lib/log.h"
 #include "lib/route.h"
 #include "mx/mx.h"
+#include "mx/mx_order.h"
 
 #define TRYING_MS	(15 * 60 * 1000)	/* no further address is begun after it: the queue's turn again */
 #define LOOKUP_MS	60000
@@ -184,6 +185,7 @@ job_lookup(struct job *j, const struct route_host *h)
 {
 	static const int families[] = { [CONF_INET_ANY] = AF_UNSPEC, [CONF_INET_IPV4] = AF_INET, [CONF_INET_IPV6] = AF_INET6 };
 	struct agent *a = j->agent;
+	struct mx_address literal;
 	const struct conf_destination *d = route_destination(a->conf, j->begin.hop);
 	struct mx_options o = {
 		.hostname = a->conf->hostname,
@@ -192,7 +194,7 @@ job_lookup(struct job *j, const struct route_host *h)
 		.port = h->port,
 		.family = families[d != NULL ? d->inet : a->conf->inet],
 		.allow_private = j->route->is_relay || a->conf->private_mx,
-		.only_address = !j->route->mx,
+		.only_address = !j->route->mx || (j->route->is_relay && mx_literal_parse(&literal, h->name, h->port) == 0),
 	};
 
 	j->state = JOB_LOOKING;

@@ -100,6 +100,12 @@ on_stop(void *arg)
 	agent_stop(((struct delivery *)arg)->agent, on_stopped, arg);
 }
 
+static void
+on_drain(void *arg)
+{
+	agent_drain(((struct delivery *)arg)->agent);
+}
+
 static bool
 is_drained(void *arg)
 {
@@ -182,6 +188,7 @@ main(void)
 	d->process.on_peer = on_peer;
 	d->process.on_peer_down = on_peer_down;
 	d->process.on_stop = on_stop;
+	d->process.on_drain = on_drain;
 	d->process.is_drained = is_drained;
 	d->process.on_status = on_status;
 	d->process.arg = d;

@@ -61,13 +61,25 @@ question_new(struct dns *dns, enum dns_type type, dns_done_fn *done, void *arg)
 	return q;
 }
 
-void
-dns_question_fail_later(struct dns_question *q, enum dns_result result, enum dns_why why)
+static void
+question_fail(struct dns_question *q, enum dns_result result, enum dns_why why)
 {
 	enum dns_type type = q->answer.type;
 
 	dns_free_answer(&q->answer);
 	dns_answer_fail(&q->answer, type, result, why);
+}
+
+void
+dns_question_expect(struct dns_question *q, enum dns_why why)
+{
+	question_fail(q, DNS_TEMPORARY, why);
+}
+
+void
+dns_question_fail_later(struct dns_question *q, enum dns_result result, enum dns_why why)
+{
+	question_fail(q, result, why);
 	timer_start(&q->timer, 0);
 }
 

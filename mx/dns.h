@@ -69,8 +69,8 @@ typedef void	dns_done_fn(void *arg, const struct dns_answer *);	/* the answer is
 struct dns	*dns_new_direct(struct event_base *, char *const *servers, char *err, size_t size);
 /*
  * The face through the resolver process. dns_set_ipc when one comes up: new questions go there, open ones are still answered
- * by the one that was asked. dns_ipc_down when one goes away: what it was asked is answered DNS_TEMPORARY; `next` is whom to
- * ask from now on, or NULL. dns_on_answer is the ipc handler for MSG_DNS.
+ * by the one that was asked. dns_ipc_down when one goes away: what it was asked, `next` is asked now, or the next one that
+ * comes up, within the questions' deadlines. dns_on_answer is the ipc handler for MSG_DNS.
  */
 struct dns	*dns_new_client(struct event_base *);
 void		 dns_set_ipc(struct dns *, struct ipc *);

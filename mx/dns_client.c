@@ -1,7 +1,11 @@
 /*
  * The face of mx/dns.h for delivery and smtpd: questions travel to the resolver process as DNS_ASK, answers come back
  * as DNS. Of the answers only the ids are believed: one that is not open here was cancelled meanwhile.
+ *
+ * A resolver that dies is back in a moment, so questions wait for it, each within its own deadline; but one that was open
+ * when two of them died may be the reason, and is not asked again.
  */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <uthash.h>
@@ -12,6 +16,7 @@
 #include "mx/dns_face.h"
 
 #define GRACE_MS	1000	/* the resolver keeps the deadline; this is for a resolver that hangs */
+#define DEATHS_MAX	2
 
 struct client {
 	struct dns	 dns;
@@ -22,32 +27,56 @@ struct client {
 
 struct remote {				/* a question of which the resolver knows */
 	struct dns_question	 q;
-	uint64_t		 id;	/* 0: it does not, or no longer */
-	struct ipc		*ipc;	/* of the resolver that was asked */
+	uint64_t		 id;	/* 0: never asked, for the name is none */
+	struct ipc		*ipc;	/* of the resolver that was asked; NULL: waits for one */
+	unsigned		 deaths;
+	int64_t			 until_ms;
+	char			 name[DNS_NAME_MAX + 1];
 	UT_hash_handle		 hh;
 };
+
+static void
+remote_send(struct client *c, struct remote *r)
+{
+	int64_t left = r->until_ms - clock_ms();
+	struct pack p;
+
+	r->ipc = c->ipc;
+	pack_init(&p);
+	pack_u16(&p, (uint16_t)r->q.answer.type);
+	pack_u32(&p, left > 0 ? (uint32_t)left : 1);
+	pack_str(&p, r->name);
+	ipc_send_pack(c->ipc, MSG_DNS_ASK, r->id, &p, -1);
+	pack_free(&p);
+	dns_question_expect(&r->q, DNS_WHY_TIMED_OUT);
+	timer_start(&r->q.timer, left + GRACE_MS);
+}
+
+/* Its own timer ends the wait. */
+static void
+remote_wait(struct remote *r)
+{
+	int64_t left = r->until_ms - clock_ms();
+
+	r->ipc = NULL;
+	dns_question_expect(&r->q, DNS_WHY_AWAY);
+	timer_start(&r->q.timer, left);
+}
 
 static void
 client_ask(struct dns_question *q, const char *name, uint32_t deadline_ms)
 {
 	struct client *c = (struct client *)q->dns;
 	struct remote *r = (struct remote *)q;
-	struct pack p;
 
-	if (c->ipc == NULL) {
-		dns_question_fail_later(q, DNS_TEMPORARY, DNS_WHY_AWAY);
-		return;
-	}
 	r->id = ++c->last_id;
-	r->ipc = c->ipc;
+	r->until_ms = clock_ms() + deadline_ms;
+	snprintf(r->name, sizeof(r->name), "%s", name);
 	HASH_ADD(hh, c->open, id, sizeof(r->id), r);
-	pack_init(&p);
-	pack_u16(&p, (uint16_t)q->answer.type);
-	pack_u32(&p, deadline_ms);
-	pack_str(&p, name);
-	ipc_send_pack(c->ipc, MSG_DNS_ASK, r->id, &p, -1);
-	pack_free(&p);
-	timer_start(&q->timer, (int64_t)deadline_ms + GRACE_MS);
+	if (c->ipc != NULL)
+		remote_send(c, r);
+	else
+		remote_wait(r);
 }
 
 static void
@@ -65,7 +94,8 @@ client_forget(struct dns_question *q)
 
 	if (r->id == 0)
 		return;
-	ipc_send(r->ipc, MSG_DNS_CANCEL, r->id, NULL, 0, -1);
+	if (r->ipc != NULL)
+		ipc_send(r->ipc, MSG_DNS_CANCEL, r->id, NULL, 0, -1);
 	remote_close(c, r);
 }
 
@@ -97,7 +127,12 @@ dns_new_client(struct event_base *base)
 void
 dns_set_ipc(struct dns *dns, struct ipc *ipc)
 {
-	((struct client *)dns)->ipc = ipc;
+	struct client *c = (struct client *)dns;
+
+	c->ipc = ipc;
+	for (struct remote *r = c->open; r != NULL && ipc != NULL; r = r->hh.next)
+		if (r->ipc == NULL)
+			remote_send(c, r);
 }
 
 void
@@ -110,8 +145,14 @@ dns_ipc_down(struct dns *dns, struct ipc *gone, struct ipc *next)
 	HASH_ITER(hh, c->open, r, after) {
 		if (r->ipc != gone)
 			continue;
-		remote_close(c, r);
-		dns_question_fail_later(&r->q, DNS_TEMPORARY, DNS_WHY_AWAY);
+		if (++r->deaths == DEATHS_MAX) {
+			remote_close(c, r);
+			dns_question_fail_later(&r->q, DNS_TEMPORARY, DNS_WHY_AWAY);
+		} else if (next != NULL) {
+			remote_send(c, r);
+		} else {
+			remote_wait(r);
+		}
 	}
 }
 

@@ -37,6 +37,8 @@ struct dns_question {			/* first in the struct of a face; the rest of that begin
 };
 
 void	 dns_face_init(struct dns *, const struct dns_face *);
+/* What the timer will deliver when nothing else comes. */
+void	 dns_question_expect(struct dns_question *, enum dns_why);
 /* Delivered by the loop's next turn instead of what was expected. */
 void	 dns_question_fail_later(struct dns_question *, enum dns_result, enum dns_why);
 void	 dns_question_answer_later(struct dns_question *, struct dns_answer *);	/* takes over the contents */

@@ -479,12 +479,18 @@ dispatch_stop(struct dispatch *d, void (*done)(void *), void *arg)
 	dispatch_kick(d);
 }
 
+static uint32_t
+jobs_of(const void *conf, const char *hop)
+{
+	return route_connections(conf, hop);
+}
+
 static struct schedule_limits
 limits_of(const struct conf *c)
 {
 	return (struct schedule_limits){
 		.jobs = { LOOKUP_JOBS, MDA_JOBS, c->delivery_connections },
-		.hop_jobs = c->destination_connections,
+		.jobs_of = jobs_of, .jobs_arg = c,
 		.retry_first_ms = c->retry_first_ms, .retry_most_ms = c->retry_most_ms, .expire_ms = c->expire_ms,
 	};
 }

@@ -534,7 +534,7 @@ schedule_limit(struct schedule *s, const struct schedule_limits *limits)
 	while ((m = idmap_next(&s->messages, &at)) != NULL)
 		m->expires += longer;
 	HASH_ITER(hh, s->hops, h, tmp) {
-		h->most = h->agent->kind == SCHEDULE_DELIVERY ? limits->hop_jobs : limits->jobs[h->agent->kind];
+		h->most = sched_hop_most(s, h->name, h->agent->kind);
 		if (h->limit > h->most)
 			h->limit = h->most;
 		sched_hop_update(s, h);

@@ -46,6 +46,14 @@ sched_pause_after(struct schedule *s, uint32_t failures, int64_t most)
 
 /* ---- hops ---- */
 
+uint32_t
+sched_hop_most(const struct schedule *s, const char *name, enum schedule_agent agent)
+{
+	if (agent != SCHEDULE_DELIVERY)
+		return s->limits.jobs[agent];
+	return s->limits.jobs_of != NULL ? s->limits.jobs_of(s->limits.jobs_arg, name) : s->limits.hop_jobs;
+}
+
 struct hop *
 sched_hop_get(struct schedule *s, const char *name, enum schedule_agent agent)
 {
@@ -57,7 +65,7 @@ sched_hop_get(struct schedule *s, const char *name, enum schedule_agent agent)
 	h = sched_must(calloc(1, sizeof(*h) + strlen(name) + 1));
 	memcpy(h->name, name, strlen(name) + 1);
 	h->agent = &s->agents[agent];
-	h->most = agent == SCHEDULE_DELIVERY ? s->limits.hop_jobs : s->limits.jobs[agent];
+	h->most = sched_hop_most(s, name, agent);
 	/* Our own processes are no strangers: all their places at once. */
 	h->limit = agent == SCHEDULE_DELIVERY && h->most > START_LIMIT ? START_LIMIT : h->most;
 	h->due.kind = DUE_HOP;

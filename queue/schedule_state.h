@@ -100,6 +100,8 @@ void	*sched_must(void *);		/* the same pointer; NULL is out of memory and fatal 
 int64_t	 sched_pause_after(struct schedule *, uint32_t failures, int64_t most);
 
 /* A hop by name, made when new. The caller adds a job to it before anything else. */
+/* How many jobs at once it may have. */
+uint32_t sched_hop_most(const struct schedule *, const char *name, enum schedule_agent);
 struct hop *sched_hop_get(struct schedule *, const char *name, enum schedule_agent);
 /* Puts it where it belongs after any change, and frees one that nobody needs: must be the last use of it. */
 void	 sched_hop_update(struct schedule *, struct hop *);

@@ -13,7 +13,7 @@ settings, a line "---", and steps. Settings:
 	alias LINE		a line of the aliases file
 	user NAME…		further virtual mailboxes at demo.example (alice and bob are there)
 	zone NAME TYPE VALUE	a record of the fake name server; dns NAME MODE: it misbehaves (tests/fake_dns.py)
-	peer ADDRESS [SCRIPT]	a next hop on 127.0.0.x, smtp_port is set to its port (tests/sink.py has the script lines)
+	peer ADDRESS [SCRIPT]	a next hop on 127.0.0.x or ::1, smtp_port is set to its port (tests/sink.py has the script lines)
 
 Steps. TEXT has the escapes \\r \\n \\t \\0 \\e \\\\ \\xNN, and {300*x} for repetition; {port} is the server's port:
 

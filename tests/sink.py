@@ -10,6 +10,7 @@ otherwise. A script line is "STAGE [xN] ACTION [ARGUMENT]":
 	then-close TEXT (replies, closes)
 
 "extensions NAME…" sets what EHLO offers (default PIPELINING SIZE 8BITMIME); "extensions none" refuses EHLO's list.
+"recipients N": 452 to all beyond the N-th in a transaction.
 """
 import re
 import socket
@@ -23,6 +24,7 @@ class Sink:
 	def __init__(self, address, port, script=(), on_change=None):
 		self.address = address
 		self.script = []
+		self.most_recipients = 1000
 		self.extensions = ["PIPELINING", "SIZE 52428800", "8BITMIME"]
 		self.mails = []			# (sender, [recipients], content) of each that was answered 250
 		self.seen = []			# command lines, in order, of all sessions; "(dot)", "(content)" where "body" has a rule
@@ -32,7 +34,7 @@ class Sink:
 		self.on_change = on_change or (lambda: None)
 		for line in script:
 			self.add(line)
-		self.listener = socket.create_server((address, port))
+		self.listener = socket.create_server((address, port), family=socket.AF_INET6 if ":" in address else socket.AF_INET)
 		self.port = self.listener.getsockname()[1]
 		threading.Thread(target=self.accept, daemon=True).start()
 
@@ -40,6 +42,9 @@ class Sink:
 		words = line.split(None, 1)
 		if words[0] == "extensions":
 			self.extensions = [] if words[1] == "none" else words[1].split(",")
+			return
+		if words[0] == "recipients":
+			self.most_recipients = int(words[1])
 			return
 		m = re.fullmatch(r"(\S+)(?: x(\d+))? (close|reset|silence|drip|reply|then-close)(?: (.*))?", line)
 		if not m:
@@ -154,6 +159,8 @@ class Session:
 		elif verb == "RCPT":
 			if self.sender is None:
 				self.conn.sendall(b"503 5.5.1 no sender\r\n")
+			elif len(self.recipients) >= self.sink.most_recipients:
+				self.conn.sendall(b"452 4.5.3 too many recipients\r\n")
 			elif self.act("rcpt", "250 2.1.5 ok"):
 				self.recipients.append(re.search(r"<(.*?)>", line).group(1))
 		elif verb == "DATA":

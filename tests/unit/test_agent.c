@@ -342,7 +342,8 @@ START_TEST(test_nothing_there)
 	ck_assert_int_eq(w.last.outcome, JOB_FAILED);
 	ck_assert_str_eq(w.last.enhanced, "5.4.4");
 
-	send_job(&w, 2, "mx:example.org");		/* no resolver */
+	send_job(&w, 2, "mx:example.org");		/* no resolver, so time has to pass */
+	w.fake->stalls = 1;
 	run(&w, 3);
 	ck_assert_int_eq(w.last.outcome, JOB_DEFERRED);
 	ck_assert_str_eq(w.last.enhanced, "4.4.3");
@@ -350,7 +351,91 @@ START_TEST(test_nothing_there)
 	send_job(&w, 3, "nonsense");
 	run(&w, 4);
 	ck_assert_int_eq(w.last.outcome, JOB_DEFERRED);
+
+	/* What is wrong with a relay is never the mail's fault. */
+	send_job(&w, 4, "relay:0.0.0.0:25");
+	run(&w, 5);
+	ck_assert_int_eq(w.last.outcome, JOB_DEFERRED);
+	ck_assert_str_eq(w.last.enhanced, "4.4.3");
+	ck_assert(w.last.host_trouble);
+	check_once(&w, 5);
+	finish(&w);
+}
+END_TEST
+
+/* Hosts in order; addresses of the family that is wanted. */
+START_TEST(test_several_hosts)
+{
+	struct conf_destination d = { .domain = (char *)"*", .mx = true, .connections = 1, .n_hosts = 1, .inet = CONF_INET_IPV6 };
+	struct conf_host host = { .name = (char *)"127.0.0.1" };
+	struct world w;
+	char hop[200];
+
+	begin(&w, FAKE_PIPE, NULL);
+	snprintf(hop, sizeof(hop), "relay:0.0.0.0:25,127.0.0.9:%u,127.0.0.1:%u", ntohs(w.fake->address.sin_port),
+	    ntohs(w.fake->address.sin_port));
+	send_job(&w, 0, hop);
+	run(&w, 1);
+	ck_assert_int_eq(w.last.outcome, JOB_DELIVERED);
+
+	host.port = ntohs(w.fake->address.sin_port);
+	d.hosts = &host;
+	w.conf.destinations = &d;
+	w.conf.n_destinations = 1;
+	snprintf(hop, sizeof(hop), "relay-mx:127.0.0.1:%u", host.port);
+	send_job(&w, 1, hop);
+	run(&w, 2);
+	ck_assert_int_eq(w.last.outcome, JOB_DEFERRED);
+	ck_assert_ptr_nonnull(strstr(w.last.text, "no IPv6 address"));
+	d.inet = CONF_INET_IPV4;
+	send_job(&w, 2, hop);
+	run(&w, 3);
+	ck_assert_int_eq(w.last.outcome, JOB_DELIVERED);
+	check_once(&w, 3);
+	finish(&w);
+}
+END_TEST
+
+/* Two next hops that lead to the same address share what that may have, and the connections that are kept. */
+START_TEST(test_shared_host)
+{
+	struct world w;
+	char hop[200], status[200];
+
+	begin(&w, FAKE_CHUNK, NULL);
+	w.conf.host_connections = 4;
+	snprintf(hop, sizeof(hop), "relay:127.0.0.9:%u,127.0.0.1:%u", ntohs(w.fake->address.sin_port),
+	    ntohs(w.fake->address.sin_port));
+	for (unsigned i = 0; i < 40; i++)
+		send_job(&w, i, i % 2 == 0 ? hop : NULL);
+	run(&w, 40);
+	check_once(&w, 40);
+	ck_assert_uint_eq(w.fake->messages, 40);
+	ck_assert_uint_le(w.fake->sessions, 4);
+	agent_drain(w.agent);
+	agent_status(w.agent, status, sizeof(status));
+	ck_assert_str_eq(status, "jobs=0 connections=0 idle=0 waiting=0");
+	send_job(&w, 40, NULL);
+	run(&w, 41);
+	agent_status(w.agent, status, sizeof(status));
+	ck_assert_str_eq(status, "jobs=0 connections=0 idle=0 waiting=0");
+	finish(&w);
+}
+END_TEST
+
+/* A connection takes one message and one recipient. */
+START_TEST(test_small_server)
+{
+	struct world w;
+
+	begin(&w, "250-fake\r\n250-PIPELINING\r\n250 LIMITS MAILMAX=1 RCPTMAX=1\r\n", NULL);
+	for (unsigned i = 0; i < 4; i++)
+		send_job(&w, i, NULL);
+	run(&w, 4);
 	check_once(&w, 4);
+	ck_assert_int_eq(w.last.outcome, JOB_DELIVERED);
+	ck_assert_uint_eq(w.fake->messages, 4 * RCPTS);
+	ck_assert_uint_eq(w.fake->sessions, 4 * RCPTS);
 	finish(&w);
 }
 END_TEST
@@ -535,6 +620,9 @@ main(void)
 	tcase_add_test(t, test_stale);
 	tcase_add_loop_test(t, test_trouble, 0, sizeof(troubles) / sizeof(troubles[0]));
 	tcase_add_test(t, test_nothing_there);
+	tcase_add_test(t, test_several_hosts);
+	tcase_add_test(t, test_shared_host);
+	tcase_add_test(t, test_small_server);
 	tcase_add_test(t, test_bad_address);
 	tcase_add_loop_test(t, test_large, 0, 2);
 	tcase_add_loop_test(t, test_cancel, 0, 16);

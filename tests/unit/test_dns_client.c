@@ -212,35 +212,91 @@ START_TEST(test_hanging)
 }
 END_TEST
 
-START_TEST(test_away_and_back)
+static void
+end_far(void)
 {
-	struct got g = { 0 }, early = { 0 }, after = { 0 };
-
-	dns_ask(dns, DNS_TXT, "one.test", 0, on_done, &g);
-	turns();
 	ipc_free(far);
 	far = NULL;
 	turns();
 	ck_assert_ptr_nonnull(down_reason);
-	ck_assert_uint_eq(g.calls, 1);
-	ck_assert_int_eq(g.result, DNS_TEMPORARY);
-	ck_assert_str_eq(g.why, "the resolver process is away");
+	free((char *)down_reason);
+	down_reason = NULL;
+}
 
-	dns_ask(dns, DNS_TXT, "one.test", 0, on_done, &early);
+/* Questions wait for a new resolver, with what is left of their time. */
+START_TEST(test_away_and_back)
+{
+	struct got g = { 0 }, early = { 0 };
+	struct dns_question *q;
+
+	dns_ask(dns, DNS_TXT, "one.test", 10000, on_done, &g);
+	turns();
+	end_far();
+	ck_assert_uint_eq(g.calls, 0);
+	q = dns_ask(dns, DNS_TXT, "cancelled.test", 0, on_done, &early);
+	dns_cancel(q);
+	dns_ask(dns, DNS_TXT, "two.test", 0, on_done, &early);
+	turns();
 	ck_assert_uint_eq(early.calls, 0);
-	turns();
-	ck_assert_str_eq(early.why, "the resolver process is away");
+	ck_assert_uint_eq(seen.asked, 1);
 
+	clock_shift(4000);
 	connect_both();
-	dns_ask(dns, DNS_TXT, "one.test", 0, on_done, &after);
 	turns();
-	ck_assert_uint_gt(seen.ids[1], seen.ids[0]);
-	send_txt(seen.ids[1], DNS_TXT, "back");
-	ck_assert_str_eq(after.first, "back");
+	ck_assert_uint_eq(seen.asked, 3);
+	ck_assert_uint_eq(seen.cancelled, 0);
+	ck_assert_uint_eq(seen.ids[1], seen.ids[0]);
+	ck_assert_str_eq(seen.name, "two.test");
+	send_txt(seen.ids[1], DNS_TXT, "first");
+	send_txt(seen.ids[2], DNS_TXT, "second");
+	ck_assert_str_eq(g.first, "first");
+	ck_assert_str_eq(early.first, "second");
+	ck_assert_ptr_null(down_reason);
 }
 END_TEST
 
-/* What the resolver cannot have meant ends it, and the question fails for now. */
+START_TEST(test_away_for_long)
+{
+	struct got g = { 0 }, late = { 0 };
+
+	dns_ask(dns, DNS_TXT, "one.test", 5000, on_done, &g);
+	turns();
+	end_far();
+	dns_ask(dns, DNS_TXT, "two.test", 8000, on_done, &late);
+	clock_shift(5100);
+	turns();
+	ck_assert_uint_eq(g.calls, 1);
+	ck_assert_uint_eq(late.calls, 0);
+	ck_assert_int_eq(g.result, DNS_TEMPORARY);
+	ck_assert_str_eq(g.why, "the resolver process is away");
+	clock_shift(8100);
+	turns();
+	ck_assert_str_eq(late.why, "the resolver process is away");
+}
+END_TEST
+
+/* Two resolvers have died with it: it is not asked of a third. */
+START_TEST(test_killer)
+{
+	struct got g = { 0 };
+
+	dns_ask(dns, DNS_TXT, "one.test", 0, on_done, &g);
+	turns();
+	end_far();
+	connect_both();
+	turns();
+	ck_assert_uint_eq(seen.asked, 2);
+	ck_assert_uint_eq(g.calls, 0);
+	end_far();
+	ck_assert_uint_eq(g.calls, 1);
+	ck_assert_int_eq(g.result, DNS_TEMPORARY);
+	connect_both();
+	turns();
+	ck_assert_uint_eq(seen.asked, 2);
+}
+END_TEST
+
+/* What the resolver cannot have meant ends it, and the question waits for another. */
 START_TEST(test_wrong_answer)
 {
 	struct got g = { 0 };
@@ -254,6 +310,9 @@ START_TEST(test_wrong_answer)
 	turns();
 	ck_assert_ptr_nonnull(down_reason);
 	ck_assert_ptr_nonnull(strstr(down_reason, "answer"));
+	ck_assert_uint_eq(g.calls, 0);
+	clock_shift(DNS_DEADLINE_MS + 100);
+	turns();
 	ck_assert_uint_eq(g.calls, 1);
 	ck_assert_int_eq(g.result, DNS_TEMPORARY);
 }
@@ -284,6 +343,8 @@ main(void)
 	tcase_add_test(tc, test_cancelled);
 	tcase_add_test(tc, test_hanging);
 	tcase_add_test(tc, test_away_and_back);
+	tcase_add_test(tc, test_away_for_long);
+	tcase_add_test(tc, test_killer);
 	tcase_add_loop_test(tc, test_wrong_answer, 0, 2);
 	tcase_add_test(tc, test_bad_name);
 	suite_add_tcase(suite, tc);
