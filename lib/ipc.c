@@ -27,6 +27,8 @@
 #define IN_SIZE		(2 * (HEADER_SIZE + MSG_PAYLOAD_MAX))
 #define FDS_MAX		16	/* received and not yet claimed: more is a peer that does not follow the rules */
 #define IOV_MAX_HERE	16
+#define IDLE_US		5000	/* what was sent idly waits no longer */
+#define IDLE_BYTES	16384	/* and when this much waits, not at all */
 
 enum fd_rule { NOFD, FD };
 
@@ -203,8 +205,9 @@ queue_fd(struct ipc *ipc, int fd)
 	STAILQ_INSERT_TAIL(&ipc->out_fds, o, next);
 }
 
-void
-ipc_send(struct ipc *ipc, enum msg type, uint64_t id, const void *data, size_t len, int fd)
+/* Puts it behind what waits already; false when the channel is dead. */
+static bool
+gather(struct ipc *ipc, enum msg type, uint64_t id, const void *data, size_t len, int fd)
 {
 	uint8_t header[HEADER_SIZE] = { 0 };
 	uint32_t n = htole32((uint32_t)len);
@@ -214,7 +217,7 @@ ipc_send(struct ipc *ipc, enum msg type, uint64_t id, const void *data, size_t l
 	if (ipc->down) {
 		if (fd >= 0)
 			close(fd);
-		return;
+		return false;
 	}
 	if (len > MSG_PAYLOAD_MAX)
 		log_fatal("event=bug what=\"%s with %zu bytes\"", msg_name(type), len);
@@ -228,8 +231,27 @@ ipc_send(struct ipc *ipc, enum msg type, uint64_t id, const void *data, size_t l
 		log_fatal("event=out-of-memory");
 	if (evbuffer_get_length(ipc->out) > IPC_OUT_MAX)
 		ipc_fail(ipc, "does not read: %zu bytes wait for it", evbuffer_get_length(ipc->out));
-	else
+	return !ipc->down;
+}
+
+void
+ipc_send(struct ipc *ipc, enum msg type, uint64_t id, const void *data, size_t len, int fd)
+{
+	if (gather(ipc, type, id, data, len, fd))
 		event_active(ipc->turn, 0, 0);
+}
+
+void
+ipc_send_idly(struct ipc *ipc, enum msg type, uint64_t id, const void *data, size_t len)
+{
+	static const struct timeval idle = { .tv_usec = IDLE_US };
+
+	if (!gather(ipc, type, id, data, len, -1))
+		return;
+	if (evbuffer_get_length(ipc->out) > IDLE_BYTES)
+		event_active(ipc->turn, 0, 0);
+	else if (!event_pending(ipc->turn, EV_TIMEOUT, NULL))
+		event_add(ipc->turn, &idle);
 }
 
 void

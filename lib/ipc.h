@@ -60,6 +60,8 @@ void		 ipc_send(struct ipc *, enum msg, uint64_t id, const void *data, size_t le
 /* The payload of a pack, which is emptied for the next use. */
 struct pack;
 void		 ipc_send_pack(struct ipc *, enum msg, uint64_t id, struct pack *, int fd);
+/* Without hurry: leaves with what is sent next, or after a few milliseconds, so that one wake-up serves many. */
+void		 ipc_send_idly(struct ipc *, enum msg, uint64_t id, const void *data, size_t len);
 /* Bytes not yet taken by the kernel. */
 size_t		 ipc_pending(const struct ipc *);
 /* Writes what is pending, waiting up to timeout_ms: for the last words before an exit. */

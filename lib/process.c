@@ -43,6 +43,7 @@ struct private {
 
 static void	on_peer_channel_down(void *, struct ipc *, const char *);
 
+/* Lines go in company; but an error leaves at once, since it may be the last word. */
 static void
 log_to_logger(void *arg, enum log_level level, const char *line)
 {
@@ -55,12 +56,12 @@ log_to_logger(void *arg, enum log_level level, const char *line)
 		return;
 	}
 	pack_init(&pk);
-	pack_u8(&pk, (uint8_t)(level == LOG_LEVEL_FATAL ? LOG_LEVEL_ERROR : level));
+	pack_u8(&pk, (uint8_t)level);
 	pack_str(&pk, line);
-	ipc_send_pack(logger, MSG_LOG, 0, &pk, -1);
+	ipc_send_idly(logger, MSG_LOG, 0, pk.data, pk.len);
 	pack_free(&pk);
-	if (level == LOG_LEVEL_FATAL)
-		ipc_flush(logger, 1000);
+	if (level == LOG_LEVEL_ERROR)
+		ipc_flush(logger, 0);
 }
 
 /* ---- peers ---- */
