@@ -112,7 +112,8 @@ crowd_evict(struct smtpd *srv, const struct network *newcomer)
 static uint64_t
 places(const struct smtpd *srv, bool stranger)
 {
-	uint64_t n = srv->process.conf->connections;
+	const struct conf *conf = srv->process.conf;
+	uint64_t n = conf->workers > 1 ? (conf->connections + conf->workers - 1) / conf->workers : conf->connections;
 	uint64_t spare = SMTPD_OTHER_FDS;
 
 	if (srv->descriptors > 0 && srv->descriptors < n + spare)

@@ -80,12 +80,20 @@ check_drained(struct smtpd *srv)
 	process_quit(&srv->process);
 }
 
+/* A last word, in case that they listen while they send, and a line in the log. */
 static void
 on_drain_over(void *arg)
 {
 	struct smtpd *srv = arg;
+	struct session *s, *next;
 
 	log_warn("event=stop sessions=%u what=\"cut off, their messages were not complete in time\"", srv->n_sessions);
+	for (s = TAILQ_FIRST(&srv->sessions); s != NULL; s = next) {
+		next = TAILQ_NEXT(s, next);
+		s->parted = true;
+		session_end(s, "stop", 421, "4.3.2", "This server is being stopped; come back soon");
+		stream_go_on(s);
+	}
 	process_quit(&srv->process);
 }
 
