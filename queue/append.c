@@ -35,7 +35,7 @@ request_free(struct request *q)
 {
 	for (unsigned i = 0; i < q->append.n; i++) {
 		blob_unref(q->append.records[i]);
-		free(q->change[i].old);
+		index_abandon(&q->change[i]);	/* nothing is left of what was placed */
 	}
 	free(q->settles.parent_rcpts);
 	q->log->requests--;

@@ -403,6 +403,15 @@ index_placed(struct index *ix, struct change *c, struct place at, int64_t now)
 }
 
 void
+index_abandon(struct change *c)
+{
+	if (c->message && c->end)
+		message_free(c->message);
+	free(c->old);
+	*c = (struct change){ 0 };
+}
+
+void
 index_merge(struct index *ix, struct index *from)
 {
 	struct segment **all = grow(NULL, ix->n_segments + from->n_segments, sizeof(struct segment *));

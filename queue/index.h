@@ -111,6 +111,8 @@ void		 index_end(struct index *, struct message *, struct change *);
 /* A new message's base. */
 void		 index_placed_base(struct index *, struct message *, struct place);
 void		 index_placed(struct index *, struct change *, struct place, int64_t now);
+/* A change that will never be durable, for the log is being closed: an end's message is freed. */
+void		 index_abandon(struct change *);
 /* A grave's later record is now in another segment. */
 void		 index_grave_move(struct index *, struct index_grave *, uint32_t by);
 /* Adds all of `from`, whose segments are all older, and empties it. */
