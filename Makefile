@@ -57,7 +57,12 @@ minimta_SRC	:= \
 	master/main.c \
 	master/children.c \
 	master/control.c \
-	master/places.c
+	master/launch.c \
+	master/notify.c \
+	master/places.c \
+	master/reload.c \
+	master/setup.c \
+	master/watch.c
 
 smtpd_SRC	:= \
 	smtpd/main.c \

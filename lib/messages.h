@@ -51,6 +51,7 @@ enum msg_phase {
 	M(STOP,		MASTER,	ANY, ALWAYS,	0, 0, NOFD)		/* finish what is under way, then exit 0 */ \
 	M(RECONFIGURE,	MASTER,	ANY, RUN,	0, 0, FD)		/* sealed memfd: the configuration from now on */ \
 	M(DRAIN,	MASTER,	ANY, RUN,	0, 0, NOFD)		/* a successor runs: end when nobody needs you */ \
+	M(DRAINING,	ANY,	MASTER, RUN,	0, 0, NOFD)		/* DRAIN was heard: nothing new is taken from outside */ \
 	M(RETIRE,	ANY,	ANY, RUN,	0, 0, NOFD)		/* to each peer: ask my successor from now on */ \
 	M(RETIRED,	ANY,	ANY, RUN,	0, 0, NOFD)		/* its answer: nothing new comes on this channel */ \
 	M(CLOCK,	MASTER,	ANY, ALWAYS,	8, 8, NOFD)		/* i64: the test clock's offset, ms (tests only) */ \

@@ -348,8 +348,8 @@ on_drain(void *arg, struct ipc *master, struct ipc_message *m)
 	struct process *p = arg;
 	struct private *pr = p->private;
 
-	(void)master;
 	(void)m;
+	ipc_send(master, MSG_DRAINING, 0, NULL, 0, -1);
 	if (p->draining || p->stopping)
 		return 0;
 	p->draining = true;

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <ucontext.h>
@@ -17,7 +18,8 @@
 
 #include "lib/sandbox.h"
 
-/* Not system calls, but one with a condition: socket() of this machine only, or of the Internet only. */
+/* Not system calls, but some with a condition: isatty(); socket() of this machine only, or of the Internet only. */
+#define IS_TERMINAL	"is-terminal"
 #define UNIX_SOCKET	"unix-socket"
 #define INET_SOCKET	"inet-socket"
 
@@ -35,7 +37,8 @@ static const char common[] =
 	"ppoll futex clock_gettime clock_nanosleep gettimeofday time getrandom brk mmap munmap mprotect mremap madvise "
 	"rt_sigaction rt_sigprocmask rt_sigreturn sigaltstack exit exit_group getpid gettid tgkill restart_syscall fcntl "
 	"fstat newfstatat lseek sched_yield set_robust_list rseq getuid geteuid getgid getegid shutdown setsockopt getsockopt "
-	"getsockname getpeername sysinfo ";	/* sysinfo: qsort() of much asks for the size of memory */
+	"getsockname getpeername sysinfo "	/* sysinfo: qsort() of much asks for the size of memory */
+	IS_TERMINAL " ";		/* libconfuse asks, when another configuration is read */
 
 /* Only in builds with a sanitizer, whose runtime does more. */
 static const char sanitizer[] =
@@ -161,6 +164,11 @@ allow(scmp_filter_ctx ctx, const char *names)
 		if (len == 0)
 			continue;
 		snprintf(name, sizeof(name), "%.*s", (int)len, names);
+		if (strcmp(name, IS_TERMINAL) == 0) {
+			if (seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1, SCMP_A1(SCMP_CMP_EQ, TCGETS)) != 0)
+				return -1;
+			continue;
+		}
 		if (strcmp(name, UNIX_SOCKET) == 0) {
 			if (allow_socket(ctx, AF_UNIX) != 0)
 				return -1;

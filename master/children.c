@@ -1,16 +1,12 @@
 /*
- * The children: started, introduced to each other, restarted when they die, and ended in order. One table says who
- * talks to whom and one in which order they end.
+ * The children: who runs, who is restarted when it dies, who makes place for a successor, and in which order all end.
+ * How one is started and whom it meets is launch.c's; what a new generation is for, reload.c's.
  */
-#include <errno.h>
 #include <event2/event.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -23,23 +19,7 @@
 #define PAUSE_MOST_MS	60000
 #define STEADY_MS	60000	/* ran so long: the next pause is short again */
 #define STOP_GROUP_MS	35000	/* a group of processes that is to end; then it is killed */
-
-static const struct { enum proc a, b; } pairs[] = {
-	{ PROC_SMTPD, PROC_LOOKUP },
-	{ PROC_SMTPD, PROC_QUEUE },
-	{ PROC_SMTPD, PROC_RESOLVER },
-	{ PROC_QUEUE, PROC_LOOKUP },
-	{ PROC_QUEUE, PROC_DELIVERY },
-	{ PROC_QUEUE, PROC_MDA },
-	{ PROC_DELIVERY, PROC_RESOLVER },
-	{ PROC_SMTPD, PROC_LOGGER },
-	{ PROC_RESOLVER, PROC_LOGGER },
-	{ PROC_LOOKUP, PROC_LOGGER },
-	{ PROC_QUEUE, PROC_LOGGER },
-	{ PROC_DELIVERY, PROC_LOGGER },
-	{ PROC_MDA, PROC_LOGGER },
-};
-#define N_PAIRS (sizeof(pairs) / sizeof(pairs[0]))
+#define DRAINING_MAX	32	/* of one kind, from several changes in a few minutes; then the oldest are told to stop */
 
 /* Mail stops coming in, then going out, then being kept; who answers questions ends after those who ask. */
 static const struct { enum proc procs[2]; int n; } stop_order[] = {
@@ -53,218 +33,260 @@ static const struct { enum proc procs[2]; int n; } stop_order[] = {
 
 static int	on_ready(void *, struct ipc *, struct ipc_message *);
 static int	on_bad_peer(void *, struct ipc *, struct ipc_message *);
+static int	on_status(void *, struct ipc *, struct ipc_message *);
+static int	on_draining(void *, struct ipc *, struct ipc_message *);
 static void	on_child_channel_down(void *, struct ipc *, const char *);
 static void	stop_next_group(struct master *);
 
 static const struct ipc_handler from_child[] = {
 	{ MSG_READY, on_ready },
 	{ MSG_BAD_PEER, on_bad_peer },
-	{ MSG_STATUS, control_on_status },
+	{ MSG_STATUS, on_status },
+	{ MSG_DRAINING, on_draining },
 	{ MSG_NONE, NULL },
 };
 
-/* ---- starting one ---- */
-
-/* In the forked child: descriptor 3 is the channel, nothing else is inherited but standard input, output and error. */
-static void __attribute__((noreturn))
-execute(const struct master *m, enum proc proc, int channel)
-{
-	static const char *const kept[] = { "TZ", "MINIMTA_SECCOMP", "MINIMTA_KILL_AT", "MINIMTA_KILL_LOG", "MINIMTA_KILL_PROC", "MINIMTA_KILL_KIND",
-	    "ASAN_OPTIONS", "UBSAN_OPTIONS" };
-	char path[4200], *env[sizeof(kept) / sizeof(kept[0]) + 2] = { (char[]){ "PATH=/usr/bin:/bin" } };
-	char *argv[] = { (char *)(uintptr_t)proc_name(proc), NULL };
-	sigset_t none;
-	int n = 1;
-
-	for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++)
-		if (getenv(kept[i]) != NULL && asprintf(&env[n], "%s=%s", kept[i], getenv(kept[i])) > 0)
-			n++;
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	if (m->stray[1] >= 0)
-		dup2(m->stray[1], STDERR_FILENO);
-	if (dup2(channel, PROCESS_CHANNEL_FD) < 0)
-		_exit(71);
-	if (proc == PROC_LOGGER && m->stray[0] >= 0 && dup2(m->stray[0], PROCESS_CHANNEL_FD + 1) >= 0)
-		close_range(PROCESS_CHANNEL_FD + 2, ~0U, 0);
-	else
-		close_range(PROCESS_CHANNEL_FD + 1, ~0U, 0);
-	snprintf(path, sizeof(path), "%s/%s", m->programs, proc_name(proc));
-	execve(path, argv, env);
-	fprintf(stderr, "master: %s: %s\n", path, strerror(errno));
-	_exit(71);
-}
-
-/* A descriptor may lie where the child wants 3 and 4: keep them all above. */
-static int
-above(int fd)
-{
-	int high = fcntl(fd, F_DUPFD_CLOEXEC, 10);
-
-	if (high < 0)
-		log_fatal("event=start-failed what=%s", logq(strerror(errno)));
-	close(fd);
-	return high;
-}
+/* ---- one child ---- */
 
 static int
-spawn(struct child *c)
+start(struct child *c)
 {
-	struct master *m = c->master;
-	int sv[2];
+	int fd = launch_spawn(c);
 
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv) != 0)
+	if (fd < 0)
 		return -1;
-	sv[0] = above(sv[0]);
-	sv[1] = above(sv[1]);
-	c->pid = fork();
-	if (c->pid == 0)
-		execute(m, c->proc, sv[1]);
-	close(sv[1]);
-	if (c->pid < 0) {
-		close(sv[0]);
-		return -1;
-	}
-	c->state = CHILD_STARTING;
-	c->instance++;
-	c->started_ms = clock_ms();
-	c->ipc = ipc_new(m->base, sv[0], PROC_MASTER, c->proc, c->instance, from_child, on_child_channel_down, m);
-	log_debug("event=started process=%s pid=%d", proc_name(c->proc), (int)c->pid);
+	c->ipc = ipc_new(c->master->base, fd, PROC_MASTER, c->proc, c->instance, from_child, on_child_channel_down, c);
 	return 0;
 }
 
-/* The configuration as text in a descriptor that nobody can change any more. */
-static int
-sealed_configuration(const struct conf *conf)
-{
-	int fd = memfd_create("minimta.conf", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	int copy = fd >= 0 ? dup(fd) : -1;
-	FILE *f = copy >= 0 ? fdopen(copy, "w") : NULL;
-
-	if (f == NULL)
-		log_fatal("event=start-failed what=%s", logq(strerror(errno)));
-	conf_print(conf, f);
-	if (fclose(f) != 0 || fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) != 0)
-		log_fatal("event=start-failed what=%s", logq(strerror(errno)));
-	return fd;
-}
-
-/* All that it needs before GO, but for the channels to its peers. */
-static void
-equip(struct child *c)
-{
-	struct master *m = c->master;
-	struct pack pk;
-
-	pack_init(&pk);
-	ipc_send(c->ipc, MSG_CONFIG, 0, NULL, 0, sealed_configuration(m->conf));
-	if (c->proc == PROC_LOOKUP || c->proc == PROC_QUEUE)
-		ipc_send(c->ipc, MSG_SECRET, 0, m->secret, sizeof(m->secret), -1);
-	for (size_t i = 0; c->proc == PROC_SMTPD && i < m->n_listeners; i++) {
-		pack_str(&pk, m->listeners[i].name);
-		ipc_send_pack(c->ipc, MSG_LISTENER, 0, &pk, dup(m->listeners[i].fd));
-	}
-	pack_i64(&pk, m->clock_offset_ms);
-	ipc_send_pack(c->ipc, MSG_CLOCK, 0, &pk, -1);
-	pack_free(&pk);
-}
-
-static void
-send_peer(struct child *to, const struct child *peer, int fd)
-{
-	struct pack pk;
-
-	pack_init(&pk);
-	pack_u8(&pk, (uint8_t)peer->proc);
-	pack_u32(&pk, peer->instance);
-	ipc_send_pack(to->ipc, MSG_PEER, 0, &pk, fd);
-	pack_free(&pk);
-}
-
-static void
-introduce(struct child *a, struct child *b)
-{
-	int sv[2];
-
-	if (a->ipc == NULL || b->ipc == NULL)
-		return;
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv) != 0) {
-		log_error("event=introduce-failed what=%s", logq(strerror(errno)));
-		return;
-	}
-	send_peer(a, b, sv[0]);
-	send_peer(b, a, sv[1]);
-}
-
+/* Again at once, or after a pause that grows. */
 static void
 restart(void *arg)
 {
 	struct child *c = arg;
-	struct master *m = c->master;
 
-	if (m->stop_group >= 0 || c->state != CHILD_AWAY)
+	if (c->master->stop_group >= 0 || c->state != CHILD_AWAY)
 		return;
-	if (spawn(c) != 0) {
-		log_error("event=restart-failed process=%s what=%s", proc_name(c->proc), logq(strerror(errno)));
-		timer_start(&c->restart, c->pause_ms);
+	if (start(c) == 0) {
+		launch_fresh(c->master);
 		return;
 	}
-	equip(c);
-	for (size_t i = 0; i < N_PAIRS; i++)
-		if (pairs[i].a == c->proc || pairs[i].b == c->proc)
-			introduce(&m->children[pairs[i].a], &m->children[pairs[i].b]);
-	ipc_send(c->ipc, MSG_GO, 0, NULL, 0, -1);
+	log_error("event=restart-failed process=%s", proc_name(c->proc));
+	timer_start(&c->restart, c->pause_ms);
 }
+
+static void
+on_patience_over(void *arg)
+{
+	children_end(arg, "did not end in time");
+}
+
+static struct child *
+child_new(struct master *m, enum proc proc)
+{
+	struct child *c = calloc(1, sizeof(*c));
+
+	if (c == NULL)
+		log_fatal("event=out-of-memory");
+	c->master = m;
+	c->proc = proc;
+	c->pause_ms = PAUSE_FIRST_MS;
+	timer_set(&c->restart, restart, c);
+	timer_set(&c->patience, on_patience_over, c);
+	TAILQ_INSERT_TAIL(&m->children, c, next);
+	return c;
+}
+
+static void
+child_free(struct child *c)
+{
+	timer_stop(&c->restart);
+	timer_stop(&c->patience);
+	ipc_free(c->ipc);
+	TAILQ_REMOVE(&c->master->children, c, next);
+	free(c);
+}
+
+void
+children_end(struct child *c, const char *why)
+{
+	if (c->state == CHILD_AWAY)
+		return;
+	log_error("event=end-child process=%s pid=%d reason=%s", proc_name(c->proc), (int)c->pid, logq(why));
+	kill(c->pid, SIGKILL);
+}
+
+struct child *
+children_find(struct master *m, enum proc proc)
+{
+	struct child *c;
+	unsigned n = 0, turn;
+
+	TAILQ_FOREACH(c, &m->children, next)
+		n += c->proc == proc && c->state == CHILD_READY && c->ipc != NULL && !c->draining && !c->candidate;
+	if (n == 0)
+		return NULL;
+	turn = m->turn++ % n;
+	TAILQ_FOREACH(c, &m->children, next)
+		if (c->proc == proc && c->state == CHILD_READY && c->ipc != NULL && !c->draining && !c->candidate &&
+		    turn-- == 0)
+			break;
+	return c;
+}
+
+bool
+children_program_changed(const struct child *c)
+{
+	char path[4200];
+
+	snprintf(path, sizeof(path), "%s/%s", c->master->programs, proc_name(c->proc));
+	return launch_file_changed(&c->program, path);
+}
+
+/* ---- all of them, and generations ---- */
 
 void
 children_start(struct master *m)
 {
-	for (unsigned p = PROC_MASTER + 1; p < PROC_COUNT; p++) {
-		struct child *c = &m->children[p];
-
-		*c = (struct child){ .master = m, .proc = (enum proc)p, .pause_ms = PAUSE_FIRST_MS };
-		timer_set(&c->restart, restart, c);
-		if (spawn(c) != 0)
-			log_fatal("event=start-failed process=%s what=%s", proc_name(c->proc), logq(strerror(errno)));
-		equip(c);
-	}
-	for (size_t i = 0; i < N_PAIRS; i++)
-		introduce(&m->children[pairs[i].a], &m->children[pairs[i].b]);
 	for (unsigned p = PROC_MASTER + 1; p < PROC_COUNT; p++)
-		ipc_send(m->children[p].ipc, MSG_GO, 0, NULL, 0, -1);
+		for (unsigned i = 0; i < (p == PROC_SMTPD ? m->conf->workers : 1); i++)
+			if (start(child_new(m, (enum proc)p)) != 0)
+				log_fatal("event=start-failed process=%s", proc_name((enum proc)p));
+	launch_fresh(m);
+}
+
+int
+children_add_generation(struct master *m, unsigned procs)
+{
+	for (unsigned p = PROC_MASTER + 1; p < PROC_COUNT; p++)
+		for (unsigned i = 0; (procs & 1U << p) != 0 && i < (p == PROC_SMTPD ? m->conf->workers : 1); i++) {
+			struct child *c = child_new(m, (enum proc)p);
+
+			c->candidate = true;
+			if (start(c) != 0) {
+				child_free(c);
+				return -1;
+			}
+		}
+	launch_fresh(m);
+	return 0;
+}
+
+/* Someone who reloads every few seconds does not get a process for each time. */
+static void
+limit_draining(struct master *m, enum proc proc)
+{
+	struct child *c;
+	unsigned n = 0;
+
+	TAILQ_FOREACH(c, &m->children, next)
+		n += c->proc == proc && c->draining;
+	TAILQ_FOREACH(c, &m->children, next) {
+		if (n <= DRAINING_MAX)
+			return;
+		if (c->proc != proc || !c->draining)
+			continue;
+		n--;
+		if (c->ipc != NULL)
+			ipc_send(c->ipc, MSG_STOP, 0, NULL, 0, -1);
+		timer_start(&c->patience, STOP_GROUP_MS);
+	}
+}
+
+void
+children_drain(struct child *c)
+{
+	if (c->state == CHILD_AWAY) {
+		child_free(c);
+		return;
+	}
+	c->draining = c->leaving = true;
+	if (c->ipc != NULL)
+		ipc_send(c->ipc, MSG_DRAIN, 0, NULL, 0, -1);
+	timer_start(&c->patience, PROCESS_DRAIN_MS + STOP_GROUP_MS);
+	limit_draining(c->master, c->proc);
+}
+
+void
+children_replace(struct child *c)
+{
+	if (c->state == CHILD_AWAY)
+		return;
+	c->replaced = true;
+	if (c->ipc != NULL)
+		ipc_send(c->ipc, MSG_STOP, 0, NULL, 0, -1);
+	timer_start(&c->patience, STOP_GROUP_MS);
+}
+
+void
+children_reconfigure(struct master *m)
+{
+	struct child *c;
+
+	/* smtpd and delivery have new generations for that. */
+	TAILQ_FOREACH(c, &m->children, next)
+		if (c->ipc != NULL && !c->candidate && c->proc != PROC_SMTPD && c->proc != PROC_DELIVERY)
+			ipc_send(c->ipc, MSG_RECONFIGURE, 0, NULL, 0, launch_configuration(m, c->proc));
 }
 
 /* ---- what they say ---- */
 
+static void
+on_all_ready(struct master *m)
+{
+	m->was_ready = true;
+	log_info("event=ready version=" MASTER_VERSION " hostname=%s pid=%d", logq(m->conf->hostname), (int)getpid());
+	if (m->ready_pipe >= 0 && write(m->ready_pipe, "", 1) == 1)
+		close(m->ready_pipe);
+	notify_systemd("READY=1\nSTATUS=Running");
+	watch_start(m);
+}
+
 static int
 on_ready(void *arg, struct ipc *ipc, struct ipc_message *msg)
 {
-	struct master *m = arg;
-	struct child *c = &m->children[ipc_peer(ipc)];
+	struct child *c = arg, *other;
+	struct master *m = c->master;
 
+	(void)ipc;
 	(void)msg;
 	if (c->state != CHILD_STARTING)
 		return -1;
 	c->state = CHILD_READY;
 	if (m->was_ready) {
-		log_info("event=restarted process=%s pid=%d", proc_name(c->proc), (int)c->pid);
+		if (!c->candidate)
+			log_info("event=restarted process=%s pid=%d", proc_name(c->proc), (int)c->pid);
+		reload_on_child(m, c, false);
 		return 0;
 	}
-	for (unsigned p = PROC_MASTER + 1; p < PROC_COUNT; p++)
-		if (m->children[p].state != CHILD_READY)
+	TAILQ_FOREACH(other, &m->children, next)
+		if (other->state != CHILD_READY)
 			return 0;
-	m->was_ready = true;
-	log_info("event=ready version=" MASTER_VERSION " hostname=%s pid=%d", logq(m->conf->hostname), (int)getpid());
-	if (m->ready_pipe >= 0 && write(m->ready_pipe, "", 1) == 1)
-		close(m->ready_pipe);
+	on_all_ready(m);
 	return 0;
 }
 
-static void
-end_child(struct child *c, const char *why)
+static int
+on_status(void *arg, struct ipc *ipc, struct ipc_message *msg)
 {
-	log_error("event=end-child process=%s pid=%d reason=%s", proc_name(c->proc), (int)c->pid, logq(why));
-	kill(c->pid, SIGKILL);
+	struct child *c = arg;
+
+	watch_answered(c);
+	return control_on_status(c->master, ipc, msg);
+}
+
+static int
+on_draining(void *arg, struct ipc *ipc, struct ipc_message *msg)
+{
+	struct child *c = arg;
+
+	(void)ipc;
+	(void)msg;
+	if (!c->draining)
+		return -1;
+	c->leaving = false;
+	reload_on_child(c->master, c, false);
+	return 0;
 }
 
 /*
@@ -275,22 +297,26 @@ end_child(struct child *c, const char *why)
 static int
 on_bad_peer(void *arg, struct ipc *ipc, struct ipc_message *msg)
 {
-	struct master *m = arg;
-	enum proc accuser = ipc_peer(ipc), accused;
+	struct child *accuser = arg, *c;
+	enum proc accused;
 	struct unpack u;
 	uint32_t instance;
 	char reason[512];
 
+	(void)ipc;
 	unpack_init(&u, msg->data, msg->len);
 	accused = (enum proc)unpack_u8(&u);
 	instance = unpack_u32(&u);
 	unpack_str_to(&u, reason, sizeof(reason));
-	if (!unpack_end(&u) || accused == PROC_MASTER || accused >= PROC_COUNT || accused == accuser)
+	if (!unpack_end(&u) || accused == PROC_MASTER || accused >= PROC_COUNT || accused == accuser->proc)
 		return -1;
-	if (accuser == PROC_SMTPD || accuser == PROC_DELIVERY || accuser == PROC_RESOLVER)
-		end_child(&m->children[accuser], reason);
-	else if (m->children[accused].instance == instance && m->children[accused].ipc != NULL)
-		end_child(&m->children[accused], reason);
+	if (accuser->proc == PROC_SMTPD || accuser->proc == PROC_DELIVERY || accuser->proc == PROC_RESOLVER) {
+		children_end(accuser, reason);
+		return 0;
+	}
+	TAILQ_FOREACH(c, &accuser->master->children, next)
+		if (c->proc == accused && c->instance == instance && c->ipc != NULL)
+			children_end(c, reason);
 	return 0;
 }
 
@@ -298,25 +324,26 @@ on_bad_peer(void *arg, struct ipc *ipc, struct ipc_message *msg)
 static void
 on_child_channel_down(void *arg, struct ipc *ipc, const char *reason)
 {
-	struct master *m = arg;
-	struct child *c = &m->children[ipc_peer(ipc)];
+	struct child *c = arg;
 
+	(void)ipc;
 	c->ipc = NULL;
-	if (strcmp(reason, "closed") != 0 && c->state != CHILD_AWAY)
-		end_child(c, reason);
+	if (strcmp(reason, "closed") != 0)
+		children_end(c, reason);
 }
 
 void
 children_shift_clock(struct master *m, int64_t offset_ms, bool queue)
 {
+	struct child *c;
 	struct pack pk;
 
 	m->clock_offset_ms = offset_ms;
 	pack_init(&pk);
-	for (unsigned p = PROC_MASTER + 1; p < PROC_COUNT; p++)
-		if (m->children[p].ipc != NULL && (p == PROC_QUEUE) == queue) {
+	TAILQ_FOREACH(c, &m->children, next)
+		if (c->ipc != NULL && (c->proc == PROC_QUEUE) == queue) {
 			pack_i64(&pk, offset_ms);
-			ipc_send_pack(m->children[p].ipc, MSG_CLOCK, 0, &pk, -1);
+			ipc_send_pack(c->ipc, MSG_CLOCK, 0, &pk, -1);
 		}
 	pack_free(&pk);
 	clock_shift(offset_ms);
@@ -333,24 +360,10 @@ describe_exit(int status, char *to, size_t size)
 		snprintf(to, size, "exit=%d", WEXITSTATUS(status));
 }
 
+/* One that was meant to run. */
 static void
-on_exit_of(struct master *m, struct child *c, int status)
+on_death(struct child *c, const char *how)
 {
-	char how[32];
-
-	describe_exit(status, how, sizeof(how));
-	ipc_free(c->ipc);
-	c->ipc = NULL;
-	c->state = CHILD_AWAY;
-	if (m->stop_group >= 0) {
-		log_debug("event=stopped process=%s %s", proc_name(c->proc), how);
-		return;
-	}
-	if (!m->was_ready) {
-		log_error("event=start-failed process=%s pid=%d %s", proc_name(c->proc), (int)c->pid, how);
-		children_stop(m, 1);
-		return;
-	}
 	if (clock_ms() - c->started_ms > STEADY_MS)
 		c->pause_ms = PAUSE_FIRST_MS;
 	log_error("event=died process=%s pid=%d %s restart_ms=%lld", proc_name(c->proc), (int)c->pid, how,
@@ -359,31 +372,99 @@ on_exit_of(struct master *m, struct child *c, int status)
 	c->pause_ms = 2 * c->pause_ms > PAUSE_MOST_MS ? PAUSE_MOST_MS : 2 * c->pause_ms;
 }
 
+static void
+on_exit_of(struct child *c, int status)
+{
+	struct master *m = c->master;
+	bool clean = WIFEXITED(status) && WEXITSTATUS(status) == 0;
+	char how[32];
+
+	describe_exit(status, how, sizeof(how));
+	control_on_exit(m, c);
+	ipc_free(c->ipc);
+	c->ipc = NULL;
+	c->state = CHILD_AWAY;
+	c->fresh = false;
+	timer_stop(&c->patience);
+	if (m->stop_group >= 0) {
+		log_debug("event=stopped process=%s %s", proc_name(c->proc), how);
+	} else if (!m->was_ready) {
+		log_error("event=start-failed process=%s pid=%d %s", proc_name(c->proc), (int)c->pid, how);
+		children_stop(m, 1);
+	} else if (c->draining || c->candidate) {
+		log_line(c->draining && clean ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR, "event=%s process=%s pid=%d %s",
+		    c->draining ? "drained" : "candidate-died", proc_name(c->proc), (int)c->pid, how);
+		reload_on_child(m, c, true);
+		child_free(c);
+	} else if (c->replaced) {
+		c->replaced = false;
+		restart(c);
+	} else
+		on_death(c, how);
+}
+
+static struct child *
+child_by_pid(struct master *m, pid_t pid)
+{
+	struct child *c;
+
+	TAILQ_FOREACH(c, &m->children, next)
+		if (c->pid == pid && c->state != CHILD_AWAY)
+			break;
+	return c;
+}
+
 void
 children_reap(struct master *m)
 {
+	struct child *c;
 	int status;
 	pid_t pid;
 
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
-		for (unsigned p = PROC_MASTER + 1; p < PROC_COUNT; p++)
-			if (m->children[p].pid == pid && m->children[p].state != CHILD_AWAY)
-				on_exit_of(m, &m->children[p], status);
+		if ((c = child_by_pid(m, pid)) != NULL)
+			on_exit_of(c, status);
 	if (m->stop_group >= 0)
 		stop_next_group(m);
+}
+
+static bool
+in_stop_group(const struct child *c, int group)
+{
+	for (int i = 0; i < stop_order[group].n; i++)
+		if (stop_order[group].procs[i] == c->proc)
+			return true;
+	return false;
 }
 
 static void
 on_stop_deadline(void *arg)
 {
 	struct master *m = arg;
+	struct child *c;
 
-	for (int i = 0; i < stop_order[m->stop_group].n; i++) {
-		struct child *c = &m->children[stop_order[m->stop_group].procs[i]];
+	TAILQ_FOREACH(c, &m->children, next)
+		if (in_stop_group(c, m->stop_group))
+			children_end(c, "did not stop in time");
+}
 
-		if (c->state != CHILD_AWAY)
-			end_child(c, "did not stop in time");
+/* How many of the group still run; with `tell` they are told to stop. */
+static int
+stop_group(struct master *m, bool tell)
+{
+	struct child *c;
+	int running = 0;
+
+	TAILQ_FOREACH(c, &m->children, next) {
+		if (!in_stop_group(c, m->stop_group) || c->state == CHILD_AWAY)
+			continue;
+		running++;
+		if (c->ipc == NULL || (c->state == CHILD_STARTING && !m->was_ready))
+			kill(c->pid, SIGKILL);
+		else if (tell)
+			ipc_send(c->ipc, MSG_STOP, 0, NULL, 0, -1);
 	}
+	return running;
 }
 
 /* Ends the groups one after the other; called again whenever a child has gone. */
@@ -391,20 +472,7 @@ static void
 stop_next_group(struct master *m)
 {
 	for (; m->stop_group < N_STOPS; m->stop_group++) {
-		int running = 0;
-
-		for (int i = 0; i < stop_order[m->stop_group].n; i++) {
-			struct child *c = &m->children[stop_order[m->stop_group].procs[i]];
-
-			if (c->state == CHILD_AWAY)
-				continue;
-			running++;
-			if (c->ipc == NULL || (c->state == CHILD_STARTING && !m->was_ready))
-				kill(c->pid, SIGKILL);
-			else if (!timer_running(&m->stop_deadline))
-				ipc_send(c->ipc, MSG_STOP, 0, NULL, 0, -1);
-		}
-		if (running > 0) {
+		if (stop_group(m, !timer_running(&m->stop_deadline)) > 0) {
 			if (!timer_running(&m->stop_deadline))
 				timer_start(&m->stop_deadline, STOP_GROUP_MS);
 			return;
@@ -417,12 +485,19 @@ stop_next_group(struct master *m)
 void
 children_stop(struct master *m, int exit_code)
 {
+	struct child *c;
+
 	if (m->stop_group >= 0)
 		return;
+	notify_systemd("STOPPING=1\nSTATUS=Finishing what is under way");
 	m->stop_group = 0;
 	m->exit_code = exit_code;
-	for (unsigned p = PROC_MASTER + 1; p < PROC_COUNT; p++)
-		timer_stop(&m->children[p].restart);
+	timer_stop(&m->watch);
+	reload_cancel(m);
+	TAILQ_FOREACH(c, &m->children, next) {
+		timer_stop(&c->restart);
+		timer_stop(&c->patience);
+	}
 	timer_set(&m->stop_deadline, on_stop_deadline, m);
 	stop_next_group(m);
 }

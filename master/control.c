@@ -1,7 +1,7 @@
 /*
  * The control socket: one line of words from a tool (separated by tabs, ended by LF), whose user the kernel names
  * (SO_PEERCRED). Most lines are passed on together with the connection to the process that they are for; master itself
- * answers `status` and, for tests, `clock`. minimtactl(8) describes the lines.
+ * answers `status`, `reload`, `stop` and, for tests, `clock`. minimtactl(8) describes the lines.
  */
 #include <errno.h>
 #include <event2/event.h>
@@ -23,7 +23,17 @@
 #define LINE_MAX_HERE	(60 * 1024)
 #define LINE_MS		10000	/* for the line to arrive */
 #define STATUS_MS	2000	/* for all processes to answer */
+#define SILENT_SOME	2	/* signs of life that a process has not given: it is not waited for */
 #define CALLERS_MAX	128
+#define RELOAD_MS	55000	/* a tool waits for a minute */
+
+/* Who was asked, and what it said of itself. */
+struct said {
+	enum proc	proc;
+	uint32_t	instance;
+	bool		awaited;
+	char		*text;		/* NULL: nothing yet */
+};
 
 struct caller {
 	LIST_ENTRY(caller)	next;
@@ -37,9 +47,11 @@ struct caller {
 	/* while processes are asked */
 	uint64_t		 question;
 	unsigned		 waiting;
+	bool			 reloads;	/* waits for reload.c */
 	bool			 quiet;		/* the answer is "ok" alone */
 	bool			 queue_waits;	/* for its new time, until all others have theirs */
-	char			*answers[PROC_COUNT];
+	struct said		*answers;
+	size_t			 n_answers;
 };
 
 struct control {
@@ -53,6 +65,8 @@ struct control {
 
 static void	run_status(struct caller *);
 static void	run_clock(struct caller *);
+static void	run_reload(struct caller *);
+static void	forget_answers(struct caller *);
 static void	run_stop(struct caller *);
 
 /* What the first word means: passed on to a process, or done here. */
@@ -69,6 +83,7 @@ static const struct command {
 	{ "route", PROC_RESOLVER, NULL },
 	{ "status", PROC_MASTER, run_status },
 	{ "clock", PROC_MASTER, run_clock },
+	{ "reload", PROC_MASTER, run_reload },
 	{ "stop", PROC_MASTER, run_stop },
 };
 
@@ -79,8 +94,8 @@ caller_free(struct caller *c)
 	c->control->n--;
 	timer_stop(&c->deadline);
 	event_free(c->readable);
-	for (unsigned p = 0; p < PROC_COUNT; p++)
-		free(c->answers[p]);
+	forget_answers(c);
+	reload_forget(c->control->master, c);
 	if (c->fd >= 0)
 		close(c->fd);
 	free(c->line);
@@ -107,11 +122,11 @@ may_change(const struct caller *c)
 static void
 pass_on(struct caller *c, const struct command *cmd)
 {
-	struct child *to = &c->control->master->children[cmd->to];
+	struct child *to = children_find(c->control->master, cmd->to);
 	struct pack pk;
 	char text[128];
 
-	if (to->state != CHILD_READY) {
+	if (to == NULL) {
 		snprintf(text, sizeof(text), "later: %s is being restarted; try again in a moment\n", proc_name(cmd->to));
 		answer(c, text);
 		return;
@@ -146,23 +161,46 @@ run_line(struct caller *c)
 			pass_on(c, cmd);
 		return;
 	}
-	answer(c, "error: unknown command; expected submit, queue, mailq, aliases, verify, route, status or stop\n");
+	answer(c, "error: unknown command; expected submit, queue, mailq, aliases, verify, route, status, reload or stop\n");
 }
 
 /* ---- questions to all processes ---- */
 
+/* One that is known not to answer is asked, and not waited for. */
+static void
+await(struct caller *c, const struct child *ch)
+{
+	bool awaited = ch->silent < SILENT_SOME;
+
+	c->answers = reallocarray(c->answers, c->n_answers + 1, sizeof(*c->answers));
+	if (c->answers == NULL)
+		log_fatal("event=out-of-memory");
+	c->answers[c->n_answers++] = (struct said){ ch->proc, ch->instance, awaited, NULL };
+	c->waiting += awaited;
+}
+
 static void
 ask_all(struct caller *c)
 {
-	struct master *m = c->control->master;
+	struct child *ch;
 
 	c->question = ++c->control->questions;
-	for (unsigned p = PROC_MASTER + 1; p < PROC_COUNT; p++)
-		if (m->children[p].state == CHILD_READY) {
-			ipc_send(m->children[p].ipc, MSG_STATUS_ASK, c->question, NULL, 0, -1);
-			c->waiting++;
+	forget_answers(c);
+	TAILQ_FOREACH(ch, &c->control->master->children, next)
+		if (ch->state == CHILD_READY && ch->ipc != NULL) {
+			ipc_send(ch->ipc, MSG_STATUS_ASK, c->question, NULL, 0, -1);
+			await(c, ch);
 		}
-	timer_start(&c->deadline, STATUS_MS);
+	timer_start(&c->deadline, c->waiting > 0 ? STATUS_MS : 0);
+}
+
+static struct said *
+find_said(const struct caller *c, enum proc proc, uint32_t instance)
+{
+	for (size_t i = 0; i < c->n_answers; i++)
+		if (c->answers[i].proc == proc && c->answers[i].instance == instance)
+			return &c->answers[i];
+	return NULL;
 }
 
 /* Memory in use, from the kernel: 0 when it does not say. */
@@ -182,10 +220,46 @@ rss_kb(pid_t pid)
 	return pages * ((unsigned long)sysconf(_SC_PAGESIZE) / 1024);
 }
 
+/* The first of a kind has its name alone, others their number behind it. */
+static void
+report_child(const struct caller *c, const struct child *ch, bool first, FILE *f)
+{
+	static const char *const states[] = { "away", "starting", "running" };
+	const struct said *said = find_said(c, ch->proc, ch->instance);
+	char number[16] = "", silent[64];
+
+	if (!first)
+		snprintf(number, sizeof(number), ".%u", ch->instance);
+	fprintf(f, "%s%s state=%s pid=%d starts=%u ", proc_name(ch->proc), number, ch->draining ? "draining" : states[ch->state],
+	    (int)ch->pid, ch->starts);
+	if (ch->state != CHILD_AWAY)
+		fprintf(f, "uptime_s=%" PRId64 " rss_kb=%lu ", (clock_ms() - ch->started_ms) / 1000, rss_kb(ch->pid));
+	fprintf(f, "%s%s\n", watch_says(ch, silent),
+	    said != NULL && said->text != NULL ? said->text : ch->state == CHILD_READY ? "what=\"did not answer\"" : "");
+}
+
+static void
+report_children(const struct caller *c, FILE *f)
+{
+	const struct child *ch;
+	bool first;
+
+	for (unsigned p = PROC_MASTER + 1; p < PROC_COUNT; p++) {
+		first = true;
+		TAILQ_FOREACH(ch, &c->control->master->children, next)
+			if (ch->proc == (enum proc)p && !ch->draining) {
+				report_child(c, ch, first, f);
+				first = false;
+			}
+		TAILQ_FOREACH(ch, &c->control->master->children, next)
+			if (ch->proc == (enum proc)p && ch->draining)
+				report_child(c, ch, false, f);
+	}
+}
+
 static void
 report(struct caller *c)
 {
-	static const char *const states[] = { "away", "starting", "running" };
 	struct master *m = c->control->master;
 	char *text = NULL;
 	size_t size;
@@ -197,22 +271,21 @@ report(struct caller *c)
 	if (!c->quiet) {
 		fprintf(f, "minimta version=%s pid=%d uptime_s=%" PRId64 " rss_kb=%lu hostname=%s\n", MASTER_VERSION,
 		    (int)getpid(), (clock_ms() - m->started_ms) / 1000, rss_kb(getpid()), m->conf->hostname);
-		for (unsigned p = PROC_MASTER + 1; p < PROC_COUNT; p++) {
-			const struct child *ch = &m->children[p];
-			const char *said = c->answers[p];
-
-			fprintf(f, "%s state=%s pid=%d starts=%u ", proc_name((enum proc)p), states[ch->state], (int)ch->pid,
-			    ch->instance);
-			if (ch->state != CHILD_AWAY)
-				fprintf(f, "uptime_s=%" PRId64 " rss_kb=%lu ", (clock_ms() - ch->started_ms) / 1000,
-				    rss_kb(ch->pid));
-			fprintf(f, "%s\n",
-			    said ? said : ch->state == CHILD_READY ? "what=\"did not answer\"" : "");
-		}
+		report_children(c, f);
 	}
 	fclose(f);
 	answer(c, text);
 	free(text);
+}
+
+static void
+forget_answers(struct caller *c)
+{
+	for (size_t i = 0; i < c->n_answers; i++)
+		free(c->answers[i].text);
+	free(c->answers);
+	c->answers = NULL;
+	c->n_answers = c->waiting = 0;
 }
 
 /* All have answered, or had the time to. */
@@ -224,34 +297,52 @@ answered(struct caller *c)
 		return;
 	}
 	c->queue_waits = false;
-	for (unsigned p = 0; p < PROC_COUNT; p++) {
-		free(c->answers[p]);
-		c->answers[p] = NULL;
-	}
-	c->waiting = 0;
 	children_shift_clock(c->control->master, c->control->master->clock_offset_ms, true);
 	ask_all(c);
 }
 
-int
-control_on_status(void *arg, struct ipc *ipc, struct ipc_message *msg)
+static void
+settle(struct caller *c, struct said *said)
 {
-	struct master *m = arg;
+	if (!said->awaited)
+		return;
+	said->awaited = false;
+	if (--c->waiting == 0)
+		answered(c);
+}
+
+int
+control_on_status(struct master *m, struct ipc *ipc, struct ipc_message *msg)
+{
+	struct said *said;
 	struct caller *c;
 	struct unpack u;
 
 	LIST_FOREACH(c, &m->control->callers, next)
 		if (c->question == msg->id)
 			break;
-	if (c == NULL || c->waiting == 0 || c->answers[ipc_peer(ipc)] != NULL)
-		return 0;	/* too late */
+	if (c == NULL || (said = find_said(c, ipc_peer(ipc), ipc_instance(ipc))) == NULL || said->text != NULL)
+		return 0;	/* too late; or watch.c asked */
 	unpack_init(&u, msg->data, msg->len);
-	c->answers[ipc_peer(ipc)] = unpack_str(&u);
+	said->text = unpack_str(&u);
 	if (!unpack_end(&u))
 		return -1;
-	if (--c->waiting == 0)
-		answered(c);
+	settle(c, said);
 	return 0;
+}
+
+/* It has ended, and will not answer. */
+void
+control_on_exit(struct master *m, const struct child *ch)
+{
+	struct caller *c, *next;
+	struct said *said;
+
+	for (c = LIST_FIRST(&m->control->callers); c != NULL; c = next) {
+		next = LIST_NEXT(c, next);
+		if ((said = find_said(c, ch->proc, ch->instance)) != NULL)
+			settle(c, said);
+	}
 }
 
 static void
@@ -282,6 +373,24 @@ run_clock(struct caller *c)
 }
 
 static void
+on_reloaded(void *arg, const char *text)
+{
+	answer(arg, text);
+}
+
+static void
+run_reload(struct caller *c)
+{
+	if (!may_change(c)) {
+		answer(c, "error: only root may reload it\n");
+		return;
+	}
+	c->reloads = true;
+	timer_start(&c->deadline, RELOAD_MS);
+	reload_start(c->control->master, on_reloaded, c);
+}
+
+static void
 run_stop(struct caller *c)
 {
 	struct master *m = c->control->master;
@@ -301,8 +410,10 @@ on_deadline(void *arg)
 {
 	struct caller *c = arg;
 
-	if (c->waiting > 0)
+	if (c->n_answers > 0)
 		answered(c);
+	else if (c->reloads)
+		answer(c, "error: the reload takes long; the log says how it ends\n");
 	else
 		answer(c, "error: no command came; expected one line\n");
 }

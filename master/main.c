@@ -4,11 +4,13 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
+#include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <syslog.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -24,9 +26,11 @@
 
 static const char usage[] =
 	"usage: minimta [-fnT] [-c file]\n"
+	"       minimta --setup [-c file]\n"
 	"	-c file	read this configuration instead of " CONFIGURATION "\n"
 	"	-f	stay in the foreground\n"
 	"	-n	check the configuration, print it back, and exit\n"
+	"	--setup	make users, directories and a first configuration, where they are missing, and exit\n"
 	"	-T	for tests: let the control socket set the clock\n";
 
 static void
@@ -48,6 +52,9 @@ find_programs(struct master *m)
 
 	if (n > 0) {
 		self[n] = '\0';
+		memcpy(m->own_path, self, (size_t)n + 1);
+		if (stat(m->own_path, &m->own_program) != 0)
+			m->own_path[0] = '\0';
 		if ((slash = strrchr(self, '/')) != NULL)
 			*slash = '\0';
 		snprintf(probe, sizeof(probe), "%s/smtpd", self);
@@ -91,24 +98,28 @@ into_background(struct master *m)
 	dup2(null, STDERR_FILENO);
 }
 
-static void
-choose_log(struct master *m)
+void
+master_choose_log(const struct master *m, struct conf *conf)
 {
-	struct conf *conf = m->conf;
-
-	if (*conf->log_to == '\0') {
-		free(conf->log_to);
-		conf->log_to = strdup(m->foreground ? "stderr" : "syslog");
-	}
-	if (conf->log_to == NULL)
+	if (*conf->log_to != '\0')
+		return;
+	free(conf->log_to);
+	if ((conf->log_to = strdup(m->foreground ? "stderr" : "syslog")) == NULL)
 		log_fatal("event=out-of-memory");
+}
+
+static void
+open_log(struct master *m)
+{
+	master_choose_log(m, m->conf);
+	log_set_level(log_level_named(m->conf->log_level));
 	m->stray[0] = m->stray[1] = -1;
-	if (strcmp(conf->log_to, "syslog") == 0) {
-		openlog("minimta", LOG_NDELAY | LOG_PID, LOG_MAIL);
-		log_set_sink(to_syslog, NULL);
-		if (pipe2(m->stray, O_CLOEXEC | O_NONBLOCK) != 0)
-			log_fatal("event=start-failed what=%s", logq(strerror(errno)));
-	}
+	if (strcmp(m->conf->log_to, "syslog") != 0)
+		return;
+	openlog("minimta", LOG_NDELAY | LOG_PID, LOG_MAIL);
+	log_set_sink(to_syslog, NULL);
+	if (pipe2(m->stray, O_CLOEXEC | O_NONBLOCK) != 0)
+		log_fatal("event=start-failed what=%s", logq(strerror(errno)));
 }
 
 static void
@@ -119,6 +130,11 @@ on_signal(evutil_socket_t sig, short what, void *arg)
 	(void)what;
 	if (sig == SIGCHLD) {
 		children_reap(m);
+		return;
+	}
+	if (sig == SIGHUP) {
+		log_info("event=reloading signal=%d", (int)sig);
+		reload_start(m, NULL, NULL);
 		return;
 	}
 	if (m->stop_group < 0)
@@ -135,14 +151,13 @@ watch_signals(struct master *m, struct event **events, const int *signals, size_
 			log_fatal("event=out-of-memory");
 	}
 	signal(SIGPIPE, SIG_IGN);
-	signal(SIGHUP, SIG_IGN);
 }
 
 static int
 serve(struct master *m)
 {
-	static const int signals[] = { SIGCHLD, SIGTERM, SIGINT };
-	struct event *events[3];
+	static const int signals[] = { SIGCHLD, SIGTERM, SIGINT, SIGHUP };
+	struct event *events[4];
 	char err[1024];
 
 	if (geteuid() == 0 && !sandbox_users_exist(err, sizeof(err)))
@@ -158,16 +173,19 @@ serve(struct master *m)
 	m->started_ms = clock_ms();
 	if (getrandom(m->secret, sizeof(m->secret), 0) != sizeof(m->secret))
 		log_fatal("event=start-failed what=\"no random numbers\"");
-	if (places_listen(m, err, sizeof(err)) != 0 || control_open(m, err, sizeof(err)) != 0)
+	if (places_listen(m->conf, NULL, 0, &m->listeners, err, sizeof(err)) != 0)
 		log_fatal("event=start-failed what=%s", logq(err));
-	watch_signals(m, events, signals, 3);
+	m->n_listeners = m->conf->n_listen;
+	if (control_open(m, err, sizeof(err)) != 0)
+		log_fatal("event=start-failed what=%s", logq(err));
+	watch_signals(m, events, signals, 4);
 	if (geteuid() != 0)
 		log_info("event=ordinary-user uid=%u what=\"processes share one user and no chroot: a process that is taken over "
 		    "can read what this user can\"", (unsigned)geteuid());
 	children_start(m);
 	event_base_dispatch(m->base);
 	control_close(m);
-	for (size_t i = 0; i < 3; i++)
+	for (size_t i = 0; i < 4; i++)
 		event_free(events[i]);
 	log_info("event=stopped");
 	return m->exit_code;
@@ -180,20 +198,36 @@ check_only(const struct conf *conf)
 	return fflush(stdout) == 0 ? EX_OK : EX_IOERR;
 }
 
+/* In the background a reload reads the same file; links in it are followed anew. */
+static void
+remember_path(struct master *m, const char *path)
+{
+	char here[4096];
+
+	if (path[0] == '/' || getcwd(here, sizeof(here)) == NULL)
+		m->conf_path = strdup(path);
+	else if (asprintf(&m->conf_path, "%s/%s", here, path) < 0)
+		m->conf_path = NULL;
+	if (m->conf_path == NULL)
+		log_fatal("event=out-of-memory");
+}
+
 int
 main(int argc, char **argv)
 {
 	struct master m = { .stop_group = -1, .ready_pipe = -1, .stray = { -1, -1 } };
+	static const struct option longs[] = { { "setup", no_argument, NULL, 'S' }, { 0 } };
 	const char *path = CONFIGURATION;
-	bool check = false;
+	bool check = false, setup = false;
 	char err[1024];
 	int opt;
 
-	while ((opt = getopt(argc, argv, "c:fnT")) != -1)
+	while ((opt = getopt_long(argc, argv, "c:fnT", longs, NULL)) != -1)
 		switch (opt) {
 		case 'c': path = optarg; break;
 		case 'f': m.foreground = true; break;
 		case 'n': check = true; break;
+		case 'S': setup = true; break;
 		case 'T': m.test_clock = true; break;
 		default: fputs(usage, stderr); return EX_USAGE;
 		}
@@ -202,13 +236,17 @@ main(int argc, char **argv)
 		return EX_USAGE;
 	}
 	log_init("master");
+	TAILQ_INIT(&m.children);
+	if (setup)
+		return setup_run(path);
 	if ((m.conf = conf_read(path, err, sizeof(err))) == NULL) {
 		fprintf(stderr, "%s\n", err);
 		return EX_CONFIG;
 	}
 	if (check)
 		return check_only(m.conf);
+	remember_path(&m, path);
 	find_programs(&m);
-	choose_log(&m);
+	open_log(&m);
 	return serve(&m);
 }

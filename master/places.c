@@ -117,37 +117,110 @@ name_listener(struct listener *l)
 }
 
 static int
-listen_on(struct listener *l, const struct conf_listen *at)
+listen_on(struct listener *l, bool share)
 {
-	int on = 1;
+	const struct sockaddr *at = (const struct sockaddr *)&l->at.address;
+	int on = 1, off = 0;
 
-	l->fd = socket(at->address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	l->fd = socket(at->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (l->fd < 0)
 		return -1;
 	setsockopt(l->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-	if (at->address.ss_family == AF_INET6)
+	if (share)
+		setsockopt(l->fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
+	if (at->sa_family == AF_INET6)
 		setsockopt(l->fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
-	if (bind(l->fd, (const struct sockaddr *)&at->address, at->length) != 0 || listen(l->fd, BACKLOG) != 0)
+	if (bind(l->fd, at, l->at.length) != 0 || listen(l->fd, BACKLOG) != 0) {
+		int why = errno;
+
+		close(l->fd);
+		l->fd = -1;
+		errno = why;
 		return -1;
+	}
+	setsockopt(l->fd, SOL_SOCKET, SO_REUSEPORT, &off, sizeof(off));
 	name_listener(l);
 	return 0;
 }
 
-int
-places_listen(struct master *m, char *err, size_t size)
+static in_port_t
+port_of(const struct sockaddr_storage *ss)
 {
-	const struct conf *conf = m->conf;
+	return ss->ss_family == AF_INET6 ? ((const struct sockaddr_in6 *)ss)->sin6_port :
+	    ((const struct sockaddr_in *)ss)->sin_port;
+}
 
-	if ((m->listeners = calloc(conf->n_listen + 1, sizeof(*m->listeners))) == NULL)
+/* Whether a socket holds this port, which it may have from the kernel. */
+static bool
+has_port(int fd, in_port_t port)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof(ss);
+
+	return getsockname(fd, (struct sockaddr *)&ss, &len) == 0 && port_of(&ss) == port;
+}
+
+/*
+ * "127.0.0.1:25" may become "0.0.0.0:25" without a moment in which nobody listens: both hold the port until the old one is
+ * closed. Only while they are changed do they allow that; another server there is an error as ever.
+ */
+static int
+listen_beside(struct listener *l, const struct listener *old, size_t n_old)
+{
+	int on = 1, off = 0, rc;
+
+	for (size_t i = 0; i < n_old; i++)
+		if (has_port(old[i].fd, port_of(&l->at.address)))
+			setsockopt(old[i].fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
+	rc = listen_on(l, true);
+	for (size_t i = 0; i < n_old; i++)
+		setsockopt(old[i].fd, SOL_SOCKET, SO_REUSEPORT, &off, sizeof(off));
+	return rc;
+}
+
+/* The one for the same address, as another descriptor for the same socket. */
+static bool
+take_old(struct listener *l, const struct listener *old, size_t n_old)
+{
+	for (size_t i = 0; i < n_old; i++) {
+		if (strcmp(old[i].at.name, l->at.name) != 0)
+			continue;
+		l->fd = fcntl(old[i].fd, F_DUPFD_CLOEXEC, 0);
+		memcpy(l->name, old[i].name, sizeof(l->name));
+		return l->fd >= 0;
+	}
+	return false;
+}
+
+int
+places_listen(const struct conf *conf, const struct listener *old, size_t n_old, struct listener **new_r, char *err,
+    size_t size)
+{
+	struct listener *all = calloc(conf->n_listen + 1, sizeof(*all)), *l;
+
+	if (all == NULL)
 		log_fatal("event=out-of-memory");
 	for (size_t i = 0; i < conf->n_listen; i++) {
-		if (listen_on(&m->listeners[i], &conf->listen[i]) != 0) {
-			snprintf(err, size, "listen on %s: %s%s", conf->listen[i].name, strerror(errno),
+		l = &all[i];
+		l->at = conf->listen[i];
+		if (take_old(l, old, n_old))
+			continue;
+		if (listen_on(l, false) != 0 && (errno != EADDRINUSE || listen_beside(l, old, n_old) != 0)) {
+			snprintf(err, size, "listen on %s: %s%s", l->at.name, strerror(errno),
 			    errno == EACCES ? " (ports below 1024 need root; an ordinary user takes a higher one)" : "");
+			places_close(all, i);
 			return -1;
 		}
-		m->n_listeners++;
-		log_info("event=listen address=%s", m->listeners[i].name);
+		log_info("event=listen address=%s", l->name);
 	}
+	*new_r = all;
 	return 0;
+}
+
+void
+places_close(struct listener *listeners, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		close(listeners[i].fd);
+	free(listeners);
 }

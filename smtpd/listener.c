@@ -202,6 +202,14 @@ listener_start(struct smtpd *srv)
 }
 
 void
+listener_drain(struct smtpd *srv)
+{
+	for (size_t i = 0; i < srv->n_listeners; i++)
+		on_connection(srv->listeners[i].fd, 0, &srv->listeners[i]);
+	listener_stop(srv);
+}
+
+void
 listener_stop(struct smtpd *srv)
 {
 	for (size_t i = 0; i < srv->n_listeners; i++) {

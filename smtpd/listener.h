@@ -10,4 +10,7 @@ void	listener_start(struct smtpd *);
 /* No connection is accepted any more: what waits in the backlog is for the next smtpd. */
 void	listener_stop(struct smtpd *);
 
+/* The same, but for those who wait already: our successor may not have this address any more. */
+void	listener_drain(struct smtpd *);
+
 #endif

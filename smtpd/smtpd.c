@@ -118,7 +118,7 @@ on_stop(void *arg)
 static void
 on_drain(void *arg)
 {
-	listener_stop(arg);
+	listener_drain(arg);
 }
 
 static bool

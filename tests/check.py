@@ -141,6 +141,10 @@ def part_tools(report):
 	python_part(report, "admin.py")
 
 
+def part_reload(report):
+	python_part(report, "reload.py")
+
+
 def part_user(report):
 	"""The dialogs and the tools once more, as an ordinary user with a copy of what that needs."""
 	if os.geteuid() != 0:
@@ -193,7 +197,7 @@ def part_interop(report):
 PARTS = {
 	"unit": part_unit, "fuzz": part_fuzz, "man": part_man, "conf": part_conf, "install": part_install, "dialogs": part_dialogs,
 	"crowd": part_crowd, "attacks": part_attacks,
-	"tools": part_tools, "user": part_user, "root": part_root, "interop": part_interop, "disk": part_disk, "kill": part_kill, "power": part_power,
+	"tools": part_tools, "reload": part_reload, "user": part_user, "root": part_root, "interop": part_interop, "disk": part_disk, "kill": part_kill, "power": part_power,
 	"san": part_san,
 }
 NEED_ROOT = ("root", "interop", "power")

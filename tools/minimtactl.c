@@ -65,6 +65,9 @@ static const struct command commands[] = {
 	    "minimtactl verify postmaster" },
 	{ { "aliases", NULL }, NULL, print_all, print_said_json, "read the aliases again and say what is wrong with them", "",
 	    "minimtactl aliases" },
+	{ { "reload", NULL }, NULL, print_all, print_said_json, "read the configuration again, and start replaced programs",
+	    "A mistake in it is named, and nothing changes. Sessions under way go on. What needs a restart is named too.\n",
+	    "minimtactl reload" },
 	{ { "stop", NULL }, NULL, print_all, print_said_json, "finish what is under way and end the server", "", "minimtactl stop" },
 	{ { "clock", NULL }, "MS", print_all, print_said_json, NULL, "", "" },	/* under minimta -T */
 };
