@@ -531,6 +531,37 @@ START_TEST(test_refused)
 }
 END_TEST
 
+static void
+on_one_of_many(void *arg, const char *error)
+{
+	unsigned *left = arg;
+
+	ck_assert_ptr_null(error);
+	--*left;
+}
+
+/* What arrives together is made durable together: a hundred messages, a few syncs. */
+START_TEST(test_group_commit)
+{
+	struct envelope_sender sender = { .address = (char *)"s@x" };
+	struct envelope_rcpt rcpt = { .address = (char *)"r@y" };
+	struct log_accept a = { .sender = &sender, .rcpts = &rcpt, .n_rcpts = 1, .content = "x", .content_len = 1 };
+	uint64_t before = commit_counts(t.log->commit).batches;
+	unsigned left = 100;
+
+	for (int i = 0; i < 100; i++) {
+		a.id = log_new_id(t.log);
+		log_accept(t.log, &a, 0, on_one_of_many, &left);
+	}
+	ck_assert_uint_eq(left, 100);
+	while (left > 0)
+		event_base_loop(t.base, EVLOOP_ONCE);
+	/* The writer's count is read by the loop when the turn that ends it is over. */
+	accept_mail("y", 1, 1, NULL, 0);
+	ck_assert_uint_le(commit_counts(t.log->commit).batches - before, 4);
+}
+END_TEST
+
 /* A message in flight when the process died is counted; one whose attempt ended, or after an end in order, is not. */
 START_TEST(test_flight)
 {
@@ -650,6 +681,7 @@ main(void)
 	tcase_add_test(c, test_refused);
 	tcase_add_test(c, test_many);
 	tcase_add_test(c, test_flight);
+	tcase_add_test(c, test_group_commit);
 	suite_add_tcase(s, c);
 	r = srunner_create(s);
 	srunner_run_all(r, CK_NORMAL);
