@@ -297,6 +297,10 @@ fuzzers: $(FUZZ:%=$(OUT)/tests/fuzz/fuzz_%)
 check:
 	./check
 
+# Beside postfix; ONLY="forward memory" QUICK=1 for parts (tests/bench.py). Not part of ./check.
+bench: all
+	python3 tests/bench.py
+
 # minimta and the tools for people in sbin, the other processes in libexec; an existing configuration stays.
 SBIN	:= minimta sendmail minimtactl
 install: all
