@@ -117,6 +117,8 @@ not_now(struct session *s, const struct command *c)
 static bool
 spoke_too_soon(struct session *s, const struct command *c)
 {
+	if (s->local)			/* sendmail -bs < file: nobody stands between us */
+		return false;
 	if ((c == NULL || (c->flags & COMMAND_LAST) == 0) && s->esmtp)
 		return false;
 	if (c != NULL && (c->run == command_quit || c->run == command_bdat))

@@ -139,6 +139,7 @@ def part_attacks(report):
 def part_tools(report):
 	python_part(report, "tools.py")
 	python_part(report, "admin.py")
+	python_part(report, "sendmail.py")
 
 
 def part_reload(report):
@@ -157,7 +158,7 @@ def part_user(report):
 		mt.run(["chown", "-R", f"{ORDINARY}:", folder])
 		user = ["setpriv", f"--reuid={ORDINARY}", f"--regid={mt.run(['id', '-g', ORDINARY]).stdout.strip()}", "--clear-groups",
 			"env", f"HOME={folder}", f"USER={ORDINARY}", f"LOGNAME={ORDINARY}", f"MINIMTA_TMP={folder}/tmp", "MINIMTA_BIN="]
-		for script in ("dialogs.py", "tools.py", "admin.py"):
+		for script in ("dialogs.py", "tools.py", "admin.py", "sendmail.py"):
 			path = os.path.join(folder, "tests", script)
 			if os.path.exists(path):
 				python_part(report, path, label=f"as {ORDINARY}", command=user)

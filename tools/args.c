@@ -3,58 +3,141 @@
  * callers die of an error and not of its absence; those that promise something we do not do are refused plainly.
  * Options end at the first address, so that no address that a program passes on can become an option. Pure.
  */
+#include <getopt.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <sysexits.h>
-#include <unistd.h>
 
 #include "tools/args.h"
 
 /* With ':' an argument follows or is attached; with '::' it is attached or there is none. */
-#define OPTIONS	"+:A::B:C:D::E::F:GIL:N:O:R:UV:X:b:cd::e:f:h:imno:p:q::r:stvx"
+#define OPTIONS	"+:A::B:C:D::E::F:GIL:N:O:R:S:UV:X:b:cd::e:f:h:ijmno:p:q::r:stvx"
 
 static int
 set_mode(struct args *a, const char *mode, char *why, size_t size)
 {
-	static const struct {
-		char		 letter;
-		int		 mode;
-		const char	*instead;
-	} modes[] = {
-		{ 'm', ARGS_SEND, NULL }, { 's', ARGS_SMTP, NULL }, { 'p', ARGS_LIST, NULL }, { 'i', ARGS_ALIASES, NULL },
-		{ 'd', -1, "the server is started as minimta(8)" }, { 'D', -1, "the server is started as minimta(8) -f" },
-		{ 'l', -1, "the server is started as minimta(8)" }, { 'v', -1, "addresses cannot be verified without sending" },
-		{ 't', -1, "there is no address test mode" }, { 'h', -1, "there are no rehearsed sessions" },
+	static const struct { char letter; enum args_mode mode; } modes[] = {
+		{ 'm', ARGS_SEND }, { 's', ARGS_SMTP }, { 'p', ARGS_LIST }, { 'i', ARGS_ALIASES }, { 'v', ARGS_VERIFY },
+		{ 't', ARGS_VERIFY }, { 'd', ARGS_DAEMON }, { 'l', ARGS_DAEMON }, { 'D', ARGS_DAEMON_FOREGROUND },
 	};
 
+	if (mode[0] == 'h') {
+		snprintf(why, size, "-bh is not possible: there are no rehearsed sessions yet");
+		return EX_USAGE;
+	}
 	for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++)
-		if (mode[0] == modes[i].letter && (mode[1] == '\0' || mode[0] == 'h')) {
-			if (modes[i].mode < 0) {
-				snprintf(why, size, "-b%c is not possible: %s", mode[0], modes[i].instead);
-				return EX_USAGE;
-			}
-			a->mode = (enum args_mode)modes[i].mode;
+		if (mode[0] == modes[i].letter && mode[1] == '\0') {
+			a->mode = modes[i].mode;
 			return 0;
 		}
-	snprintf(why, size, "-b%.20s is not known; expected -bm, -bs, -bp or -bi", mode);
+	snprintf(why, size, "-b%.20s is not known; expected -bm, -bs, -bp, -bi, -bv, -bt, -bd, -bD or -bl", mode);
 	return EX_USAGE;
 }
 
-/* -q, -qf, -q15m: all; -qI id, -qR @domain: those. */
-static int
-set_retry(struct args *a, const char *which, char *why, size_t size)
+static bool
+is_daemon(const struct args *a)
 {
-	a->mode = ARGS_RETRY;
-	a->retry = "all";
-	if (which == NULL || (which[0] != 'I' && which[0] != 'R' && which[0] != 'S'))
-		return 0;
-	a->retry = which + 1;
-	if (a->retry[0] == '\0' || which[0] == 'S' || (which[0] == 'R' && a->retry[0] != '@')) {
-		snprintf(why, size, "-q%.40s is not possible; expected -q, -qIid or -qR@domain", which);
-		return EX_USAGE;
-	}
-	return 0;
+	return a->mode == ARGS_DAEMON || a->mode == ARGS_DAEMON_FOREGROUND;
 }
+
+/* -q, -qf, -q15m: all; -qIid, -qRpart, -qSpart: those. Of a server that is to be started it says how often: its own affair. */
+static void
+set_retry(struct args *a, const char *which)
+{
+	if (is_daemon(a))
+		return;
+	a->mode = ARGS_RETRY;
+	a->retry_by = "";
+	a->retry = "all";
+	while (which != NULL && *which == '!')		/* "not those": there is no such choice, so all */
+		which = NULL;
+	if (which == NULL || (which[0] != 'I' && which[0] != 'R' && which[0] != 'S'))
+		return;
+	a->retry = which + 1;
+	/* A domain as a whole is a next hop; a part of an address is looked for. */
+	if (which[0] == 'R' && which[1] != '@')
+		a->retry_by = "to=";
+	if (which[0] == 'S')
+		a->retry_by = "from=";
+}
+
+/* ---- RFC 3461 ---- */
+
+static void __attribute__((format(printf, 2, 3)))
+warn(struct args *a, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(a->warning, sizeof(a->warning), fmt, ap);
+	va_end(ap);
+}
+
+/* NEVER, or a list of the others without doubles (4.1). */
+static void
+set_notify(struct args *a, const char *value)
+{
+	static const char *const words[] = { "success", "failure", "delay" };
+	unsigned seen = 0, found;
+	const char *p = value;
+
+	for (bool more = strcasecmp(value, "never") != 0; more; p++) {
+		size_t len = strcspn(p, ",");
+
+		found = 0;
+		for (unsigned i = 0; i < 3; i++)
+			if (strlen(words[i]) == len && strncasecmp(p, words[i], len) == 0)
+				found = 1U << i;
+		if (found == 0 || (seen & found) != 0) {
+			warn(a, "-N %.40s is ignored; expected never, or a list of success, failure and delay", value);
+			return;
+		}
+		seen |= found;
+		p += len;
+		more = *p == ',';
+	}
+	a->dsn_notify = value;
+}
+
+/* Printable, up to a hundred characters; sent as xtext (4.4 and 4). */
+static void
+set_envid(struct args *a, const char *value)
+{
+	size_t n = 0;
+
+	for (const char *p = value; *p != '\0'; p++) {
+		bool plain = *p > ' ' && *p < 0x7f && *p != '+' && *p != '=';
+
+		if (*p < ' ' || *p >= 0x7f || n + (plain ? 1 : 3) > ARGS_ENVID_MAX) {
+			warn(a, "-V is ignored; expected up to %d printable characters", ARGS_ENVID_MAX);
+			a->dsn_envid[0] = '\0';
+			return;
+		}
+		if (plain)
+			a->dsn_envid[n++] = *p;
+		else
+			n += (size_t)snprintf(a->dsn_envid + n, 4, "+%02X", (unsigned)*p);
+		a->dsn_envid[n] = '\0';
+	}
+}
+
+/* With a message on its way -R is what a notice returns; alone, as with Exim, a part of recipients' addresses to be tried. */
+static void
+settle_return(struct args *a, const char *value)
+{
+	if (strcasecmp(value, "full") == 0 || strcasecmp(value, "hdrs") == 0)
+		a->dsn_return = value;
+	else if (a->mode == ARGS_SEND && a->n_rcpts == 0 && !a->from_header) {
+		a->mode = ARGS_RETRY;
+		a->retry_by = value[0] == '@' ? "" : "to=";
+		a->retry = value;
+	} else
+		warn(a, "-R %.40s is ignored; expected full or hdrs", value);
+}
+
+/* ---- the line ---- */
 
 static int
 option(struct args *a, int letter, const char *value, char *why, size_t size)
@@ -63,7 +146,8 @@ option(struct args *a, int letter, const char *value, char *why, size_t size)
 	case 'b':
 		return set_mode(a, value, why, size);
 	case 'q':
-		return set_retry(a, value, why, size);
+		set_retry(a, value);
+		return 0;
 	case 'f':
 	case 'r':
 		a->sender = strcmp(value, "<>") == 0 ? "" : value;
@@ -80,6 +164,15 @@ option(struct args *a, int letter, const char *value, char *why, size_t size)
 	case 'i':
 		a->dots = true;
 		return 0;
+	case 'j':
+		a->json = true;
+		return 0;
+	case 'N':
+		set_notify(a, value);
+		return 0;
+	case 'V':
+		set_envid(a, value);
+		return 0;
 	case 'o':
 		a->dots |= strcmp(value, "i") == 0 || strcmp(value, "itrue") == 0;
 		return 0;
@@ -94,8 +187,8 @@ option(struct args *a, int letter, const char *value, char *why, size_t size)
 	}
 }
 
-static int
-by_name(struct args *a, const char *path, char *why, size_t size)
+static void
+by_name(struct args *a, const char *path)
 {
 	const char *slash = strrchr(path, '/'), *name = slash != NULL ? slash + 1 : path;
 
@@ -104,8 +197,27 @@ by_name(struct args *a, const char *path, char *why, size_t size)
 		a->mode = ARGS_LIST;
 	else if (strcmp(name, "newaliases") == 0)
 		a->mode = ARGS_ALIASES;
-	else if (strcmp(name, "rmail") == 0 || strcmp(name, "hoststat") == 0) {
-		snprintf(why, size, "%s is not possible; expected the name sendmail, mailq or newaliases", name);
+	else if (strcmp(name, "hoststat") == 0)
+		a->mode = ARGS_HOPS;
+	else if (strcmp(name, "rmail") == 0)
+		a->rmail = a->dots = true;
+}
+
+/* What the options together mean, once the rest of the line is known. */
+static int
+settle(struct args *a, const char *returned, char *why, size_t size)
+{
+	if (returned != NULL)
+		settle_return(a, returned);
+	if (a->mode == ARGS_RETRY && a->retry[0] == '\0') {
+		if (a->n_rcpts == 0) {
+			snprintf(why, size, "-qI needs an id, -qR and -qS a part of an address");
+			return EX_USAGE;
+		}
+		a->retry = a->rcpts[0];		/* "-qI id", in two words */
+	}
+	if (a->mode == ARGS_SEND && a->n_rcpts == 0 && !a->from_header) {
+		snprintf(why, size, "no recipients; name them behind the options, or in the message's header with -t");
 		return EX_USAGE;
 	}
 	return 0;
@@ -114,6 +226,8 @@ by_name(struct args *a, const char *path, char *why, size_t size)
 int
 args_parse(struct args *a, int argc, char **argv, char *why, size_t size)
 {
+	static const struct option longs[] = { { "json", no_argument, NULL, 'j' }, { 0 } };
+	const char *returned = NULL;
 	int letter, rc;
 
 	memset(a, 0, sizeof(*a));
@@ -121,23 +235,21 @@ args_parse(struct args *a, int argc, char **argv, char *why, size_t size)
 		snprintf(why, size, "started without a name; expected sendmail, mailq or newaliases");
 		return EX_USAGE;
 	}
-	if ((rc = by_name(a, argv[0], why, size)) != 0)
-		return rc;
+	by_name(a, argv[0]);
 	optind = 0;			/* glibc: begin anew, forget all */
-	while ((letter = getopt(argc, argv, OPTIONS)) != -1) {
+	opterr = 0;
+	while ((letter = getopt_long(argc, argv, OPTIONS, longs, NULL)) != -1) {
 		if (letter == ':' || letter == '?') {
 			snprintf(why, size, letter == ':' ? "-%c needs an argument; sendmail(8) has the list" :
-			    "-%c is not known; sendmail(8) has the list", optopt);
+			    "-%c is not known; sendmail(8) has the list", optopt != 0 ? optopt : '-');
 			return EX_USAGE;
 		}
-		if ((rc = option(a, letter, optarg, why, size)) != 0)
+		if (letter == 'R')
+			returned = optarg;
+		else if ((rc = option(a, letter, optarg, why, size)) != 0)
 			return rc;
 	}
 	a->rcpts = argv + optind;
 	a->n_rcpts = argc - optind;
-	if (a->mode == ARGS_SEND && a->n_rcpts == 0 && !a->from_header) {
-		snprintf(why, size, "no recipients; name them behind the options, or in the message's header with -t");
-		return EX_USAGE;
-	}
-	return 0;
+	return settle(a, returned, why, size);
 }

@@ -7,12 +7,18 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#define ARGS_ENVID_MAX	100	/* RFC 3461, 4.4 */
+
 enum args_mode {
 	ARGS_SEND,			/* -bm: a message on standard input */
 	ARGS_SMTP,			/* -bs: SMTP on standard input and output */
 	ARGS_LIST,			/* -bp, mailq */
 	ARGS_ALIASES,			/* -bi, newaliases */
 	ARGS_RETRY,			/* -q: try queued mail now */
+	ARGS_VERIFY,			/* -bv, -bt: what would become of addresses */
+	ARGS_HOPS,			/* hoststat */
+	ARGS_DAEMON,			/* -bd, -bl: start the server */
+	ARGS_DAEMON_FOREGROUND,		/* -bD */
 };
 
 struct args {
@@ -23,7 +29,14 @@ struct args {
 	const char	*sender;	/* -f, -r; "" is the null reverse-path; NULL: the caller */
 	const char	*full_name;	/* -F; NULL: from the password file */
 	const char	*config;	/* -C; NULL: the usual one */
-	const char	*retry;		/* of -q: "all", an id, "@domain"; points into argv or is constant */
+	bool		 json;		/* -j, of a list */
+	bool		 rmail;		/* the sender is in the message's first line, if anywhere */
+	const char	*retry_by;	/* of -q: "", "to=" or "from=" … */
+	const char	*retry;		/* … and "all", an id, "@domain" or a part of an address */
+	/* RFC 3461, in the form that MAIL and RCPT take; NULL: not given, or not in order */
+	const char	*dsn_notify, *dsn_return;
+	char		 dsn_envid[ARGS_ENVID_MAX + 1];		/* xtext; "" likewise */
+	char		 warning[256];	/* what was given and is ignored for it is wrong; "" none */
 	char		**rcpts;	/* the rest of argv */
 	int		 n_rcpts;
 };

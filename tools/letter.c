@@ -106,6 +106,29 @@ put_body(struct letter *l, const char *line, size_t len)
 	l->body_size += len + 2;
 }
 
+/* "From user date", "From user date remote from host", as UUCP writes it: the last "remote from" counts with a bare user. */
+static void
+take_envelope_from(struct letter *l, const char *line, size_t len)
+{
+	static const char remote[] = " remote from ";
+	const char *word = line + 5, *end = line + len, *host = memmem(line, len, remote, sizeof(remote) - 1);
+	size_t user_len, host_len = 0;
+
+	while (word < end && *word == ' ')
+		word++;
+	user_len = 0;
+	while (word + user_len < end && word[user_len] > ' ')
+		user_len++;
+	if (host != NULL && memchr(word, '@', user_len) == NULL)
+		for (host += sizeof(remote) - 1; host + host_len < end && host[host_len] > ' ';)
+			host_len++;
+	free(l->envelope_from);
+	l->envelope_from = NULL;
+	if (user_len > 0 && asprintf(&l->envelope_from, "%.*s%s%.*s", (int)user_len, word, host_len > 0 ? "@" : "",
+	    (int)host_len, host_len > 0 ? host : "") < 0)
+		l->envelope_from = NULL;
+}
+
 /* One line of the header: false when it belongs to the body already. */
 static bool
 take_header_line(struct letter *l, FILE *header, char *line, size_t len, bool *first)
@@ -116,8 +139,10 @@ take_header_line(struct letter *l, FILE *header, char *line, size_t len, bool *f
 	if (len == 0)
 		return false;
 	/* An mbox' own first line is not part of the message. */
-	if (was_first && (strncmp(line, "From ", 5) == 0 || strncmp(line, ">From ", 6) == 0))
+	if (was_first && (strncmp(line, "From ", 5) == 0 || strncmp(line, ">From ", 6) == 0)) {
+		take_envelope_from(l, line + (line[0] == '>'), len - (line[0] == '>'));
 		return true;
+	}
 	if (!folded && !looks_like_field(line, len)) {
 		put_body(l, line, len);
 		return false;
@@ -176,6 +201,7 @@ void
 letter_free(struct letter *l)
 {
 	free(l->header);
+	free(l->envelope_from);
 	if (l->body != NULL)
 		fclose(l->body);
 	memset(l, 0, sizeof(*l));

@@ -19,6 +19,7 @@ struct letter {
 	FILE	*body;			/* a temporary file without a name; CRLF-ended lines, not dot-stuffed */
 	uint64_t body_size;
 	bool	 eight_bit;		/* anywhere */
+	char	*envelope_from;		/* who an mbox' first line says it is from, "user@host" or a name; NULL: nobody */
 };
 
 /* Reads all of in, up to a line with a lone dot unless dots. 0, or a code of sysexits(3) with why. Free it either way. */

@@ -12,6 +12,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -25,7 +26,9 @@
 #include "tools/gecos.h"
 #include "tools/letter.h"
 #include "tools/mailq.h"
+#include "tools/report.h"
 #include "tools/submit.h"
+#include "tools/verify.h"
 
 static int complain(int code, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
@@ -80,6 +83,92 @@ print_all(FILE *from, FILE *to)
 	while ((c = getc(from)) != EOF)
 		putc(c, to);
 	return 0;
+}
+
+/* ---- -q, -bv, -bt ---- */
+
+static int
+run_retry(const struct args *a, const char *path)
+{
+	const char *words[] = { "queue", "retry", NULL, NULL };
+	char *what;
+	int rc;
+
+	if (asprintf(&what, "%s%s", a->retry_by, a->retry) < 0)
+		return complain(EX_OSERR, "out of memory");
+	words[2] = what;
+	rc = ask(path, words, print_all);
+	free(what);
+	return rc;
+}
+
+static int
+verify_one(const char *path, const char *address)
+{
+	char why[8192];
+	int code;
+	FILE *f = verify_ask(path, address, &code, why, sizeof(why));
+
+	if (f == NULL)
+		return complain(code, "%s", why);
+	if (verify_print(f, stdout) != 0)
+		code = complain(EX_TEMPFAIL, "the answer is cut short");
+	fclose(f);
+	return code;
+}
+
+/* Addresses of the command line, or one in each line of standard input. The first failure is the whole's. */
+static int
+run_verify(const struct args *a, const char *path)
+{
+	char *line = NULL;
+	size_t room = 0;
+	int rc = 0, code;
+
+	for (int i = 0; i < a->n_rcpts; i++)
+		if ((code = verify_one(path, a->rcpts[i])) != 0 && rc == 0)
+			rc = code;
+	while (a->n_rcpts == 0 && getline(&line, &room, stdin) > 0) {
+		line[strcspn(line, "\r\n")] = '\0';
+		if (line[0] != '\0' && (code = verify_one(path, line)) != 0 && rc == 0)
+			rc = code;
+		fflush(stdout);
+	}
+	free(line);
+	return rc;
+}
+
+/* ---- -bd ---- */
+
+/* minimta beside this program, else where it is installed. It decides who may start it. */
+static int
+run_daemon(const struct args *a, const char *path)
+{
+	static const char installed[] = PREFIX "/sbin/minimta";
+	static char name[] = "minimta", foreground[] = "-f", config[] = "-c";
+	char why[512], self[4096], *slash, *words[5] = { name };
+	ssize_t len = readlink("/proc/self/exe", self, sizeof(self) - sizeof("/minimta"));
+	int n = 1, code, fd;
+
+	if ((fd = call_open(path, 0, NULL, &code, why, sizeof(why))) >= 0) {
+		close(fd);
+		return complain(0, "minimta is running already; minimtactl status shows it");
+	}
+	if (a->mode == ARGS_DAEMON_FOREGROUND)
+		words[n++] = foreground;
+	if (a->config != NULL) {
+		words[n++] = config;
+		words[n++] = strdup(a->config);
+	}
+	if (len > 0) {
+		self[len] = '\0';
+		if ((slash = strrchr(self, '/')) != NULL) {
+			memcpy(slash, "/minimta", sizeof("/minimta"));
+			execv(self, words);
+		}
+	}
+	execv(installed, words);
+	return complain(EX_UNAVAILABLE, "minimta(8) cannot be started: %s: %s", installed, strerror(errno));
 }
 
 /* ---- -bs ---- */
@@ -170,10 +259,12 @@ canonical(const char *text, const char *origin, bool *utf8, char *why, size_t si
 
 /* -f's argument is an address as in a header: "Anna <anna@example.org>" too. */
 static int
-sender_address(const struct args *a, const struct caller *c, const char *origin, struct submit_mail *m, char **to)
+sender_address(const struct args *a, const struct caller *c, const char *envelope_from, const char *origin,
+    struct submit_mail *m, char **to)
 {
 	struct letter_rcpts one = { 0 };
-	const char *text = a->sender != NULL ? a->sender : c->user;
+	const char *given = a->sender != NULL ? a->sender : a->rmail ? envelope_from : NULL;
+	const char *text = given == NULL ? c->user : given == envelope_from && strcasecmp(given, "MAILER-DAEMON") == 0 ? "" : given;
 	char why[512] = "";
 	int rc = 0;
 
@@ -182,12 +273,12 @@ sender_address(const struct args *a, const struct caller *c, const char *origin,
 		*to = strdup("");
 		return 0;
 	}
-	if (a->sender != NULL)
+	if (given != NULL)
 		rc = letter_add_rcpts(&one, text, strlen(text), why, sizeof(why));
-	if (rc == 0 && a->sender != NULL && one.n != 1)
+	if (rc == 0 && given != NULL && one.n != 1)
 		snprintf(why, sizeof(why), "-f needs one address");
 	else if (rc == 0)
-		*to = canonical(a->sender != NULL ? one.list[0] : text, origin, &m->utf8, why, sizeof(why));
+		*to = canonical(given != NULL ? one.list[0] : text, origin, &m->utf8, why, sizeof(why));
 	letter_free_rcpts(&one);
 	return *to == NULL ? complain(EX_DATAERR, "the sender: %s", why) : 0;
 }
@@ -211,7 +302,8 @@ canonical_rcpts(struct letter_rcpts *r, const char *origin, struct submit_mail *
 static int
 hand_over(struct submit *s, const struct args *a, struct letter *l, struct letter_rcpts *r)
 {
-	struct submit_mail m = { .eight_bit = l->eight_bit, .body = l->body, .body_size = l->body_size };
+	struct submit_mail m = { .eight_bit = l->eight_bit, .body = l->body, .body_size = l->body_size,
+	    .dsn_notify = a->dsn_notify, .dsn_return = a->dsn_return, .dsn_envid = a->dsn_envid };
 	const char *origin = submit_origin(s);
 	char *sender = NULL, *header = NULL, from[2 * ADDRESS_MAX];
 	struct letter_facts facts;
@@ -219,7 +311,8 @@ hand_over(struct submit *s, const struct args *a, struct letter *l, struct lette
 	int rc;
 
 	who_calls(&c, a);
-	if ((rc = sender_address(a, &c, origin, &m, &sender)) != 0 || (rc = canonical_rcpts(r, origin, &m)) != 0)
+	if ((rc = sender_address(a, &c, l->envelope_from, origin, &m, &sender)) != 0 ||
+	    (rc = canonical_rcpts(r, origin, &m)) != 0)
 		goto done;
 	snprintf(from, sizeof(from), sender[0] != '\0' ? "%s" : "%s@%s", sender[0] != '\0' ? sender : c.user, origin);
 	facts = (struct letter_facts){ c.user, c.full_name, from, submit_hostname(s), clock_wall(), id_random() };
@@ -277,6 +370,7 @@ int
 main(int argc, char **argv)
 {
 	static const char *const list[] = { "queue", "list", NULL }, *const aliases[] = { "aliases", NULL };
+	static const char *const hops[] = { "queue", "hops", NULL };
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)], why[512];
 	struct args a;
 	int rc;
@@ -286,15 +380,24 @@ main(int argc, char **argv)
 	log_init("sendmail");
 	if ((rc = args_parse(&a, argc, argv, why, sizeof(why))) != 0)
 		return complain(rc, "%s", why);
+	if (a.warning[0] != '\0')
+		complain(0, "%s", a.warning);
 	if ((rc = call_path(path, a.config, why, sizeof(why))) != 0)
 		return complain(rc, "%s", why);
 	switch (a.mode) {
 	case ARGS_LIST:
-		return ask(path, list, mailq_print);
+		return ask(path, list, a.json ? mailq_print_json : mailq_print);
 	case ARGS_ALIASES:
 		return ask(path, aliases, print_all);
 	case ARGS_RETRY:
-		return ask(path, (const char *const[]){ "queue", "retry", a.retry, NULL }, print_all);
+		return run_retry(&a, path);
+	case ARGS_VERIFY:
+		return run_verify(&a, path);
+	case ARGS_HOPS:
+		return ask(path, hops, report_hoststat);
+	case ARGS_DAEMON:
+	case ARGS_DAEMON_FOREGROUND:
+		return run_daemon(&a, path);
 	case ARGS_SMTP:
 		return run_smtp(path);
 	case ARGS_SEND:

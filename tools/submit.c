@@ -33,7 +33,7 @@ struct submit {
 	char		 in[4096];
 	size_t		 in_at, in_len;
 	struct reply	 reply;
-	bool		 size, eight_bit, utf8;	/* offered in EHLO */
+	bool		 size, eight_bit, utf8, dsn;	/* offered in EHLO */
 	bool		 dead;
 };
 
@@ -142,6 +142,7 @@ learn_extensions(struct submit *s)
 		s->size |= len >= 4 && strncasecmp(line, "SIZE", 4) == 0;
 		s->eight_bit |= len == 8 && strncasecmp(line, "8BITMIME", 8) == 0;
 		s->utf8 |= len == 8 && strncasecmp(line, "SMTPUTF8", 8) == 0;
+		s->dsn |= len == 3 && strncasecmp(line, "DSN", 3) == 0;
 		if (len > 8 && strncasecmp(line, "XORIGIN ", 8) == 0)
 			snprintf(s->origin, sizeof(s->origin), "%.*s", (int)(len - 8), line + 8);
 	}
@@ -249,16 +250,23 @@ worse(int a, int b)
 	return a;
 }
 
+static bool
+is_wanted(const struct submit *s, const char *dsn)
+{
+	return s->dsn && dsn != NULL && dsn[0] != '\0';
+}
+
 static int
 send_recipients(struct submit *s, const struct submit_mail *m, FILE *errors)
 {
+	bool notify = is_wanted(s, m->dsn_notify);
 	int rc = 0, code;
 	size_t n;
 
 	for (size_t at = 0; at < m->n_rcpts; at += n) {
 		n = m->n_rcpts - at < GROUP ? m->n_rcpts - at : GROUP;
 		for (size_t i = 0; i < n; i++)
-			command(s, "RCPT TO:<%s>", m->rcpts[at + i]);
+			command(s, "RCPT TO:<%s>%s%s", m->rcpts[at + i], notify ? " NOTIFY=" : "", notify ? m->dsn_notify : "");
 		for (size_t i = 0; i < n; i++)
 			if ((code = next_reply(s)) / 100 != 2)
 				rc = worse(rc, refused(s, code, m->rcpts[at + i], EX_NOUSER, errors));
@@ -292,6 +300,7 @@ send_body(struct submit *s, const struct submit_mail *m)
 int
 submit_send(struct submit *s, const struct submit_mail *m, FILE *errors)
 {
+	bool ret = is_wanted(s, m->dsn_return), envid = is_wanted(s, m->dsn_envid);
 	char size[40] = "";
 	int code, rc;
 
@@ -301,8 +310,9 @@ submit_send(struct submit *s, const struct submit_mail *m, FILE *errors)
 	}
 	if (s->size)
 		snprintf(size, sizeof(size), " SIZE=%llu", (unsigned long long)(m->header_len + m->body_size));
-	command(s, "MAIL FROM:<%s>%s%s%s", m->sender, size, m->eight_bit && s->eight_bit ? " BODY=8BITMIME" : "",
-	    m->utf8 ? " SMTPUTF8" : "");
+	command(s, "MAIL FROM:<%s>%s%s%s%s%s%s%s", m->sender, size, m->eight_bit && s->eight_bit ? " BODY=8BITMIME" : "",
+	    m->utf8 ? " SMTPUTF8" : "", ret ? " RET=" : "", ret ? m->dsn_return : "", envid ? " ENVID=" : "",
+	    envid ? m->dsn_envid : "");
 	if ((code = next_reply(s)) / 100 != 2)		/* 552, 452: it is the size that is refused */
 		return refused(s, code, code % 100 == 52 ? "the message" : m->sender[0] != '\0' ? m->sender : "the null sender",
 		    EX_DATAERR, errors);

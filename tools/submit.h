@@ -18,6 +18,8 @@ struct submit_mail {
 	bool		 utf8, eight_bit;
 	const char	*header;		/* with the empty line */
 	size_t		 header_len;
+	/* RFC 3461; NULL or "": not asked for. Said to a server that knows them only. */
+	const char	*dsn_notify, *dsn_return, *dsn_envid;
 	FILE		*body;
 	uint64_t	 body_size;
 };

@@ -32,7 +32,7 @@ static const struct {
 	{ "sendmail -f<> c@d", 0, ARGS_SEND, false, false, "", NULL, 1 },
 	{ "sendmail -bm -- -odd@d", 0, ARGS_SEND, false, false, NULL, NULL, 1 },
 	{ "sendmail a@b -t", 0, ARGS_SEND, false, false, NULL, NULL, 2 },
-	{ "sendmail -odb -oee -odi -O DeliveryMode=b -m -n -G -U -v -x -h 3 -L tag -N never -R hdrs -V id -X /x -p smtp -Am a",
+	{ "sendmail -odb -oee -odi -O DeliveryMode=b -m -n -G -U -v -x -h 3 -L tag -N never -R hdrs -V id -S s -X /x -p smtp -Am a",
 	    0, ARGS_SEND, false, false, NULL, NULL, 1 },
 	{ "sendmail -o i a", 0, ARGS_SEND, false, true, NULL, NULL, 1 },
 	{ "sendmail -bp", 0, ARGS_LIST, false, false, NULL, NULL, 0 },
@@ -45,17 +45,32 @@ static const struct {
 	{ "sendmail -q", 0, ARGS_RETRY, false, false, NULL, NULL, 0 },
 	{ "sendmail -q15m", 0, ARGS_RETRY, false, false, NULL, NULL, 0 },
 	{ "sendmail -qR@example.org", 0, ARGS_RETRY, false, false, NULL, NULL, 0 },
-	{ "sendmail -qSa@b", EX_USAGE, 0, 0, 0, 0, 0, 0 },
+	{ "sendmail -qSa@b", 0, ARGS_RETRY, false, false, NULL, NULL, 0 },
+	{ "sendmail -q!Rx", 0, ARGS_RETRY, false, false, NULL, NULL, 0 },
+	{ "sendmail -qI abc", 0, ARGS_RETRY, false, false, NULL, NULL, 1 },
+	{ "sendmail -qI", EX_USAGE, 0, 0, 0, 0, 0, 0 },
+	{ "sendmail -Rexample.org", 0, ARGS_RETRY, false, false, NULL, NULL, 0 },
+	{ "sendmail -Rfull", EX_USAGE, 0, 0, 0, 0, 0, 0 },
+	{ "sendmail -Rx a", 0, ARGS_SEND, false, false, NULL, NULL, 1 },
 	{ "sendmail", EX_USAGE, 0, 0, 0, 0, 0, 0 },
 	{ "sendmail -i", EX_USAGE, 0, 0, 0, 0, 0, 0 },
 	{ "sendmail -f", EX_USAGE, 0, 0, 0, 0, 0, 0 },
 	{ "sendmail -Z a", EX_USAGE, 0, 0, 0, 0, 0, 0 },
-	{ "sendmail -bv a", EX_USAGE, 0, 0, 0, 0, 0, 0 },
-	{ "sendmail -bt", EX_USAGE, 0, 0, 0, 0, 0, 0 },
+	{ "sendmail -bv a", 0, ARGS_VERIFY, false, false, NULL, NULL, 1 },
+	{ "sendmail -bt", 0, ARGS_VERIFY, false, false, NULL, NULL, 0 },
 	{ "sendmail -bh 192.0.2.1", EX_USAGE, 0, 0, 0, 0, 0, 0 },
-	{ "sendmail -bd -q15m", EX_USAGE, 0, 0, 0, 0, 0, 0 },
+	{ "sendmail -bd -q15m", 0, ARGS_DAEMON, false, false, NULL, NULL, 0 },
+	{ "sendmail -q1h -bl", 0, ARGS_DAEMON, false, false, NULL, NULL, 0 },
+	{ "sendmail -bD", 0, ARGS_DAEMON_FOREGROUND, false, false, NULL, NULL, 0 },
+	{ "sendmail --nonsense", EX_USAGE, 0, 0, 0, 0, 0, 0 },
+	{ "mailq -j", 0, ARGS_LIST, false, false, NULL, NULL, 0 },
+	{ "mailq --json", 0, ARGS_LIST, false, false, NULL, NULL, 0 },
+	{ "hoststat", 0, ARGS_HOPS, false, false, NULL, NULL, 0 },
+	{ "/usr/lib/send-mail -i a", 0, ARGS_SEND, false, true, NULL, NULL, 1 },
+	{ "sendmail -i -Nbad -V -R bad a", 0, ARGS_SEND, false, true, NULL, NULL, 2 },
 	{ "sendmail -bx", EX_USAGE, 0, 0, 0, 0, 0, 0 },
-	{ "rmail a", EX_USAGE, 0, 0, 0, 0, 0, 0 },
+	{ "rmail a b", 0, ARGS_SEND, false, true, NULL, NULL, 2 },
+	{ "rmail", EX_USAGE, 0, 0, 0, 0, 0, 0 },
 };
 
 static void
@@ -99,16 +114,60 @@ START_TEST(no_name)
 }
 END_TEST
 
+/* A line's words into argv; the text is changed. */
+static int
+words_of(char *text, char **argv)
+{
+	char *rest = text, *w;
+	int argc = 0;
+
+	while ((w = strsep(&rest, " ")) != NULL)
+		argv[argc++] = w;
+	argv[argc] = NULL;
+	return argc;
+}
+
 START_TEST(what_to_retry)
 {
-	char name[] = "sendmail", hour[] = "-q1h", abc[] = "-qIabc", why[256];
-	char *all[] = { name, hour, NULL }, *id[] = { name, abc, NULL };
+	static const struct { const char *line, *by, *what; } cases[] = {
+		{ "sendmail -q1h", "", "all" }, { "sendmail -qf", "", "all" }, { "sendmail -qIabc", "", "abc" },
+		{ "sendmail -qI abc", "", "abc" }, { "sendmail -qR@e.org", "", "@e.org" }, { "sendmail -qRe.org", "to=", "e.org" },
+		{ "sendmail -qSanna", "from=", "anna" }, { "sendmail -R anna", "to=", "anna" }, { "sendmail -R@e.org", "", "@e.org" },
+	};
+	char text[100], *argv[10], why[256];
 	struct args a;
 
-	ck_assert_int_eq(args_parse(&a, 2, all, why, sizeof(why)), 0);
-	ck_assert_str_eq(a.retry, "all");
-	ck_assert_int_eq(args_parse(&a, 2, id, why, sizeof(why)), 0);
-	ck_assert_str_eq(a.retry, "abc");
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		snprintf(text, sizeof(text), "%s", cases[i].line);
+		ck_assert_int_eq(args_parse(&a, words_of(text, argv), argv, why, sizeof(why)), 0);
+		ck_assert_str_eq(a.retry_by, cases[i].by);
+		ck_assert_str_eq(a.retry, cases[i].what);
+	}
+}
+END_TEST
+
+START_TEST(notices)
+{
+	static const struct { const char *option, *value; bool good; const char *to; } cases[] = {
+		{ "-N", "never", true, "never" }, { "-N", "SUCCESS,delay", true, "SUCCESS,delay" }, { "-N", "failure", true, "failure" },
+		{ "-N", "never,delay", false, NULL }, { "-N", "delay,delay", false, NULL }, { "-N", "", false, NULL },
+		{ "-N", "delay,", false, NULL }, { "-R", "full", true, "full" }, { "-R", "HDRS", true, "HDRS" }, { "-R", "body", false, NULL },
+		{ "-V", "id 7+x=y", true, "id+207+2Bx+3Dy" }, { "-V", "a\x01" "b", false, "" }, { "-V", "gr\xc3\xbc", false, "" },
+		{ "-V", "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789", true,
+		    "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789" },
+		{ "-V", "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456 89", false, "" },
+	};
+	char name[] = "sendmail", rcpt[] = "a@b", option[8], value[200], why[256], *argv[] = { name, option, value, rcpt, NULL };
+	struct args a;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		snprintf(option, sizeof(option), "%s", cases[i].option);
+		snprintf(value, sizeof(value), "%s", cases[i].value);
+		ck_assert_int_eq(args_parse(&a, 4, argv, why, sizeof(why)), 0);	/* wrong or not: the mail goes */
+		ck_assert_int_eq(a.mode, ARGS_SEND);
+		ck_assert_int_eq(a.warning[0] == '\0', cases[i].good);
+		same(option[1] == 'N' ? a.dsn_notify : option[1] == 'R' ? a.dsn_return : a.dsn_envid, cases[i].to);
+	}
 }
 END_TEST
 
@@ -123,6 +182,7 @@ main(void)
 	tcase_add_loop_test(t, callers_lines, 0, (int)(sizeof(lines) / sizeof(lines[0])));
 	tcase_add_test(t, no_name);
 	tcase_add_test(t, what_to_retry);
+	tcase_add_test(t, notices);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_NORMAL);
 	failed = srunner_ntests_failed(r);

@@ -91,6 +91,27 @@ START_TEST(letters_complete)
 }
 END_TEST
 
+START_TEST(whom_an_mbox_line_names)
+{
+	static const struct { const char *in, *from; } cases[] = {
+		{ "From anna Sat Nov 21\nX: y\n\n", "anna" },
+		{ "From anna@e.org Sat Nov 21\n\n", "anna@e.org" },
+		{ "From anna Sat Nov 21 remote from host.example\n\n", "anna@host.example" },
+		{ ">From anna@e.org Sat Nov 21 remote from host.example\n\n", "anna@e.org" },
+		{ "From \n\n", NULL }, { "From  remote from \n\n", "remote" }, { "X: y\n\n", NULL }, { "\nFrom a\n", NULL },
+	};
+	struct letter l;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		read_letter(&l, cases[i].in, strlen(cases[i].in), false);
+		ck_assert_int_eq(l.envelope_from != NULL, cases[i].from != NULL);
+		if (cases[i].from != NULL)
+			ck_assert_str_eq(l.envelope_from, cases[i].from);
+		letter_free(&l);
+	}
+}
+END_TEST
+
 START_TEST(nul_and_eight_bit)
 {
 	struct letter l;
@@ -217,6 +238,7 @@ main(void)
 	int failed;
 
 	tcase_add_loop_test(t, letters_complete, 0, COUNT(letters));
+	tcase_add_test(t, whom_an_mbox_line_names);
 	tcase_add_test(t, nul_and_eight_bit);
 	tcase_add_test(t, endless_header);
 	tcase_add_loop_test(t, recipients_of_header, 0, COUNT(recipients));
