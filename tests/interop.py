@@ -27,7 +27,7 @@ class Interop:
 		self.peers = peers_module.Peers()
 		self.server = None
 		try:
-			self.server = mt.Server(command=["ip", "netns", "exec", self.peers.here], listen=f"{peers_module.MINIMTA}:25", replace={
+			self.server = mt.Server(command=peers_module.within(self.peers.here), listen=f"{peers_module.MINIMTA}:25", replace={
 				"hostname": f'"mx.{HERE}"', "domains": f'{{"{HERE}", "{mt.DOMAIN}"}}',
 				"trusted_networks": f'{{"{peers_module.MINIMTA}/32"}}', "deliver_to_private_mx": "yes",
 				"dns_servers": f'{{"{peers_module.DNS}:53"}}'}, start=False)
@@ -50,7 +50,7 @@ class Interop:
 
 	def client(self, where, target, sender, recipients, subject):
 		"""smtplib in one of the namespaces."""
-		done = mt.run(["ip", "netns", "exec", where, "/usr/bin/python3", "-c", SMTPLIB, target, sender, recipients, subject], check=False)
+		done = mt.run([*peers_module.within(where), "/usr/bin/python3", "-c", SMTPLIB, target, sender, recipients, subject], check=False)
 		return done
 
 	def sent(self, done):
@@ -110,7 +110,7 @@ class Interop:
 
 	def client_there(self, subject, recipient):
 		script = SMTPLIB.replace('assert s.has_extn("pipelining") and s.has_extn("8bitmime") and s.has_extn("smtputf8") and s.has_extn("chunking")', "pass")
-		return mt.run(["ip", "netns", "exec", self.peers.there, "/usr/bin/python3", "-c", script, peers_module.POSTFIX,
+		return mt.run([*peers_module.within(self.peers.there), "/usr/bin/python3", "-c", script, peers_module.POSTFIX,
 			f"bob@{THERE}", recipient, f"Subject: {subject}"], check=False)
 
 	def postfix_hears_unknown(self):
@@ -127,7 +127,7 @@ class Interop:
 
 	def swaks(self):
 		for more in ([], ["--helo", "swaks.example", "--protocol", "SMTP"], ["--pipeline"]):
-			mt.run(["ip", "netns", "exec", self.peers.here, "swaks", "--server", peers_module.MINIMTA, "--to", f"alice@{HERE}", "--from",
+			mt.run([*peers_module.within(self.peers.here), "swaks", "--server", peers_module.MINIMTA, "--to", f"alice@{HERE}", "--from",
 				"s@client.example", "--header", "Subject: by-swaks" + "-".join(more)] + more)
 			self.wait_alice("by-swaks" + "-".join(more))
 
@@ -150,7 +150,7 @@ say(b"RCPT TO:<bob@there.example>\\r\\n", b"250")
 say(b"DATA\\r\\n", b"354")
 say(b"Subject: smuggled\\r\\n\\r\\nx\\n.\\r\\nMAIL FROM:<evil@x.example>\\r\\nRCPT TO:<bob@there.example>\\r\\nDATA\\r\\nSubject: second\\r\\n\\r\\n.\\r\\n", b"5")
 """
-		mt.run(["ip", "netns", "exec", self.peers.here, "/usr/bin/python3", "-c", program, peers_module.MINIMTA])
+		mt.run([*peers_module.within(self.peers.here), "/usr/bin/python3", "-c", program, peers_module.MINIMTA])
 		self.to_postfix()
 		if any(b"smuggled" in m or b"second" in m for m in self.peers.bobs_mail()):
 			raise mt.Failed("bob has got a smuggled mail")

@@ -6,10 +6,12 @@ downloads (with an empty package status, so that every library comes along), and
 Two namespaces joined by a veth pair, addresses of TEST-NET-1: minimta runs in "here" as 192.0.2.10, postfix in
 "there" as 192.0.2.20 and knot as 192.0.2.53. Everything goes when close() is called.
 """
+import fcntl
 import glob
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import threading
 
@@ -93,9 +95,16 @@ alias 60 CNAME postfix
 
 def unpack():
 	"""Downloads and unpacks what is missing; a second call finds everything in place."""
-	done = os.path.join(FOLDER, "unpacked-" + "-".join(PACKAGES))
-	if os.path.exists(done):
-		return
+	os.makedirs(FOLDER, exist_ok=True)
+	with open(os.path.join(FOLDER, "one-at-a-time"), "w") as lock:
+		fcntl.flock(lock, fcntl.LOCK_EX)
+		done = os.path.join(FOLDER, "unpacked-" + "-".join(PACKAGES))
+		if not os.path.exists(done):
+			unpack_all()
+			open(done, "w").close()
+
+
+def unpack_all():
 	shutil.rmtree(ROOT, ignore_errors=True)
 	archives = os.path.join(FOLDER, "archives")
 	os.makedirs(os.path.join(archives, "partial"), exist_ok=True)
@@ -108,9 +117,16 @@ def unpack():
 		os.symlink("usr/" + name, os.path.join(ROOT, name))
 	for name in ("dev", "proc", "tmp", "etc", "root", "var/log"):
 		os.makedirs(os.path.join(ROOT, name), exist_ok=True)
+	for name, minor in (("null", 3), ("zero", 5), ("random", 8), ("urandom", 9)):
+		os.mknod(os.path.join(ROOT, "dev", name), 0o666 | stat.S_IFCHR, os.makedev(1, minor))
+		os.chmod(os.path.join(ROOT, "dev", name), 0o666)
 	for package in sorted(glob.glob(os.path.join(archives, "*.deb"))):
 		mt.run(["sh", "-c", 'dpkg-deb --fsys-tarfile "$0" | tar -x --keep-directory-symlink -C "$1"', package, ROOT])
-	open(done, "w").close()
+
+
+def within(namespace):
+	"""The beginning of a command that is to run there. (Not "ip netns exec": that changes mounts, which not every place allows.)"""
+	return ["nsenter", f"--net=/run/netns/{namespace}"]
 
 
 def write(path, text, mode=0o644):
@@ -148,14 +164,14 @@ class Peers:
 		a, b = f"mh{os.getpid()}", f"mt{os.getpid()}"
 		for name in (self.here, self.there):
 			mt.run(["ip", "netns", "add", name])
-			mt.run(["ip", "-n", name, "link", "set", "lo", "up"])
+			mt.run([*within(name), "ip", "link", "set", "lo", "up"])
 		mt.run(["ip", "link", "add", a, "netns", self.here, "type", "veth", "peer", "name", b, "netns", self.there])
 		for name, link, addresses in ((self.here, a, (MINIMTA,)), (self.there, b, (POSTFIX, DNS))):
 			for address in addresses:
-				mt.run(["ip", "-n", name, "address", "add", address + "/24", "dev", link])
-			mt.run(["ip", "-n", name, "link", "set", link, "up"])
+				mt.run([*within(name), "ip", "address", "add", address + "/24", "dev", link])
+			mt.run([*within(name), "ip", "link", "set", link, "up"])
 		# Refused at once rather than waited for: nobody answers ARP for a host that is not there.
-		mt.run(["ip", "-n", self.here, "route", "add", "unreachable", "192.0.2.99/32"])
+		mt.run([*within(self.here), "ip", "route", "add", "unreachable", "192.0.2.99/32"])
 
 	def make_files(self):
 		write("etc/passwd", PASSWD)
@@ -193,12 +209,11 @@ class Peers:
 		write("etc/knot/test.conf", conf)
 
 	def inside(self, namespace, command, **more):
-		return subprocess.Popen(["ip", "netns", "exec", namespace, *command], **more)
+		return subprocess.Popen([*within(namespace), *command], **more)
 
 	def start(self, name, command):
 		"""Runs it in the peers' root, in the far namespace; its output becomes log lines."""
-		script = f'mount --bind /dev {ROOT}/dev && mount -t proc proc {ROOT}/proc && exec chroot {ROOT} "$0" "$@"'
-		child = self.inside(self.there, ["sh", "-c", script, *command], stdout=subprocess.PIPE,
+		child = self.inside(self.there, ["chroot", ROOT, *command], stdout=subprocess.PIPE,
 			stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, text=True, errors="replace", start_new_session=True)
 		self.children.append(child)
 		self.read_lines(name, child.stdout)
