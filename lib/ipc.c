@@ -210,6 +210,7 @@ static bool
 gather(struct ipc *ipc, enum msg type, uint64_t id, const void *data, size_t len, int fd)
 {
 	uint8_t header[HEADER_SIZE] = { 0 };
+	struct evbuffer_iovec pieces[2] = { { header, sizeof(header) }, { (void *)data, len } };
 	uint32_t n = htole32((uint32_t)len);
 	uint16_t t = htole16((uint16_t)type);
 	uint64_t i = htole64(id);
@@ -227,7 +228,8 @@ gather(struct ipc *ipc, enum msg type, uint64_t id, const void *data, size_t len
 	memcpy(header + 4, &t, 2);
 	header[6] = fd >= 0;
 	memcpy(header + 8, &i, 8);
-	if (evbuffer_add(ipc->out, header, sizeof(header)) != 0 || evbuffer_add(ipc->out, data, len) != 0)
+	/* Both or none: a header alone would garble the last words that still follow it. */
+	if (evbuffer_add_iovec(ipc->out, pieces, 2) != sizeof(header) + len)
 		log_fatal("event=out-of-memory");
 	if (evbuffer_get_length(ipc->out) > IPC_OUT_MAX)
 		ipc_fail(ipc, "does not read: %zu bytes wait for it", evbuffer_get_length(ipc->out));

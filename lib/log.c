@@ -84,7 +84,7 @@ log_fatal(const char *fmt, ...)
 	vsnprintf(line + len, sizeof(line) - (size_t)len, fmt, ap);
 	va_end(ap);
 	if (sink != NULL)
-		sink(logging.arg, LOG_LEVEL_FATAL, line);
+		sink(logging.arg, LOG_LEVEL_ERROR, line);
 	else
 		fprintf(stderr, "%s\n", line);
 	exit(1);

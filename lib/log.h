@@ -17,8 +17,7 @@
 #define LOG_LINE_MAX	4096
 #define LOG_VALUE_MAX	512
 
-/* FATAL is for sinks: the process' last line, which must be on its way when they return. */
-enum log_level { LOG_LEVEL_FATAL = -1, LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
+enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 
 typedef void	log_sink_fn(void *arg, enum log_level, const char *line);
 
