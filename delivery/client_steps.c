@@ -361,6 +361,9 @@ client_begin(struct client *c)
 		settle_all(c, verdict_new(JOB_FAILED, false, "", 552, "5.3.4",
 		    "the message has %llu bytes, and %s takes no more than %llu", (unsigned long long)body_total(m->body),
 		    c->host, (unsigned long long)c->offers.size_max));
+	if (!c->offers.utf8 && m->flags & ENVELOPE_UTF8 && m->flags & ENVELOPE_HEADER_8BIT)
+		settle_all(c, verdict_new(JOB_FAILED, false, "", 553, "5.6.7",
+		    "the header is not ASCII, and %s does not offer SMTPUTF8", c->host));
 	if (!c->offers.utf8 && m->n_open > 0) {
 		v = verdict_new(JOB_FAILED, false, "", 553, "5.6.7",
 		    "an address is not ASCII, and %s does not offer SMTPUTF8", c->host);

@@ -16,6 +16,7 @@ enum envelope_flags {
 	ENVELOPE_DOTS = 4,		/* some line begins with a dot: must be stuffed for DATA */
 	ENVELOPE_TRUSTED = 8,		/* from a trusted network or a local program */
 	ENVELOPE_LONG_LINES = 16,	/* some line is over 998 bytes */
+	ENVELOPE_HEADER_8BIT = 32,	/* the header has bytes above 0x7f; with SMTPUTF8 it is an internationalised one */
 };
 
 struct envelope_sender {

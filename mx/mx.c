@@ -389,8 +389,6 @@ lookup_new(struct dns *dns, const struct mx_options *o, uint32_t deadline_ms, mx
 	l->allow_private = o->allow_private || o->only_address;	/* a fixed host the administrator has named */
 	l->only_address = o->only_address;
 	l->seed = o->seed;
-	if (l->seed == 0 && getrandom(&l->seed, sizeof(l->seed), 0) != (ssize_t)sizeof(l->seed))
-		log_fatal("getrandom failed");
 	l->list.ttl = UINT32_MAX;
 	l->list.secure = true;
 	timer_set(&l->timer, lookup_done, l);
@@ -414,6 +412,8 @@ mx_start(struct dns *dns, const char *name, const struct mx_options *options, ui
 		timer_start(&l->timer, 0);
 		return l;
 	}
+	if (l->seed == 0 && getrandom(&l->seed, sizeof(l->seed), 0) != (ssize_t)sizeof(l->seed))
+		log_fatal("getrandom failed");
 	snprintf(l->name, sizeof(l->name), "%.*s", (int)(len - (name[len - 1] == '.')), name);
 	if (options->only_address)
 		ask_implicit(l);

@@ -22,7 +22,8 @@
 #define SPARE_TRANSACTIONS	64	/* of a peer, beyond one for each connection it may have */
 #define CREDIT_STEP		(16U * 1024)	/* what a transaction is owed before it is told: small mail never hears of it */
 #define HEAD_MAX		(8U * 1024)	/* fields in front: they fit in JOB_BEGIN with all else */
-#define ENVELOPE_FLAGS_SAID	(ENVELOPE_8BIT | ENVELOPE_UTF8 | ENVELOPE_DOTS | ENVELOPE_TRUSTED | ENVELOPE_LONG_LINES)
+#define ENVELOPE_FLAGS_SAID	(ENVELOPE_8BIT | ENVELOPE_UTF8 | ENVELOPE_DOTS | ENVELOPE_TRUSTED | ENVELOPE_LONG_LINES | \
+	ENVELOPE_HEADER_8BIT)
 
 struct write;
 TAILQ_HEAD(write_list, write);

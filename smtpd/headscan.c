@@ -81,6 +81,20 @@ take_byte(struct headscan *h, uint8_t c)
 	}
 }
 
+static bool
+has_eight_bit(const uint8_t *data, size_t len)
+{
+	uint64_t word, all = 0;
+
+	for (; len >= sizeof(word); data += sizeof(word), len -= sizeof(word)) {
+		memcpy(&word, data, sizeof(word));
+		all |= word;
+	}
+	while (len-- > 0)
+		all |= *data++;
+	return (all & UINT64_C(0x8080808080808080)) != 0;
+}
+
 void
 headscan_take(struct headscan *h, const uint8_t *data, size_t len)
 {
@@ -90,6 +104,8 @@ headscan_take(struct headscan *h, const uint8_t *data, size_t len)
 		if (h->state == VALUE) {	/* most of a header is values: skip to the line's end */
 			lf = memchr(data, '\n', (size_t)(end - data));
 			h->size += (size_t)((lf != NULL ? lf : end) - data);
+			if (!h->eight_bit)
+				h->eight_bit = has_eight_bit(data, (size_t)((lf != NULL ? lf : end) - data));
 			if (lf == NULL)
 				break;
 			data = lf;

@@ -13,6 +13,7 @@ struct headscan {
 	uint64_t	 field;		/* where in it the field under way began */
 	uint64_t	 longest;	/* field, with its folded lines */
 	uint32_t	 hops;		/* Received fields */
+	bool		 eight_bit;	/* some value has bytes above 0x7f */
 	int		 state;
 	unsigned	 match;		/* letters of "received" that this line began with */
 };

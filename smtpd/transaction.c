@@ -136,7 +136,7 @@ envelope_flags_of(const struct session *s)
 
 	return (tx->eight_bit || tx->wire.eight_bit ? ENVELOPE_8BIT : 0) | (tx->utf8 ? ENVELOPE_UTF8 : 0) |
 	    (tx->wire.dot_lines ? ENVELOPE_DOTS : 0) | (s->trusted || s->local ? ENVELOPE_TRUSTED : 0) |
-	    (tx->wire.long_lines ? ENVELOPE_LONG_LINES : 0);
+	    (tx->wire.long_lines ? ENVELOPE_LONG_LINES : 0) | (tx->header.eight_bit ? ENVELOPE_HEADER_8BIT : 0);
 }
 
 static void

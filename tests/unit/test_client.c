@@ -395,6 +395,27 @@ END_TEST
 
 /* ---- parameters ---- */
 
+/* A header beyond ASCII, sent by SMTPUTF8, goes nowhere else; the same bytes without it are passed on as ever. */
+START_TEST(test_utf8_header)
+{
+	struct run r;
+
+	start(&r, _i == 0 ? FAKE_CHUNK : FAKE_PIPE, NULL);
+	r.mail.flags = ENVELOPE_8BIT | ENVELOPE_HEADER_8BIT | (_i == 2 ? 0 : ENVELOPE_UTF8);
+	go(&r, "header");
+	ck_assert_int_eq(r.end, CLIENT_KEPT);
+	ck_assert_uint_eq(r.fake->messages, _i == 1 ? 0 : 1);
+	if (_i == 1) {
+		ck_assert_str_eq(r.rcpts[2].verdict->enhanced, "5.6.7");
+		ck_assert_int_eq(r.rcpts[2].verdict->outcome, JOB_FAILED);
+	} else {
+		ck_assert_str_eq(r.fake->line[0], _i == 0 ? "MAIL FROM:<s@example.net> BODY=8BITMIME SMTPUTF8" :
+		    "MAIL FROM:<s@example.net> SIZE=67 BODY=8BITMIME");
+	}
+	end(&r);
+}
+END_TEST
+
 START_TEST(test_domains)
 {
 	struct run r;
@@ -792,6 +813,7 @@ main(void)
 	tcase_add_test(t, test_size_and_8bit);
 	tcase_add_test(t, test_utf8);
 	tcase_add_test(t, test_domains);
+	tcase_add_loop_test(t, test_utf8_header, 0, 3);
 	tcase_add_loop_test(t, test_kept, 0, DIALECTS);
 	tcase_add_test(t, test_kept_after_refusal);
 	tcase_add_loop_test(t, test_stale, 0, DIALECTS);

@@ -57,6 +57,29 @@ START_TEST(headers)
 }
 END_TEST
 
+/* Bytes above 0x7f count in the header's values only, wherever they stand. */
+START_TEST(eight_bit)
+{
+	static const struct {
+		const char	*in;
+		bool		 eight_bit;
+	} given[] = {
+		{ "Subject: ascii\r\n\r\n\xc3\xb6\r\n", false },
+		{ "Subject: \xc3\xbc\r\n\r\nbody\r\n", true },
+		{ "Subject: a long one, and only its last letter is \xc3\xbc\r\n\r\n", true },
+		{ "A: b\r\n \xc3\xbc folded\r\n\r\n", true },
+		{ "no header \xc3\xbc\r\n", false },
+	};
+	struct headscan h;
+
+	for (size_t i = 0; i < sizeof(given) / sizeof(given[0]); i++)
+		for (size_t piece = 1; piece < 80; piece++) {
+			look(given[i].in, piece, &h);
+			ck_assert_int_eq(h.eight_bit, given[i].eight_bit);
+		}
+}
+END_TEST
+
 int
 main(void)
 {
@@ -66,6 +89,7 @@ main(void)
 	int failed;
 
 	tcase_add_loop_test(t, headers, 0, sizeof(rows) / sizeof(rows[0]));
+	tcase_add_test(t, eight_bit);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_NORMAL);
 	failed = srunner_ntests_failed(r);
