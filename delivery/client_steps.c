@@ -230,7 +230,7 @@ put_stuffed(struct client *c, const uint8_t *data, size_t len)
 {
 	uint8_t stuffed[2 * CONTENT_BYTES];
 
-	if ((c->dots.at_line_start && data[0] == '.') || memmem(data, len, "\n.", 2) != NULL) {
+	if (wire_out_dots(&c->dots, data, len)) {
 		put(c, stuffed, wire_out_put(&c->dots, data, len, stuffed));
 	} else {
 		put(c, data, len);

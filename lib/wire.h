@@ -47,6 +47,8 @@ struct wire_out {
 };
 
 void	wire_out_init(struct wire_out *);
+/* Whether any line that begins here begins with a dot: else the content goes out as it is. */
+bool	wire_out_dots(const struct wire_out *, const uint8_t *from, size_t len);
 /* Writes from, stuffed, to `to` (room for 2 * len); returns bytes written. */
 size_t	wire_out_put(struct wire_out *, const uint8_t *from, size_t len, uint8_t *to);
 

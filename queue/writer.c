@@ -260,13 +260,13 @@ batch_kinds(struct work_list *batch, char *to, size_t size)
 static void
 batch_lay_out(struct writer *w, struct work_list *batch, uint64_t used)
 {
-	uint8_t *to = batch_room(w, segment_align(used, SEGMENT_BLOCK));
+	uint8_t *to = batch_room(w, segment_align(used, SEGMENT_BLOCK) + SEGMENT_ALIGN);
 	uint64_t at = SEGMENT_BATCH_SIZE;
 	struct work *work;
 	struct append *a;
 	struct blob *b;
 
-	memset(to, 0, (size_t)segment_align(used, SEGMENT_BLOCK));
+	memset(to, 0, SEGMENT_BATCH_SIZE);
 	segment_batch(to, w->at, used);
 	segment_seal(&w->header, w->at, to, segment_batch_len(to));
 	STAILQ_FOREACH(work, batch, link) {
@@ -276,9 +276,11 @@ batch_lay_out(struct writer *w, struct work_list *batch, uint64_t used)
 			segment_seal(&w->header, w->at + at, b->data, b->len);
 			memcpy(to + at, b->data, b->len);
 			a->at[i] = (struct place){ w->header.number, (uint32_t)(w->at + at), (uint32_t)b->len };
+			memset(to + at + b->len, 0, SEGMENT_ALIGN);
 			at = segment_align(at + b->len, SEGMENT_ALIGN);
 		}
 	}
+	memset(to + at, 0, (size_t)(segment_align(used, SEGMENT_BLOCK) - at));
 }
 
 static void

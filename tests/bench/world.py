@@ -1,7 +1,7 @@
 """
 Where the bench runs: a mount, network and process namespace of its own, in which the loopback addresses below belong
 to nobody else and everything that was started ends with the bench. Here are also postfix' own load generators, run
-from the root into which peers.py unpacked Debian's postfix; nothing is installed on the machine.
+from a root into which peers.py unpacks Debian's postfix; nothing is installed on the machine.
 """
 import os
 import re
@@ -17,6 +17,10 @@ import peers
 MINIMTA, POSTFIX, SINK, DEAD, WATCH = "127.0.0.10", "127.0.0.20", "127.0.0.30", "127.0.0.31", "127.0.0.32"
 PORT, SINK_PORT = 25, 2525
 FORWARDED, DEFERRED, HELD, WATCHED = "to@live.example", "to@dead.example", "to@held.example", "to@watch.example"
+# A root of its own: the interop tests' may be unpacked anew at any time.
+peers.FOLDER = os.path.join(mt.TOP, "build", "bench")
+peers.ROOT = os.path.join(peers.FOLDER, "root")
+peers.PACKAGES = ("postfix",)
 RUN_SECONDS = 900		# no single step takes longer
 
 PASSWD = """root:x:0:0:root:/root:/bin/sh

@@ -198,6 +198,27 @@ START_TEST(test_bdat_completes_the_last_line)
 }
 END_TEST
 
+/* A line is read in steps of several bytes: whatever is not plain is seen at every place in it. */
+START_TEST(test_every_place_in_a_line)
+{
+	static const uint8_t special[] = { 0, 1, '\n', '\r', '.', 0x7f, 0x80, 0x8a, 0x8d, 0xff };
+	struct result whole, bytes;
+	uint8_t line[40];
+
+	for (size_t at = 0; at < sizeof(line) - 2; at++)
+		for (size_t i = 0; i < sizeof(special); i++) {
+			memset(line, 'x', sizeof(line));
+			memcpy(line + sizeof(line) - 2, "\r\n", 2);
+			line[at] = special[i];
+			run_in(&bytes, true, line, sizeof(line), 0);
+			run_in(&whole, true, line, sizeof(line), sizeof(line));
+			assert_same(&whole, &bytes);
+			ck_assert(whole.w.eight_bit == (special[i] >= 0x80) && whole.w.eight_bit == bytes.w.eight_bit);
+			ck_assert((whole.w.flaws != 0) == (special[i] == 0 || special[i] == '\n' || special[i] == '\r'));
+		}
+}
+END_TEST
+
 /* What goes out stuffed comes in again as it was, however it is divided. */
 START_TEST(test_there_and_back)
 {
@@ -208,6 +229,10 @@ START_TEST(test_there_and_back)
 	struct result r;
 
 	for (size_t cut = 0; cut <= len; cut++) {
+		wire_out_init(&w);
+		ck_assert(wire_out_dots(&w, content, cut) == (cut > 0));
+		n = wire_out_put(&w, content, cut, out);
+		ck_assert(wire_out_dots(&w, content + cut, len - cut) == (wire_out_put(&w, content + cut, len - cut, out + n) > len - cut));
 		wire_out_init(&w);
 		n = wire_out_put(&w, content, cut, out);
 		n += wire_out_put(&w, content + cut, len - cut, out + n);
@@ -250,6 +275,7 @@ main(void)
 	tcase_add_test(tests, test_nul_at_the_end);
 	tcase_add_loop_test(tests, test_line_length, 0, 4);
 	tcase_add_test(tests, test_bdat_completes_the_last_line);
+	tcase_add_test(tests, test_every_place_in_a_line);
 	tcase_add_test(tests, test_there_and_back);
 	tcase_add_test(tests, test_command);
 	suite_add_tcase(suite, tests);
