@@ -20,6 +20,7 @@ LIB	:= \
 	lib/clock.c \
 	lib/conf.c \
 	lib/conf_check.c \
+	lib/conf_number.c \
 	lib/conf_parse.c \
 	lib/conf_print.c \
 	lib/conf_value.c \

@@ -90,9 +90,13 @@ reach_tried(struct reach *r, int family, int error, int64_t now_ms)
 		if (now_ms >= f->until_ms && ++f->silent >= SILENT_TIMES)
 			put_last(f, family, now_ms + SILENT_MS, error);
 		break;
-	default:			/* even a refusal is an answer */
+	case 0:
+	case ECONNREFUSED:		/* even a refusal is an answer */
 		f->silent = 0;
 		f->until_ms = 0;
+		break;
+	default:			/* no descriptors, say: speaks of us */
+		break;
 	}
 }
 

@@ -66,6 +66,8 @@ struct conf_destination *conf_destination_add(struct conf *, bool relay, const c
 /* Replaces one of its values, or appends a host. 0, or -1 with why. */
 int		 conf_destination_set(struct conf_destination *, const struct conf_option *, const char *text,
 		    char why[CONF_WHY]);
+/* Digits at *p, which moves behind them. 0, or -1: none, or too many. */
+int		 conf_digits(const char **p, uint64_t *r);
 /* The n-th of the choices. Returns to, 32 bytes. */
 char		*conf_word_text(char to[32], const char *choices, int n);
 /* Numbers as they are written in the file: "1h30m", "50M". Returns to, 32 bytes. */

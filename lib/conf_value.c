@@ -1,10 +1,10 @@
 /*
- * From an option's text to its value: durations, sizes, paths, addresses, networks, names. Pure, but for the parsing
- * of numeric addresses by getaddrinfo (which asks nobody). Called by conf_parse.c for each value in the file.
+ * From an option's text to its value: paths, addresses, networks, names, hosts; numbers and choices are read by
+ * conf_number.c. Pure, but for the parsing of numeric addresses by getaddrinfo (which asks nobody). Called by conf_parse.c
+ * for each value in the file.
  */
 #include <sys/un.h>
 
-#include <ctype.h>
 #include <limits.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -46,102 +46,6 @@ copy(const char *text)
 	if (s == NULL)
 		log_fatal("event=out-of-memory");
 	return s;
-}
-
-/* Digits at *p, which moves behind them. 0, or -1: none, or too many. */
-static int
-digits(const char **p, uint64_t *r)
-{
-	uint64_t n = 0;
-
-	if (!isdigit((unsigned char)**p))
-		return -1;
-	for (; isdigit((unsigned char)**p); (*p)++)
-		if (__builtin_mul_overflow(n, 10, &n) || __builtin_add_overflow(n, (uint64_t)(**p - '0'), &n))
-			return -1;
-	*r = n;
-	return 0;
-}
-
-static const struct {
-	const char	*name;
-	int64_t		 ms;
-} units[] = { { "d", 86400000 }, { "h", 3600000 }, { "ms", 1 }, { "m", 60000 }, { "s", 1000 } };
-
-#define N_UNITS	(sizeof(units) / sizeof(units[0]))
-
-int
-conf_duration(const char *text, int64_t *ms_r)
-{
-	int64_t sum = 0, part;
-	uint64_t n;
-	size_t u;
-
-	do {
-		if (digits(&text, &n) != 0 || n > INT64_MAX)
-			return -1;
-		for (u = 0; u < N_UNITS && strncmp(text, units[u].name, strlen(units[u].name)) != 0; u++)
-			;
-		if (u == N_UNITS && (*text != '\0' || sum != 0))
-			return -1;
-		if (u < N_UNITS)
-			text += strlen(units[u].name);
-		if (__builtin_mul_overflow((int64_t)n, u < N_UNITS ? units[u].ms : 1000, &part) ||
-		    __builtin_add_overflow(sum, part, &sum))
-			return -1;
-	} while (*text != '\0');
-	*ms_r = sum;
-	return 0;
-}
-
-int
-conf_size(const char *text, uint64_t *bytes_r)
-{
-	static const char letters[] = "KMGT";
-	const char *unit;
-	uint64_t n;
-	int shift = 0;
-
-	if (digits(&text, &n) != 0)
-		return -1;
-	if (*text != '\0' && (unit = strchr(letters, toupper((unsigned char)*text))) != NULL) {
-		shift = 10 * (int)(unit - letters + 1);
-		text++;
-	}
-	if (*text != '\0' || n > UINT64_MAX >> shift)
-		return -1;
-	*bytes_r = n << shift;
-	return 0;
-}
-
-char *
-conf_duration_text(char to[32], int64_t ms)
-{
-	static const size_t order[] = { 0, 1, 3, 4, 2 };	/* d h m s ms */
-	size_t len = 0;
-
-	snprintf(to, 32, "0s");
-	for (size_t i = 0; i < N_UNITS && ms > 0; i++) {
-		int64_t n = ms / units[order[i]].ms;
-
-		ms %= units[order[i]].ms;
-		if (n > 0 && len < 32)
-			len += (size_t)snprintf(to + len, 32 - len, "%lld%s", (long long)n, units[order[i]].name);
-	}
-	return to;
-}
-
-char *
-conf_size_text(char to[32], uint64_t bytes)
-{
-	int unit = 0;
-
-	while (unit < 4 && bytes != 0 && bytes % 1024 == 0) {
-		bytes /= 1024;
-		unit++;
-	}
-	snprintf(to, 32, "%llu%.*s", (unsigned long long)bytes, unit > 0, &"KMGT"[unit > 0 ? unit - 1 : 0]);
-	return to;
 }
 
 static int
@@ -195,7 +99,7 @@ port_number(const char *text, unsigned least, unsigned *r)
 {
 	uint64_t n;
 
-	if (digits(&text, &n) != 0 || *text != '\0' || n < least || n > 65535)
+	if (conf_digits(&text, &n) != 0 || *text != '\0' || n < least || n > 65535)
 		return -1;
 	*r = (unsigned)n;
 	return 0;
@@ -289,7 +193,7 @@ parse_network(struct conf_network *n, const char *text, char why[CONF_WHY])
 	else
 		memcpy(n->address, &((struct sockaddr_in6 *)(void *)&l.address)->sin6_addr, 16);
 	prefix = bits;
-	if (*slash == '/' && (digits(&p, &prefix) != 0 || *p != '\0' || prefix > bits))
+	if (*slash == '/' && (conf_digits(&p, &prefix) != 0 || *p != '\0' || prefix > bits))
 		return wrong(why, "%s has an impossible prefix length; it is a number from 1 to %u", logq(text), bits);
 	n->prefix = (unsigned)prefix;
 	if (bits_beyond_prefix(n))
@@ -444,15 +348,6 @@ set_choice(char **to, const struct conf_option *o, const char *text, char why[CO
 	return wrong(why, "%s is not possible for %s; choose one of: %s", logq(text), o->name, o->choices);
 }
 
-char *
-conf_word_text(char to[32], const char *choices, int n)
-{
-	for (; n > 0; n--)
-		choices += strcspn(choices, " ") + 1;
-	snprintf(to, 32, "%.*s", (int)strcspn(choices, " "), choices);
-	return to;
-}
-
 static int
 set_word(int *to, const struct conf_option *o, const char *text, char why[CONF_WHY])
 {
@@ -484,7 +379,7 @@ set_count(void *to, const struct conf_option *o, const char *text, char why[CONF
 	const char *p = text;
 	uint64_t n;
 
-	if (digits(&p, &n) != 0 || *p != '\0')
+	if (conf_digits(&p, &n) != 0 || *p != '\0')
 		return wrong(why, "%s is not a number; write one from %lld to %lld", logq(text), (long long)o->least,
 		    (long long)o->most);
 	if (n < (uint64_t)o->least || n > (uint64_t)o->most)

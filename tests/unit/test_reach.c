@@ -44,6 +44,8 @@ START_TEST(no_route)
 	ck_assert_str_eq(ordered(r, "b", "", 1000), "");
 	ck_assert_str_eq(ordered(r, "a", "6464", 6 * MINUTES), "0123");
 	reach_tried(r, AF_INET6, ENETUNREACH, 7 * MINUTES);
+	reach_tried(r, AF_INET6, EMFILE, 7 * MINUTES);
+	ck_assert_str_eq(ordered(r, "a", "64", 7 * MINUTES), "10");
 	reach_tried(r, AF_INET6, ECONNREFUSED, 7 * MINUTES);
 	ck_assert_str_eq(ordered(r, "a", "6464", 7 * MINUTES), "0123");
 	/* Neither leads anywhere: as if nothing were known. */
