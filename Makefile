@@ -117,6 +117,7 @@ queue_SRC	:= \
 	queue/intake.c \
 	queue/large.c \
 	queue/log.c \
+	queue/notice.c \
 	queue/outcome.c \
 	queue/read.c \
 	queue/reclaim.c \
@@ -209,6 +210,7 @@ UNIT	:= \
 	mx_order \
 	pack \
 	network \
+	notice \
 	params \
 	reach \
 	rate \

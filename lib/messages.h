@@ -55,6 +55,7 @@ enum msg_phase {
 	M(RETIRE,	ANY,	ANY, RUN,	0, 0, NOFD)		/* to each peer: ask my successor from now on */ \
 	M(RETIRED,	ANY,	ANY, RUN,	0, 0, NOFD)		/* its answer: nothing new comes on this channel */ \
 	M(CLOCK,	MASTER,	ANY, ALWAYS,	8, 8, NOFD)		/* i64: the test clock's offset, ms (tests only) */ \
+	M(LOG_LEVEL,	MASTER,	ANY, ALWAYS,	1, 1, NOFD)		/* u8 enum log_level, until the next configuration */ \
 	M(BAD_PEER,	ANY,	MASTER, ALWAYS,	6, 1024, NOFD)		/* u8 proc, u32 instance, str reason: end it */ \
 	M(LOG,		ANY,	LOGGER, ALWAYS,	5, 16384, NOFD)		/* u8 level, str line */ \
 	/* tools: master hands over a connection to the control socket */ \

@@ -230,6 +230,22 @@ on_reconfigure(void *arg, struct ipc *master, struct ipc_message *m)
 }
 
 static int
+on_log_level(void *arg, struct ipc *master, struct ipc_message *m)
+{
+	struct unpack u;
+	uint8_t level;
+
+	(void)arg;
+	(void)master;
+	unpack_init(&u, m->data, m->len);
+	level = unpack_u8(&u);
+	if (level > LOG_LEVEL_DEBUG)
+		return -1;
+	log_set_level((enum log_level)level);
+	return 0;
+}
+
+static int
 on_secret(void *arg, struct ipc *master, struct ipc_message *m)
 {
 	struct process *p = arg;
@@ -403,6 +419,7 @@ static const struct ipc_handler from_master[] = {
 	{ MSG_RECONFIGURE, on_reconfigure },
 	{ MSG_DRAIN, on_drain },
 	{ MSG_CLOCK, on_clock },
+	{ MSG_LOG_LEVEL, on_log_level },
 	{ MSG_STATUS_ASK, on_status_ask },
 	{ MSG_NONE, NULL },
 };

@@ -67,6 +67,7 @@ static void	run_status(struct caller *);
 static void	run_clock(struct caller *);
 static void	run_reload(struct caller *);
 static void	forget_answers(struct caller *);
+static void	run_log(struct caller *);
 static void	run_stop(struct caller *);
 
 /* What the first word means: passed on to a process, or done here. */
@@ -84,6 +85,7 @@ static const struct command {
 	{ "status", PROC_MASTER, run_status },
 	{ "clock", PROC_MASTER, run_clock },
 	{ "reload", PROC_MASTER, run_reload },
+	{ "log", PROC_MASTER, run_log },
 	{ "stop", PROC_MASTER, run_stop },
 };
 
@@ -161,7 +163,7 @@ run_line(struct caller *c)
 			pass_on(c, cmd);
 		return;
 	}
-	answer(c, "error: unknown command; expected submit, queue, mailq, aliases, verify, route, status, reload or stop\n");
+	answer(c, "error: unknown command; expected submit, queue, mailq, aliases, verify, route, status, reload, log or stop\n");
 }
 
 /* ---- questions to all processes ---- */
@@ -382,12 +384,58 @@ static void
 run_reload(struct caller *c)
 {
 	if (!may_change(c)) {
-		answer(c, "error: only root may reload it\n");
+		answer(c, "denied: only root may reload it\n");
 		return;
 	}
 	c->reloads = true;
 	timer_start(&c->deadline, RELOAD_MS);
 	reload_start(c->control->master, on_reloaded, c);
+}
+
+/* In the configuration, too, so that a process that starts later has it; the file is asked again at a reload. */
+static void
+set_log_level(struct master *m, const char *name)
+{
+	enum log_level level = log_level_named(name);
+	uint8_t byte = (uint8_t)level;
+	struct child *ch;
+
+	free(m->conf->log_level);
+	if ((m->conf->log_level = strdup(name)) == NULL)
+		log_fatal("event=out-of-memory");
+	TAILQ_FOREACH(ch, &m->children, next)
+		if (ch->ipc != NULL)
+			ipc_send(ch->ipc, MSG_LOG_LEVEL, 0, &byte, sizeof(byte), -1);
+	log_set_level(level);
+}
+
+static void
+run_log(struct caller *c)
+{
+	static const char *const levels[] = { "error", "warn", "info", "debug" };
+	static const char before[] = "log\tlevel";
+	const char *wanted = c->line + sizeof(before) - 1;
+	char text[100];
+
+	if (strcmp(c->line, before) == 0) {
+		snprintf(text, sizeof(text), "ok\n%s\n", c->control->master->conf->log_level);
+		answer(c, text);
+		return;
+	}
+	for (size_t i = 0; strncmp(c->line, before, sizeof(before) - 1) == 0 && *wanted == '\t' && i < 4; i++) {
+		if (strcmp(levels[i], wanted + 1) != 0)
+			continue;
+		if (!may_change(c)) {
+			answer(c, "denied: the log's level is for root and for the user that started minimta\n");
+			return;
+		}
+		log_info("event=log-level level=%s uid=%u", levels[i], (unsigned)c->uid);
+		set_log_level(c->control->master, levels[i]);
+		snprintf(text, sizeof(text), "ok\nthe level is %s\n", levels[i]);
+		answer(c, text);
+		return;
+	}
+	answer(c, "error: expected: log level, and perhaps error, warn, info or debug\n");
 }
 
 static void
@@ -396,7 +444,7 @@ run_stop(struct caller *c)
 	struct master *m = c->control->master;
 
 	if (!may_change(c)) {
-		answer(c, "error: only root may stop it\n");
+		answer(c, "denied: only root may stop it\n");
 		return;
 	}
 	answer(c, "ok\n");

@@ -113,7 +113,7 @@ reroute(struct attempt *a, const struct log_envelope *e, uint32_t index, uint32_
 	if (a->agent != SCHEDULE_DELIVERY || a->expiring)
 		return false;
 	s.agent = dispatch_route(a->dispatch, r->address, r->local, r->final, hop);
-	if (s.agent != SCHEDULE_DELIVERY || strcmp(hop, schedule_job_hop(a->job)) == 0)
+	if (strcmp(hop, schedule_job_hop(a->job)) == 0)
 		return false;
 	clamp(a->dispatch, &s);
 	schedule_add(a->dispatch->schedule, clock_ms(), &s);
@@ -290,7 +290,8 @@ dispatch_route(const struct dispatch *d, const char *address, bool local, bool e
 {
 	const char *at = strrchr(address, '@');
 
-	if (!local) {
+	/* What was accepted as somebody else's is ours when the configuration says so by now. */
+	if (!local && (at == NULL || !conf_is_local(d->queue->p.conf, at + 1))) {
 		route_hop(to, d->queue->p.conf, at == NULL ? "" : at + 1);
 		return SCHEDULE_DELIVERY;
 	}

@@ -11,6 +11,7 @@
 #include "lib/log.h"
 #include "lib/route.h"
 #include "queue/attempt.h"
+#include "queue/notice.h"
 
 #define CRASHES_HELD	3	/* in flight at so many deaths: held, and a person looks at it */
 #define TEXT_MAX	2048
@@ -95,6 +96,15 @@ say(const struct attempt *a, const struct attempt_rcpt *r, const char *event)
 
 /* ---- deciding ---- */
 
+static void
+tell_postmaster(struct attempt *a, const struct attempt_rcpt *r)
+{
+	notice_held(a->dispatch->queue, a->message, &(struct notice){ .session = a->session, .sender = a->sender,
+	    .rcpt = r->rcpt.address, .arrived = a->arrived, .size = a->size,
+	    .why = a->agent == SCHEDULE_MDA ? "the process mda died three times while it delivered it" :
+	    "the process delivery died three times while it delivered it" });
+}
+
 static bool
 is_dropped(const struct attempt *a, const struct attempt_rcpt *r)
 {
@@ -127,6 +137,7 @@ decide(struct attempt *a, struct attempt_rcpt *r, enum schedule_end end, bool ex
 	if (r->result == RESULT_DEFERRED && end == SCHEDULE_CRASHED && schedule_job_crashes(a->job) + 1 >= CRASHES_HELD) {
 		r->result = RESULT_NONE;
 		hold(a, r);
+		tell_postmaster(a, r);
 		return;
 	}
 	if (r->result == RESULT_DEFERRED && expired) {

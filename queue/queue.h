@@ -28,6 +28,7 @@ struct queue {
 	struct {
 		struct rate	accepted, delivered, deferred, failed;	/* messages; then recipients' attempts */
 	}		 rates;		/* for status */
+	int64_t		 noticed_ms;	/* when postmaster was told last of a message that is held; 0: never */
 	char		 trouble[256];	/* the log's last words, for status; "" none */
 };
 

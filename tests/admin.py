@@ -24,7 +24,7 @@ class Admin:
 			"mx.far.example A 127.0.0.2", "mx2.far.example A 127.0.0.2"])
 		self.server = mt.Server(replace={"trusted_networks": '{"127.0.0.0/8"}', "deliver_to_private_mx": "yes",
 			"smtp_port": str(self.far.port), "dns_servers": f'{{"127.0.0.1:{self.dns.port}"}}'},
-			aliases="team: alice, far\nfar: y@far.example\nround: about\nabout: round\n")
+			aliases="team: alice, far\nfar: y@far.example\nround: about\nabout: round\npostmaster: bob\n")
 
 	def close(self):
 		self.far.close()
@@ -190,8 +190,75 @@ class Admin:
 		self.remove_all()
 
 
-CASES = ("forms_of_a_message", "large_content", "filters", "hold_and_release", "pause_local", "verify", "status", "help", "others",
-	"pause_and_resume")
+	def log_level(self):
+		if self.ctl("log", "level") != "info\n":
+			raise mt.Failed("not info at first")
+		self.ctl("log", "level", "debug")
+		since = self.server.log.mark()
+		self.server.honest_mail()
+		self.server.log.wait("event=trust", since)
+		self.need(self.ctl("log", "level"), "^debug$")
+		self.need(self.ctl("log", "level", "loud", code=69), "error, warn, info or debug")
+		if os.geteuid() == 0:
+			self.ctl("log", "level", "debug", code=77, user="nobody")
+		self.ctl("log", "level", "info")
+
+	def wait_for_attempt(self, before):
+		"""The clock moves only while nothing is under way: it would shift away that one's deadlines."""
+		for _ in range(20):
+			try:
+				return self.server.log.wait_for(lambda: self.far.seen.count("DATA") > before, "no attempt", deadline=0.5)
+			except mt.Failed:
+				self.server.move_clock(600)
+		raise mt.Failed("it is not tried again")
+
+	def poison(self):
+		"""A message under which delivery dies three times is held, postmaster hears of it, and a release tries it again."""
+		self.far.clear()
+		self.far.add("data silence")
+		since, seen = self.server.log.mark(), self.far.seen.count("DATA")
+		self.call("sendmail", "-i", "-f", "alice@demo.example", "x@far.example", text="Subject: poison\n\nx\n")
+		for death in range(3):
+			self.wait_for_attempt(seen)
+			seen, mark = self.far.seen.count("DATA"), self.server.log.mark()
+			self.server.signal("delivery")
+			self.server.log.wait("event=died process=delivery", mark)
+			self.server.move_clock(61)
+			self.server.log.wait("event=restarted process=delivery", mark)
+		mail_id = self.server.log.wait(r"msg=(\w+) event=held to=x@far.example", since).group(1)
+		self.server.log.wait(rf"event=notice about={mail_id}", since)
+		self.server.log.wait_for(lambda: any(f"Message {mail_id} is held".encode() in m for m in self.server.mailbox("bob")), "no notice")
+		notice = [m for m in self.server.mailbox("bob") if b"is held" in m][-1].decode()
+		self.need(notice, "^Return-Path: <>", "Auto-Submitted: auto-generated", "process delivery died", f"queue release {mail_id}",
+			"to +x@far.example")
+		self.need(self.call("mailq"), mail_id + "!")
+		self.far.clear()
+		self.ctl("queue", "release", mail_id)
+		self.server.log.wait(rf"msg={mail_id} event=delivered", since)
+		self.far.add("rcpt reply 451 4.2.0 not now")
+
+	def domain_becomes_ours(self):
+		"""What waits for another host is delivered here once its domain is ours."""
+		mail_id = self.waiting("carol@far.example")
+		folder = os.path.join(self.server.mail, "far.example", "carol")
+		os.makedirs(folder)
+		owner = os.stat(os.path.join(self.server.mail, mt.DOMAIN))
+		for path in (folder, os.path.dirname(folder)):
+			os.chown(path, owner.st_uid, owner.st_gid)
+		with open(self.server.conf) as f:
+			text = f.read()
+		with open(self.server.conf, "w") as f:
+			f.write(text.replace('domains = {', 'domains = {"far.example", '))
+		since = self.server.log.mark()
+		self.ctl("reload")
+		self.ctl("queue", "retry", "all")
+		self.server.log.wait(rf"msg={mail_id} event=delivered to=carol@far.example", since)
+		with open(self.server.conf, "w") as f:
+			f.write(text)
+		self.ctl("reload")
+
+CASES = ("forms_of_a_message", "large_content", "filters", "hold_and_release", "pause_local", "verify", "status", "log_level",
+	"help", "others", "poison", "domain_becomes_ours", "pause_and_resume")
 
 
 def main():

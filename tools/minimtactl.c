@@ -68,6 +68,9 @@ static const struct command commands[] = {
 	{ { "reload", NULL }, NULL, print_all, print_said_json, "read the configuration again, and start replaced programs",
 	    "A mistake in it is named, and nothing changes. Sessions under way go on. What needs a restart is named too.\n",
 	    "minimtactl reload" },
+	{ { "log", "level" }, "[LEVEL]", print_all, print_said_json, "how much is logged: error, warn, info or debug",
+	    "Without LEVEL it says which it is. It holds until the next reload or start, which go by the configuration.\n",
+	    "minimtactl log level debug" },
 	{ { "stop", NULL }, NULL, print_all, print_said_json, "finish what is under way and end the server", "", "minimtactl stop" },
 	{ { "clock", NULL }, "MS", print_all, print_said_json, NULL, "", "" },	/* under minimta -T */
 };

@@ -93,12 +93,14 @@ has(const struct json_object *o, const char *key)
 static int64_t
 sum(const struct json_object *list, const char *name, const char *key)
 {
+	size_t len = strlen(name);
 	int64_t n = 0;
 
 	for (size_t i = 0; i < json_object_array_length(list); i++) {
 		const struct json_object *o = json_object_array_get_idx(list, i);
 
-		if (strcmp(text(o, "name"), name) == 0)
+		/* "smtpd", "smtpd.7": another of its kind */
+		if (strncmp(text(o, "name"), name, len) == 0 && strchr(".", text(o, "name")[len]) != NULL)
 			n += number(o, key);
 	}
 	return n;

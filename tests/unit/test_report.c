@@ -23,7 +23,7 @@ static const char hops[] =
 static const char status[] =
     "minimta version=0.1 pid=1 uptime_s=7500 rss_kb=2048 hostname=mx.example.org\n"
     "smtpd state=running pid=2 starts=3 uptime_s=59 rss_kb=1536 sessions=4 sessions_total=9\n"
-    "smtpd state=running pid=4 starts=1 uptime_s=59 rss_kb=1536 sessions=2 sessions_total=2\n"
+    "smtpd.2 state=running pid=4 starts=1 uptime_s=59 rss_kb=1536 sessions=2 sessions_total=2\n"
     "queue state=away pid=3 starts=1 accepted_1m=1 accepted_5m=2 accepted_total=3 trouble=\"disk full\"\n";
 static const char verified[] =
     "V\tteam@e.org\tlocal\tan alias\nS\t0\talias\tteam\tline 3\nS\t1\tremote\tx@f\tmx:f\nA\tmx:f\t10\tm.f\t192.0.2.9\n"
