@@ -43,12 +43,11 @@ record_kind_find(const char *word, size_t len)
 struct blob *
 blob_new(size_t len)
 {
-	struct blob *b = calloc(1, sizeof(*b) + len);
+	struct blob *b = malloc(sizeof(*b) + len);
 
 	if (b == NULL)
 		log_fatal("event=out-of-memory");
-	b->refs = 1;
-	b->len = len;
+	*b = (struct blob){ .refs = 1, .len = len };
 	return b;
 }
 
