@@ -1,15 +1,15 @@
 # minimta: make, make check, make install (DESTDIR, PREFIX).
-# Variants build in folders of their own beside the plain one: SAN=address,undefined; BROKEN=name and TEST_KILL=1 (tests only).
+# Variants build in folders of their own beside the plain one: SAN=address,undefined; BROKEN=name, TEST_KILL=1 and PUPPET=1 (tests only).
 PREFIX	?= /usr/local
 CC	?= cc
 CFLAGS	?= -O2 -g
-VARIANT	:= $(if $(BROKEN),broken-$(BROKEN),$(if $(TEST_KILL),kill,$(if $(SAN),san,plain)))
+VARIANT	:= $(if $(BROKEN),broken-$(BROKEN),$(if $(TEST_KILL),kill,$(if $(PUPPET),puppet,$(if $(SAN),san,plain))))
 OUT	:= build/$(VARIANT)
 
 PKGS	:= libevent libcares libconfuse libidn2 libxxhash libseccomp libcrypto json-c
 ALL_CFLAGS := -std=c17 -D_GNU_SOURCE -I. -Wall -Wextra -Wshadow -Wmissing-prototypes -Wstrict-prototypes \
 	-Wpointer-arith -Wwrite-strings -Wvla -fno-common -fstack-protector-strong -fPIE -pthread \
-	-DPREFIX='"$(PREFIX)"' $(if $(WERROR),-Werror) $(if $(BROKEN),-DBROKEN_$(BROKEN)) $(if $(TEST_KILL),-DTEST_KILL) \
+	-DPREFIX='"$(PREFIX)"' $(if $(WERROR),-Werror) $(if $(BROKEN),-DBROKEN_$(BROKEN)) $(if $(TEST_KILL),-DTEST_KILL) $(if $(PUPPET),-DPUPPET) \
 	$(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=undefined) \
 	$(shell pkg-config --cflags $(PKGS)) $(CFLAGS)
 ALL_LDFLAGS := -pie -pthread -Wl,-z,relro,-z,now -Wl,--as-needed $(if $(SAN),-fsanitize=$(SAN)) $(LDFLAGS)
@@ -29,6 +29,7 @@ LIB	:= \
 	lib/messages.c \
 	lib/pack.c \
 	lib/process.c \
+	lib/puppet.c \
 	lib/rate.c \
 	lib/sandbox.c \
 	lib/address.c \

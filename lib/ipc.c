@@ -168,6 +168,14 @@ ipc_instance(const struct ipc *ipc)
 	return ipc->instance;
 }
 
+#ifdef PUPPET
+int
+ipc_fd(const struct ipc *ipc)
+{
+	return ipc->fd;
+}
+#endif
+
 size_t
 ipc_pending(const struct ipc *ipc)
 {

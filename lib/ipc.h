@@ -54,6 +54,9 @@ void		 ipc_free(struct ipc *);
 
 enum proc	 ipc_peer(const struct ipc *);
 uint32_t	 ipc_instance(const struct ipc *);
+#ifdef PUPPET
+int		 ipc_fd(const struct ipc *);
+#endif
 
 /* Copies the payload; takes over fd (-1: none), closed when sent. To a dead channel it is dropped in silence. */
 void		 ipc_send(struct ipc *, enum msg, uint64_t id, const void *data, size_t len, int fd);

@@ -17,6 +17,7 @@
 #include "lib/log.h"
 #include "lib/pack.h"
 #include "lib/process.h"
+#include "lib/puppet.h"
 #include "lib/sandbox.h"
 
 #define DRAIN_LOOK_MS	500
@@ -500,6 +501,7 @@ process_sandbox(struct process *p)
 {
 	char err[512];
 
+	puppet_connect(p);
 	if (sandbox_enter(p->self, p->conf, err, sizeof(err)) != 0)
 		log_fatal("event=start-failed what=%s", logq(err));
 }
@@ -514,6 +516,7 @@ process_run(struct process *p)
 		add_peer(p, pr->early[i].fd, pr->early[i].proc, pr->early[i].instance);
 	if (p->master != NULL)
 		ipc_send(p->master, MSG_READY, 0, NULL, 0, -1);
+	puppet_obey(p);
 	event_base_dispatch(p->base);
 	for (unsigned i = 0; i < PROCESS_PEERS_MAX; i++)
 		if (p->peers[i] != NULL)

@@ -50,7 +50,11 @@ static void __attribute__((noreturn))
 execute(const struct master *m, enum proc proc, int channel)
 {
 	static const char *const kept[] = { "TZ", "MINIMTA_SECCOMP", "MINIMTA_KILL_AT", "MINIMTA_KILL_LOG", "MINIMTA_KILL_PROC",
-	    "MINIMTA_KILL_KIND", "ASAN_OPTIONS", "UBSAN_OPTIONS" };
+	    "MINIMTA_KILL_KIND", "ASAN_OPTIONS", "UBSAN_OPTIONS",
+#ifdef PUPPET
+	    "MINIMTA_PUPPET",
+#endif
+	};
 	char path[4200], version[32], *env[sizeof(kept) / sizeof(kept[0]) + 3] = { (char[]){ "PATH=/usr/bin:/bin" } };
 	char *argv[] = { (char *)(uintptr_t)proc_name(proc), NULL };
 	sigset_t none;
