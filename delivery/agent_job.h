@@ -10,11 +10,10 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
-#include <uthash.h>
-
 #include "delivery/client.h"
 #include "delivery/pool.h"
 #include "lib/clock.h"
+#include "lib/hash.h"
 #include "lib/ipc.h"
 #include "lib/job.h"
 

@@ -11,10 +11,10 @@
 #include <string.h>
 
 #include <event2/event.h>
-#include <uthash.h>
 
 #include "delivery/client.h"
 #include "lib/clock.h"
+#include "lib/hash.h"
 #include "lib/log.h"
 
 #define IDLE_MS		5000		/* a kept connection costs the other side a process, often */

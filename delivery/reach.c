@@ -10,8 +10,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include <uthash.h>
-
+#include "lib/hash.h"
 #include "lib/log.h"
 #include "mx/mx.h"
 

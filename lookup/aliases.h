@@ -14,7 +14,8 @@
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <uthash.h>
+
+#include "lib/hash.h"
 
 #define ALIASES_ERRORS_MAX	20	/* remembered with their text; all are counted */
 

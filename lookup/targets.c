@@ -10,8 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 
+#include "lib/hash.h"
 #include "lib/log.h"
 #include "lib/mailbox.h"
 #include "lookup/alias_file.h"

@@ -8,9 +8,9 @@
 #include <stdint.h>
 #include <sys/queue.h>
 #include <sys/types.h>
-#include <uthash.h>
 
 #include "lib/clock.h"
+#include "lib/hash.h"
 #include "lib/job.h"
 #include "lib/process.h"
 

@@ -9,8 +9,7 @@
 #include <sys/queue.h>
 #include <sys/random.h>
 
-#include <uthash.h>
-
+#include "lib/hash.h"
 #include "lib/log.h"
 #include "lib/pack.h"
 #include "mx/dns_cache.h"

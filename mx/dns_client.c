@@ -8,8 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include <uthash.h>
-
+#include "lib/hash.h"
 #include "lib/ipc.h"
 #include "lib/log.h"
 #include "lib/pack.h"

@@ -5,8 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include <uthash.h>
-
+#include "lib/hash.h"
 #include "lib/log.h"
 #include "lib/pack.h"
 #include "lib/process.h"

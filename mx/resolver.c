@@ -18,8 +18,7 @@
 #include <sys/random.h>
 #include <sys/time.h>
 
-#include <uthash.h>
-
+#include "lib/hash.h"
 #include "lib/log.h"
 #include "mx/dns_cache.h"
 #include "mx/dns_face.h"

@@ -11,9 +11,9 @@
 #define QUEUE_ATTEMPT_H
 
 #include <sys/queue.h>
-#include <uthash.h>
 
 #include "lib/clock.h"
+#include "lib/hash.h"
 #include "lib/job.h"
 #include "queue/dispatch.h"
 

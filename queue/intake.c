@@ -10,9 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
-#include <uthash.h>
 
 #include "lib/clock.h"
+#include "lib/hash.h"
 #include "lib/ids.h"
 #include "lib/log.h"
 #include "lib/pack.h"

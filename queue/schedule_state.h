@@ -6,8 +6,8 @@
 #define QUEUE_SCHEDULE_STATE_H
 
 #include <sys/queue.h>
-#include <uthash.h>
 
+#include "lib/hash.h"
 #include "queue/due.h"
 #include "queue/idmap.h"
 #include "queue/schedule.h"

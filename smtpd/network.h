@@ -11,7 +11,8 @@
 #include <stdint.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
-#include <uthash.h>
+
+#include "lib/hash.h"
 
 #define NETWORK_KEY	9		/* family, and 3 or 8 bytes of the address */
 

@@ -14,9 +14,9 @@
 #include <stdint.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
-#include <uthash.h>
 
 #include "lib/clock.h"
+#include "lib/hash.h"
 #include "lib/ids.h"
 #include "smtpd/params.h"
 

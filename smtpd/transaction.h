@@ -10,9 +10,9 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <uthash.h>
 
 #include "lib/address.h"
+#include "lib/hash.h"
 #include "lib/ipc.h"
 #include "lib/wire.h"
 #include "smtpd/headscan.h"
