@@ -16,6 +16,7 @@
 #include "lib/hash.h"
 #include "lib/job.h"
 #include "queue/dispatch.h"
+#include "queue/notice.h"
 
 struct event;
 
@@ -103,6 +104,9 @@ void	expansion_forget(struct attempt *);
 
 /* outcome.c: records, reschedules and frees. */
 void	outcome_conclude(struct attempt *, enum schedule_end);
+#define OUTCOME_CRASHES_HELD	3	/* in flight at so many deaths of a process: held, and a person looks at it */
+/* Holds a recipient for that reason, and tells postmaster. about: all but why, hostname, to, id, held and now. */
+void	outcome_hold(struct queue *, uint64_t message, uint32_t index, const char *process, struct notice *about);
 /* Failed without a try: last is the text of its own last outcome, "" none; trouble its hop's. */
 void	outcome_expire(struct attempt_rcpt *, const char *last, const char *trouble);
 /* Says and records that recipients failed and nobody hears of it. */

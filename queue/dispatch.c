@@ -83,6 +83,14 @@ attempt_free(struct attempt *a)
 	free(a);
 }
 
+static enum log_flight
+flight_of(enum schedule_end end)
+{
+	if (end == SCHEDULE_CRASHED)
+		return LOG_CRASHED;
+	return end == SCHEDULE_PUT_BACK || end == SCHEDULE_AWAY ? LOG_PUT_BACK : LOG_ENDED;
+}
+
 void
 attempt_end(struct attempt *a, enum schedule_end end)
 {
@@ -96,6 +104,7 @@ attempt_end(struct attempt *a, enum schedule_end end)
 		return;
 	message = a->message;
 	outcome_conclude(a, a->end);
+	log_attempt(d->queue->log, message, flight_of(a->end));
 	attempt_free(a);
 	giveup_poke(d, message);
 	dispatch_kick(d);
@@ -222,6 +231,7 @@ start(struct dispatch *d, struct schedule_job *job, bool expiring)
 	a->started_ms = clock_ms();
 	a->reading = true;
 	HASH_ADD(hh, d->attempts, id, sizeof(a->id), a);
+	log_attempt(d->queue->log, a->message, LOG_BEGUN);
 	log_read_envelope(d->queue->log, a->message, on_envelope, a);
 }
 
@@ -333,16 +343,23 @@ dispatch_add(struct dispatch *d, uint64_t id, int64_t arrived, const struct enve
 }
 
 void
-dispatch_found(struct dispatch *d, const struct log_message *m, const struct log_rcpt_state *rcpts, uint32_t n)
+dispatch_found(struct dispatch *d, const struct log_message *m, const struct envelope_sender *sender,
+    const struct log_rcpt_state *rcpts, uint32_t n)
 {
+	struct notice held = { .session = sender->session, .sender = sender->address, .arrived = m->arrived, .size = m->size };
 	char hop[ROUTE_HOP_MAX];
-	struct schedule_entry e = { .message = m->id, .hop = hop };
+	struct schedule_entry e = { .message = m->id, .hop = hop, .crashes = log_crashes(d->queue->log, m->id) };
 
 	if (schedule_has(d->schedule, m->id))
 		return;
 	for (uint32_t i = 0; i < n; i++) {
 		if (rcpts[i].state != LOG_OPEN)
 			continue;
+		if (e.crashes >= OUTCOME_CRASHES_HELD) {
+			held.rcpt = rcpts[i].address;
+			outcome_hold(d->queue, m->id, rcpts[i].index, "queue", &held);
+			continue;
+		}
 		e.index = rcpts[i].index;
 		e.attempts = rcpts[i].attempts;
 		e.arrived_ms = since(m->arrived);

@@ -16,7 +16,8 @@ void		 dispatch_free(struct dispatch *);		/* NULL is fine */
 void		 dispatch_add(struct dispatch *, uint64_t id, int64_t arrived, const struct envelope_rcpt *, uint32_t first,
 		    uint32_t n);
 /* A message that the log found at its start; one that is known already is left alone. */
-void		 dispatch_found(struct dispatch *, const struct log_message *, const struct log_rcpt_state *, uint32_t n);
+void		 dispatch_found(struct dispatch *, const struct log_message *, const struct envelope_sender *,
+		    const struct log_rcpt_state *, uint32_t n);
 
 ipc_handler_fn	 dispatch_on_pull, dispatch_on_result, dispatch_on_done;
 void		 dispatch_peer_up(struct dispatch *, struct ipc *);

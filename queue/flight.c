@@ -1,5 +1,5 @@
 /*
- * Which messages were in flight when queue itself died (rule 10): a small file that is mapped, so that noting an attempt
+ * Which messages were in flight when a process died, queue itself too (rule 10): a small file that is mapped, so that noting an attempt
  * costs no call and survives the process. It is never synced: after a power cut it may be old, and then a count begins
  * again. It decides nothing; who asks for a message's crashes does. Called through log.h, and by log.c and append.c.
  */
@@ -90,16 +90,20 @@ flight_forget(struct log *l, uint64_t id)
 }
 
 void
-log_attempt(struct log *l, uint64_t id, bool under_way)
+log_attempt(struct log *l, uint64_t id, enum log_flight what)
 {
-	struct flight_slot *s = find(l, id, under_way);
+	struct flight_slot *s = find(l, id, what == LOG_BEGUN);
 
 	if (s == NULL)
 		return;
-	if (under_way)
+	if (what == LOG_BEGUN)
 		s->flying++;
 	else if (s->flying > 0)
 		s->flying--;
+	if (what == LOG_CRASHED)
+		s->crashes += s->crashes < UINT32_MAX;
+	else if (what == LOG_ENDED)
+		s->crashes = 0;
 	if (s->flying == 0 && s->crashes == 0)
 		*s = (struct flight_slot){ 0 };
 }

@@ -144,9 +144,16 @@ void		 log_expand(struct log *, uint64_t id, uint32_t index, const struct envelo
 void		 log_admin(struct log *, uint64_t id, uint32_t index, enum log_state to, const char *text, log_done_fn *,
 		    void *arg);
 
-/* An attempt for a message begins or ends: so that a start knows which were under way when this process died. */
-void		 log_attempt(struct log *, uint64_t id, bool under_way);
-/* How many starts found one under way: after two it should be tried alone, after three held. */
+enum log_flight {
+	LOG_BEGUN,			/* an attempt is under way */
+	LOG_ENDED,			/* it came to an end in order: what was counted before is forgotten */
+	LOG_PUT_BACK,			/* it was not made after all: neither forgotten nor counted */
+	LOG_CRASHED,			/* the process that ran it died: counts */
+};
+
+/* What becomes of attempts, noted so that it survives this process' own death, which counts for those under way. */
+void		 log_attempt(struct log *, uint64_t id, enum log_flight);
+/* How many deaths in a row: after two it should be tried alone, after three held. */
 uint32_t	 log_crashes(struct log *, uint64_t id);
 
 /* Reads. A message that ended in between gives an error "no such message". Exactly one callback, from the loop. */

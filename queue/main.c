@@ -38,8 +38,7 @@ on_message(void *arg, const struct log_message *m, const struct envelope_sender 
 {
 	struct queue *q = arg;
 
-	(void)sender;
-	dispatch_found(q->dispatch, m, open, n_open);
+	dispatch_found(q->dispatch, m, sender, open, n_open);
 }
 
 static void

@@ -13,7 +13,6 @@
 #include "queue/attempt.h"
 #include "queue/notice.h"
 
-#define CRASHES_HELD	3	/* in flight at so many deaths: held, and a person looks at it */
 #define TEXT_MAX	2048
 
 struct recorded {
@@ -96,13 +95,17 @@ say(const struct attempt *a, const struct attempt_rcpt *r, const char *event)
 
 /* ---- deciding ---- */
 
-static void
-tell_postmaster(struct attempt *a, const struct attempt_rcpt *r)
+void
+outcome_hold(struct queue *q, uint64_t message, uint32_t index, const char *process, struct notice *about)
 {
-	notice_held(a->dispatch->queue, a->message, &(struct notice){ .session = a->session, .sender = a->sender,
-	    .rcpt = r->rcpt.address, .arrived = a->arrived, .size = a->size,
-	    .why = a->agent == SCHEDULE_MDA ? "the process mda died three times while it delivered it" :
-	    "the process delivery died three times while it delivered it" });
+	char why[100];
+
+	snprintf(why, sizeof(why), "the process %s died three times while it delivered it", process);
+	about->why = why;
+	log_error("msg=%s event=held to=%s reason=\"%s died %d times while it was delivered; minimtactl queue release\"",
+	    id_text(message), logq(about->rcpt), process, OUTCOME_CRASHES_HELD);
+	log_admin(q->log, message, index, LOG_HELD, "held: its process died three times while it was delivered", NULL, NULL);
+	notice_held(q, message, about);
 }
 
 static bool
@@ -117,11 +120,10 @@ is_dropped(const struct attempt *a, const struct attempt_rcpt *r)
 static void
 hold(struct attempt *a, struct attempt_rcpt *r)
 {
-	const char *text = "held: its process died three times while it was delivered";
+	struct notice about = { .session = a->session, .sender = a->sender, .rcpt = r->rcpt.address, .arrived = a->arrived,
+	    .size = a->size };
 
-	log_error("msg=%s event=held to=%s reason=\"%s died %d times while it was delivered; minimtactl queue release\"",
-	    id_text(a->message), logq(r->rcpt.address), a->agent == SCHEDULE_MDA ? "mda" : "delivery", CRASHES_HELD);
-	log_admin(a->dispatch->queue->log, a->message, r->index, LOG_HELD, text, NULL, NULL);
+	outcome_hold(a->dispatch->queue, a->message, r->index, a->agent == SCHEDULE_MDA ? "mda" : "delivery", &about);
 	schedule_settle(a->job, r->slot);
 }
 
@@ -134,10 +136,9 @@ decide(struct attempt *a, struct attempt_rcpt *r, enum schedule_end end, bool ex
 		attempt_set(r, RESULT_DEFERRED, "4.3.0", "The attempt was cut short: its process died");
 	if (r->result == RESULT_DEFERRED && is_dropped(a, r))
 		return;
-	if (r->result == RESULT_DEFERRED && end == SCHEDULE_CRASHED && schedule_job_crashes(a->job) + 1 >= CRASHES_HELD) {
+	if (r->result == RESULT_DEFERRED && end == SCHEDULE_CRASHED && schedule_job_crashes(a->job) + 1 >= OUTCOME_CRASHES_HELD) {
 		r->result = RESULT_NONE;
 		hold(a, r);
-		tell_postmaster(a, r);
 		return;
 	}
 	if (r->result == RESULT_DEFERRED && expired) {

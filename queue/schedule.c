@@ -232,6 +232,7 @@ job_for(struct schedule *s, const struct schedule_entry *e)
 {
 	struct message *m = idmap_get(&s->messages, e->message);
 	struct hop *h = sched_hop_get(s, e->hop, e->agent);
+	struct schedule_job *j;
 
 	if (m == NULL) {
 		m = sched_must(calloc(1, sizeof(*m)));
@@ -239,11 +240,13 @@ job_for(struct schedule *s, const struct schedule_entry *e)
 		m->expires = e->arrived_ms + s->limits.expire_ms;
 		idmap_put(&s->messages, e->message, m);
 	}
-	for (struct schedule_job *j = m->jobs; j != NULL; j = j->sibling)
+	for (j = m->jobs; j != NULL && e->crashes == 0; j = j->sibling)
 		if (j->hop == h && j->n < SCHEDULE_JOB_RCPTS && j->crashes == 0 &&
 		    (j->state == JOB_WAITING || j->state == JOB_READY))
 			return j;
-	return sched_job_new(m, h);
+	j = sched_job_new(m, h);
+	j->crashes = (uint8_t)(e->crashes < UINT8_MAX ? e->crashes : UINT8_MAX);
+	return j;
 }
 
 void

@@ -53,6 +53,7 @@ struct schedule_entry {
 	uint64_t	 message;
 	uint32_t	 index;
 	uint32_t	 attempts;	/* so far */
+	uint32_t	 crashes;	/* deaths of queue with its message in flight: from two on it is tried alone */
 	const char	*hop;
 	enum schedule_agent agent;
 	int64_t		 arrived_ms;	/* of the message, on the scheduler's clock; may be negative */

@@ -230,6 +230,31 @@ START_TEST(suspects_are_tried_alone)
 }
 END_TEST
 
+/* What a start knows of queue's own deaths: each recipient by itself, and only when nothing else runs. */
+START_TEST(suspects_from_the_start)
+{
+	struct schedule *s = new_schedule(1);
+	struct schedule_entry e = { .message = 1, .hop = "mx:a.example", .agent = SCHEDULE_DELIVERY, .crashes = 2 };
+	struct schedule_job *j;
+
+	schedule_add(s, 0, &e);
+	e.index = 1;
+	schedule_add(s, 0, &e);
+	j = must_start(s, 0);
+	ck_assert_uint_eq(schedule_job_size(j), 1);
+	ck_assert_uint_eq(schedule_job_crashes(j), 2);
+	must_be_idle(s, 0);
+	schedule_settle(j, 0);
+	schedule_finish(s, 0, j, SCHEDULE_ANSWERED, NULL);
+	must_be_idle(s, 0);			/* others have their turn first */
+	j = must_start(s, schedule_due(s));
+	ck_assert_uint_eq(schedule_job_size(j), 1);
+	schedule_settle(j, 0);
+	schedule_finish(s, 0, j, SCHEDULE_ANSWERED, NULL);
+	schedule_free(s);
+}
+END_TEST
+
 START_TEST(dropped_while_active)
 {
 	struct schedule *s = new_schedule(1);
@@ -539,6 +564,7 @@ main(void)
 	tcase_add_test(t, fresh_mail_passes_a_backlog);
 	tcase_add_test(t, nothing_expires_untried);
 	tcase_add_test(t, suspects_are_tried_alone);
+	tcase_add_test(t, suspects_from_the_start);
 	tcase_add_test(t, dropped_while_active);
 	tcase_add_test(t, retry_is_now);
 	tcase_add_test(t, paused_starts_nothing);

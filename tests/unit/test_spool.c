@@ -571,14 +571,14 @@ START_TEST(test_flight)
 	int fd, found = 0;
 
 	for (int turn = 0; turn < 3; turn++) {
-		log_attempt(t.log, id, true);
-		log_attempt(t.log, other, true);
-		log_attempt(t.log, other, false);
+		log_attempt(t.log, id, LOG_BEGUN);
+		log_attempt(t.log, other, LOG_BEGUN);
+		log_attempt(t.log, other, LOG_ENDED);
 		stop();
 		start();
 		ck_assert_uint_eq(log_crashes(t.log, id), 0);
 	}
-	log_attempt(t.log, other, true);
+	log_attempt(t.log, other, LOG_BEGUN);
 	snprintf(path, sizeof(path), "%s/flight", t.path);
 	fd = open(path, O_RDWR);
 	for (off_t at = 0; pread(fd, slot, sizeof(slot), at) == sizeof(slot); at += sizeof(slot))
@@ -596,6 +596,14 @@ START_TEST(test_flight)
 		stop();
 	}
 	start();
+	log_attempt(t.log, id, LOG_BEGUN);
+	log_attempt(t.log, id, LOG_CRASHED);
+	ck_assert_uint_eq(log_crashes(t.log, id), 4);
+	log_attempt(t.log, id, LOG_BEGUN);
+	log_attempt(t.log, id, LOG_ENDED);
+	ck_assert_uint_eq(log_crashes(t.log, id), 0);
+	log_attempt(t.log, id, LOG_BEGUN);
+	log_attempt(t.log, id, LOG_CRASHED);
 	outcome(id, 0, LOG_DELIVERED, 1, "");
 	ck_assert_uint_eq(log_crashes(t.log, id), 0);
 	close(fd);
