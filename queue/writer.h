@@ -13,6 +13,7 @@ struct writer {
 	struct segment_header	 header;	/* its header, or that of the last one */
 	uint64_t		 segment_size;
 	uint64_t		 at;		/* where the next batch begins: all below is durable */
+	uint64_t		 zeroed;	/* up to where the file has been written, be it with zeros */
 	uint64_t		 good;		/* for the next header; SEGMENT_UNKNOWN at the start */
 	bool			 refused;	/* a write or sync failed in the last segment */
 	bool			 spare;
