@@ -54,6 +54,8 @@ MX	:= \
 	mx/mx_order.c \
 	mx/resolver.c
 
+FILTERS	:= \
+
 # Processes and tools, a line per source; the first source of each has main().
 minimta_SRC	:= \
 	master/main.c \
@@ -168,6 +170,8 @@ sendmail_SRC	:= \
 minimtactl_SRC	:= \
 	tools/minimtactl.c \
 	tools/call.c \
+	tools/check.c \
+	tools/check_address.c \
 	tools/lines.c \
 	tools/mailq.c \
 	tools/report.c \
@@ -261,7 +265,7 @@ $(OUT)/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
-$(ARCHIVE): $(call objects,$(LIB) $(MX))
+$(ARCHIVE): $(call objects,$(LIB) $(MX) $(FILTERS))
 	@rm -f $@
 	$(AR) rcs $@ $^
 

@@ -10,6 +10,7 @@
 
 #include "lib/log.h"
 #include "tools/call.h"
+#include "tools/check.h"
 #include "tools/lines.h"
 #include "tools/mailq.h"
 #include "tools/report.h"
@@ -141,6 +142,7 @@ print_help(FILE *to)
 	for (size_t i = 0; i < N_COMMANDS; i++)
 		if (commands[i].help != NULL)
 			fprintf(to, "  %-26s  %s\n", usage(&commands[i], line, sizeof(line)), commands[i].help);
+	check_list(to);
 	fprintf(to, "\n  -c, --config file   the configuration that names the control socket\n"
 	    "  -j, --json          the answer as JSON\n"
 	    "  -h, --help          this; with a command, more about it and an example\n"
@@ -267,6 +269,17 @@ run(const struct command *c, const char *const *words, const char *config, bool 
 	return code;
 }
 
+/* Where check or sign stands among the words: they have options of their own. 0: it is neither. */
+static int
+find_check(int argc, char **argv, bool *json_r)
+{
+	int i = 1;
+
+	for (*json_r = false; i < argc && (strcmp(argv[i], "-j") == 0 || strcmp(argv[i], "--json") == 0); i++)
+		*json_r = true;
+	return i < argc && (strcmp(argv[i], "check") == 0 || strcmp(argv[i], "sign") == 0) ? i : 0;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -275,9 +288,13 @@ main(int argc, char **argv)
 	const char *config = NULL, *words[4] = { NULL };
 	const struct command *c;
 	bool json = false, help = false;
-	int letter, code;
+	int letter, code, check;
 
 	log_init("minimtactl");
+	check = find_check(argc, argv, &json);
+	if (check != 0)
+		return check_main(argc - check, argv + check, json);
+	json = false;
 	while ((letter = getopt_long(argc, argv, "c:hj", longs, NULL)) != -1)
 		switch (letter) {
 		case 'c':
