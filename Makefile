@@ -309,22 +309,37 @@ check:
 bench: all
 	python3 tests/bench.py
 
-# minimta and the tools for people in sbin, the other processes in libexec; an existing configuration stays.
+# minimta and the tools for people in sbin, the other processes in libexec; an existing configuration stays. What a machine
+# needs beside files (users, directories) `minimta --setup` makes.
 SBIN	:= minimta sendmail minimtactl
+UNITS	?= $(if $(filter /usr,$(PREFIX)),/usr/lib/systemd/system,/etc/systemd/system)
+pages	= $(wildcard man/*.[1-8])
+page_to	= $(DESTDIR)$(PREFIX)/share/man/man$(subst .,,$(suffix $(1)))/$(notdir $(1))
 install: all
-	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/minimta $(DESTDIR)/etc/minimta
+	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/minimta $(DESTDIR)/etc/minimta \
+		$(DESTDIR)$(PREFIX)/share/minimta $(DESTDIR)$(UNITS)
 	install $(patsubst %,$(OUT)/bin/%,$(filter $(SBIN),$(PROGRAMS))) $(DESTDIR)$(PREFIX)/sbin
 	install $(patsubst %,$(OUT)/bin/%,$(filter-out $(SBIN),$(PROGRAMS))) $(DESTDIR)$(PREFIX)/libexec/minimta
 	ln -sf ../sbin/sendmail $(DESTDIR)$(PREFIX)/bin/mailq
 	ln -sf ../sbin/sendmail $(DESTDIR)$(PREFIX)/bin/newaliases
+	install -m 644 minimta.conf $(DESTDIR)$(PREFIX)/share/minimta
 	test -e $(DESTDIR)/etc/minimta/minimta.conf || install -m 644 minimta.conf $(DESTDIR)/etc/minimta
-	for page in $(wildcard man/*.[1-8]); do \
-		install -D -m 644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page#man/} || exit 1; done
+	sed 's|@PREFIX@|$(PREFIX)|g' minimta.service >$(DESTDIR)$(UNITS)/minimta.service
+	chmod 644 $(DESTDIR)$(UNITS)/minimta.service
+	$(foreach p,$(pages),install -D -m 644 $(p) $(call page_to,$(p)) &&) :
+
+# Configuration, queue and users stay: they are not ours to throw away.
+uninstall:
+	rm -f $(patsubst %,$(DESTDIR)$(PREFIX)/sbin/%,$(SBIN)) $(DESTDIR)$(PREFIX)/bin/mailq $(DESTDIR)$(PREFIX)/bin/newaliases
+	rm -f $(patsubst %,$(DESTDIR)$(PREFIX)/libexec/minimta/%,$(filter-out $(SBIN),$(PROGRAMS)))
+	rm -f $(DESTDIR)$(PREFIX)/share/minimta/minimta.conf $(DESTDIR)$(UNITS)/minimta.service $(foreach p,$(pages),$(call page_to,$(p)))
+	-rmdir $(DESTDIR)$(PREFIX)/libexec/minimta $(DESTDIR)$(PREFIX)/share/minimta
+	@echo "Left where they are: $(DESTDIR)/etc/minimta, the queue (/var/spool/minimta), /var/lib/minimta, and the users _minimta_*."
 
 clean:
 	rm -rf build
 
-.PHONY: all units fuzzers bench-log clean check install
+.PHONY: all units fuzzers bench bench-log clean check install uninstall
 .SECONDARY:
 
 -include $(shell find build/$(VARIANT) -name '*.d' 2>/dev/null)

@@ -79,7 +79,7 @@ sandbox_user(enum proc proc)
 bool
 sandbox_users_exist(char *err, size_t size)
 {
-	int n = snprintf(err, size, "missing users; create them with:");
+	int n = snprintf(err, size, "missing users; minimta --setup creates them, or:");
 	bool all = true;
 
 	for (unsigned p = 0; p < PROC_COUNT; p++) {

@@ -226,7 +226,7 @@ children_reconfigure(struct master *m)
 	/* smtpd and delivery have new generations for that. */
 	TAILQ_FOREACH(c, &m->children, next)
 		if (c->ipc != NULL && !c->candidate && c->proc != PROC_SMTPD && c->proc != PROC_DELIVERY)
-			ipc_send(c->ipc, MSG_RECONFIGURE, 0, NULL, 0, launch_configuration(m, c->proc));
+			ipc_send(c->ipc, MSG_RECONFIGURE, 0, NULL, 0, launch_configuration(m));
 }
 
 /* ---- what they say ---- */
@@ -398,6 +398,7 @@ on_exit_of(struct child *c, int status)
 		child_free(c);
 	} else if (c->replaced) {
 		c->replaced = false;
+		c->starts = 0;		/* it has not died */
 		restart(c);
 	} else
 		on_death(c, how);

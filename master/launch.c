@@ -82,9 +82,8 @@ execute(const struct master *m, enum proc proc, int channel)
 	_exit(71);
 }
 
-/* A descriptor may lie where the child wants 3 and 4: keep them all above. */
-static int
-above(int fd)
+int
+launch_above(int fd)
 {
 	int high = fcntl(fd, F_DUPFD_CLOEXEC, 10);
 
@@ -116,19 +115,15 @@ launch_file_changed(const struct stat *to, const char *path)
 
 /* The configuration as text in a descriptor that nobody can change any more. */
 int
-launch_configuration(const struct master *m, enum proc proc)
+launch_configuration(const struct master *m)
 {
 	int fd = memfd_create("minimta.conf", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	int copy = fd >= 0 ? dup(fd) : -1;
 	FILE *f = copy >= 0 ? fdopen(copy, "w") : NULL;
-	struct conf part = *m->conf;
 
 	if (f == NULL)
 		log_fatal("event=no-configuration what=%s", logq(strerror(errno)));
-	/* Each worker has its share, so that all together have what was configured. */
-	if (proc == PROC_SMTPD)
-		part.connections = (part.connections + part.workers - 1) / part.workers;
-	conf_print(&part, f);
+	conf_print(m->conf, f);
 	if (fclose(f) != 0 || fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) != 0)
 		log_fatal("event=no-configuration what=%s", logq(strerror(errno)));
 	return fd;
@@ -142,7 +137,7 @@ equip(struct child *c)
 	struct pack pk;
 
 	pack_init(&pk);
-	ipc_send(c->ipc, MSG_CONFIG, 0, NULL, 0, launch_configuration(m, c->proc));
+	ipc_send(c->ipc, MSG_CONFIG, 0, NULL, 0, launch_configuration(m));
 	if (c->proc == PROC_LOOKUP || c->proc == PROC_QUEUE)
 		ipc_send(c->ipc, MSG_SECRET, 0, m->secret, sizeof(m->secret), -1);
 	for (size_t i = 0; c->proc == PROC_SMTPD && i < m->n_listeners; i++) {
@@ -226,8 +221,8 @@ launch_spawn(struct child *c)
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv) != 0)
 		return -1;
-	sv[0] = above(sv[0]);
-	sv[1] = above(sv[1]);
+	sv[0] = launch_above(sv[0]);
+	sv[1] = launch_above(sv[1]);
 	if (sv[0] < 0 || sv[1] < 0)
 		goto fail;
 	see_program(c);

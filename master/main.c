@@ -118,7 +118,8 @@ open_log(struct master *m)
 		return;
 	openlog("minimta", LOG_NDELAY | LOG_PID, LOG_MAIL);
 	log_set_sink(to_syslog, NULL);
-	if (pipe2(m->stray, O_CLOEXEC | O_NONBLOCK) != 0)
+	if (pipe2(m->stray, O_CLOEXEC | O_NONBLOCK) != 0 || (m->stray[0] = launch_above(m->stray[0])) < 0 ||
+	    (m->stray[1] = launch_above(m->stray[1])) < 0)
 		log_fatal("event=start-failed what=%s", logq(strerror(errno)));
 }
 

@@ -120,8 +120,10 @@ bool	children_program_changed(const struct child *);
 /* launch.c: executes the program; its channel, or -1. launch_fresh equips what was spawned, introduces it, and lets it go. */
 int	launch_spawn(struct child *);
 void	launch_fresh(struct master *);
-/* The configuration for one kind of process, as a sealed descriptor. */
-int	launch_configuration(const struct master *, enum proc);
+/* The same descriptor, moved above those which a child finds at fixed places; -1 when there is none left. */
+int	launch_above(int fd);
+/* The configuration as a sealed descriptor. */
+int	launch_configuration(const struct master *);
 /* Whether `to` differs from what stands at the path now; false when nothing is there. */
 bool	launch_file_changed(const struct stat *to, const char *path);
 

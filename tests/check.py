@@ -96,12 +96,14 @@ def part_install(report):
 			make("install", DESTDIR=folder, PREFIX="/usr")
 			for name in ("usr/sbin/minimta", "usr/sbin/sendmail", "usr/sbin/minimtactl", "usr/bin/mailq", "usr/bin/newaliases",
 			    *[f"usr/libexec/minimta/{p}" for p in mt.CHILDREN],
-			    "usr/share/man/man5/minimta.conf.5", "etc/minimta/minimta.conf"):
+			    "usr/share/man/man5/minimta.conf.5", "usr/lib/systemd/system/minimta.service", "etc/minimta/minimta.conf"):
 				if not os.path.lexists(os.path.join(folder, name)):
 					raise mt.Failed(f"make install has not made {name}; there are:\n" + mt.run(["find", folder, "-type", "f"]).stdout)
 				if os.path.isfile(os.path.join(folder, name)) and os.stat(os.path.join(folder, name)).st_mode & 0o6000:
 					raise mt.Failed(f"{name} is set-id")
 	report.case("make install", install)
+	if os.geteuid() == 0:
+		python_part(report, "install.py", command=("unshare", "-m", "-n"))
 
 
 def python_part(report, script, label=None, env=None, command=(), options=()):
