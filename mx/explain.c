@@ -75,6 +75,8 @@ on_hosts(void *arg, const struct mx_list *list)
 	fprintf(f, "ok\n");
 	for (size_t i = 0; i < list->n; i++)
 		put_address(f, &list->list[i]);
+	if (list->result == MX_OK && list->secure)
+		fprintf(f, "D\n");
 	if (list->result != MX_OK)
 		fprintf(f, "N\t%s\t%s\n", list->result == MX_TEMPORARY ? "temporary" : "permanent", list->why);
 	fprintf(f, "E\n");

@@ -38,7 +38,7 @@ ask_hosts(const char *path, const char *hop, FILE *to)
 	}
 	while (getline(&line, &room, from) > 0) {
 		lines_cut(line, f, FIELDS);
-		if (f[0][0] == 'A' || f[0][0] == 'N')
+		if (f[0][0] == 'A' || f[0][0] == 'N' || f[0][0] == 'D')
 			fprintf(to, "%s\t%s\t%s\t%s\t%s\n", f[0], hop, f[1], f[2], f[3]);
 		if (f[0][0] == 'N')
 			rc = strcmp(f[1], "temporary") == 0 ? EX_TEMPFAIL : EX_NOHOST;
@@ -164,6 +164,9 @@ verify_print(FILE *from, FILE *to)
 		case 'A':
 			fprintf(to, "%*s%s %s [%s]\n", 4 + 2 * depth, "", f[2], f[3], f[4]);
 			break;
+		case 'D':
+			fprintf(to, "%*s(signed: all of this was verified by DNSSEC)\n", 4 + 2 * depth, "");
+			break;
 		case 'N':
 			fprintf(to, "%*sno host: %s (%s)\n", 4 + 2 * depth, "", f[3], f[2]);
 			break;
@@ -210,6 +213,7 @@ int
 verify_print_json(FILE *from, FILE *to)
 {
 	struct json_object *all = json_object_new_object(), *steps = json_object_new_array(), *hosts = json_object_new_array();
+	struct json_object *is_signed = json_object_new_array();
 	char *line = NULL, *f[LINES_FIELDS_MAX];
 	size_t room = 0;
 	int rc = -1;
@@ -224,6 +228,8 @@ verify_print_json(FILE *from, FILE *to)
 			json_object_array_add(steps, json_step(f));
 		} else if (f[0][0] == 'A' || f[0][0] == 'N') {
 			json_object_array_add(hosts, json_host(f));
+		} else if (f[0][0] == 'D') {
+			json_object_array_add(is_signed, json_object_new_string(f[1]));
 		} else if (f[0][0] == 'E') {
 			rc = 0;
 		}
@@ -231,6 +237,7 @@ verify_print_json(FILE *from, FILE *to)
 	free(line);
 	json_object_object_add(all, "path", steps);
 	json_object_object_add(all, "hosts", hosts);
+	json_object_object_add(all, "signed", is_signed);
 	if (rc == 0)
 		lines_print_json(all, to);
 	else
