@@ -223,6 +223,31 @@ end_far(void)
 	down_reason = NULL;
 }
 
+/* While one takes over from another, who was asked answers, and new questions go to the newer. */
+START_TEST(test_successor)
+{
+	struct got g = { 0 }, later = { 0 };
+	struct ipc *old_near = near, *old_far = far, *new_far;
+
+	dns_ask(dns, DNS_TXT, "one.test", 0, on_done, &g);
+	turns();
+	connect_both();
+	new_far = far;
+	dns_ask(dns, DNS_TXT, "two.test", 0, on_done, &later);
+	turns();
+	ck_assert_uint_eq(seen.asked, 2);
+	far = old_far;
+	send_txt(seen.ids[0], DNS_TXT, "old");
+	ck_assert_str_eq(g.first, "old");
+	far = new_far;
+	send_txt(seen.ids[1], DNS_TXT, "new");
+	ck_assert_str_eq(later.first, "new");
+	ck_assert_ptr_null(down_reason);
+	ipc_free(old_near);
+	ipc_free(old_far);
+}
+END_TEST
+
 /* Questions wait for a new resolver, with what is left of their time. */
 START_TEST(test_away_and_back)
 {
@@ -342,6 +367,7 @@ main(void)
 	tcase_add_test(tc, test_answered);
 	tcase_add_test(tc, test_cancelled);
 	tcase_add_test(tc, test_hanging);
+	tcase_add_test(tc, test_successor);
 	tcase_add_test(tc, test_away_and_back);
 	tcase_add_test(tc, test_away_for_long);
 	tcase_add_test(tc, test_killer);

@@ -110,6 +110,36 @@ START_TEST(limit_grows_with_success)
 }
 END_TEST
 
+/* After a reload other limits hold, for hops and mail that are known already, and for what is under way nothing breaks. */
+START_TEST(other_limits_take_hold)
+{
+	struct schedule_limits other = limits;
+	struct schedule *s = new_schedule(1);
+	struct schedule_job *running[16], *j;
+	size_t n = 0;
+
+	other.hop_jobs = 1;
+	other.expire_ms = HOUR;
+	for (uint64_t id = 1; id <= 10; id++)
+		add(s, 0, id, 0, "mx:a.example");
+	while (schedule_next(s, 0, &running[n]) == SCHEDULE_START)
+		n++;
+	ck_assert_uint_eq(n, 2);
+	schedule_limit(s, &other);
+	must_be_idle(s, 0);
+	settle_all(running[0]);
+	schedule_finish(s, 0, running[0], SCHEDULE_ANSWERED, NULL);
+	must_be_idle(s, 0);		/* one still runs, and one may */
+	settle_all(running[1]);
+	schedule_finish(s, 0, running[1], SCHEDULE_ANSWERED, NULL);
+	j = must_start(s, 0);
+	must_be_idle(s, 0);
+	ck_assert(!schedule_job_expired(j, HOUR - MINUTE));
+	ck_assert(schedule_job_expired(j, HOUR + MINUTE));
+	schedule_free(s);
+}
+END_TEST
+
 START_TEST(trouble_is_shared_and_a_probe_opens)
 {
 	struct schedule *s = new_schedule(1);
@@ -559,6 +589,7 @@ main(void)
 
 	tcase_add_test(t, recipients_at_one_hop_go_together);
 	tcase_add_test(t, limit_grows_with_success);
+	tcase_add_test(t, other_limits_take_hold);
 	tcase_add_test(t, trouble_is_shared_and_a_probe_opens);
 	tcase_add_test(t, own_trouble_stops_nobody_else);
 	tcase_add_test(t, fresh_mail_passes_a_backlog);
