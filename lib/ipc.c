@@ -33,7 +33,7 @@
 enum fd_rule { NOFD, FD };
 
 struct rule {
-	enum proc	from, to;
+	enum proc_set	from, to;
 	enum msg_phase	phase;
 	uint32_t	least, most;
 	enum fd_rule	fd;
@@ -41,7 +41,7 @@ struct rule {
 
 static const struct rule rules[MSG_COUNT] = {
 #define M(name, from, to, phase, least, most, fd) \
-	[MSG_##name] = { PROC_##from, PROC_##to, MSG_PHASE_##phase, least, most, fd },
+	[MSG_##name] = { SET_##from, SET_##to, MSG_PHASE_##phase, least, most, fd },
 	MESSAGES(M)
 #undef M
 };
@@ -404,9 +404,9 @@ check(const struct ipc *ipc, unsigned type, size_t len, bool with_fd)
 	if (type == MSG_NONE || type >= MSG_COUNT)
 		return "unknown type";
 	r = &rules[type];
-	if (r->from != ipc->peer && (r->from != PROC_ANY || ipc->peer == PROC_MASTER))
+	if ((r->from & 1U << ipc->peer) == 0)
 		return "not its message to send";
-	if (r->to != ipc->self && (r->to != PROC_ANY || ipc->self == PROC_MASTER))
+	if ((r->to & 1U << ipc->self) == 0)
 		return "not for this process";
 	if (r->phase != MSG_PHASE_ALWAYS && r->phase != ipc->phase)
 		return "not in this phase";

@@ -6,7 +6,7 @@
  * it. Payloads are written and read with lib/pack.h, field by field in the order given beside each row.
  *
  * Columns: name, sender, receiver, phase, least and greatest payload in bytes, descriptor (NOFD, FD).
- * ANY as sender or receiver means every child. Phase: START until the receiver has seen GO, RUN after it, ALWAYS.
+ * Sender and receiver are a process or a set of enum proc_set. Phase: START until the receiver has seen GO, RUN after it, ALWAYS.
  * What depends on one transaction or job (MAIL_DATA before MAIL_BEGIN, say) its handler checks, with ipc_fail. The header's `id` names what the message is about: a session, a
  * transaction, a job or a question, always chosen by the side that opened it.
  */
@@ -30,9 +30,24 @@ enum proc {
 	PROC_DELIVERY,
 	PROC_MDA,
 	PROC_LOGGER,
-	PROC_ANY,		/* in the table only */
+	PROC_COUNT,
 };
-#define PROC_COUNT PROC_ANY
+
+/* Who may send or receive a message: one process, or a set. */
+enum proc_set {
+	SET_MASTER = 1 << PROC_MASTER,
+	SET_SMTPD = 1 << PROC_SMTPD,
+	SET_RESOLVER = 1 << PROC_RESOLVER,
+	SET_LOOKUP = 1 << PROC_LOOKUP,
+	SET_QUEUE = 1 << PROC_QUEUE,
+	SET_DELIVERY = 1 << PROC_DELIVERY,
+	SET_MDA = 1 << PROC_MDA,
+	SET_LOGGER = 1 << PROC_LOGGER,
+	SET_ANY = ((1 << PROC_COUNT) - 1) & ~SET_MASTER,	/* every child */
+	SET_AGENTS = SET_DELIVERY | SET_MDA,			/* who run queue's jobs */
+	SET_KEEPERS = SET_LOOKUP | SET_QUEUE,			/* who share the key of tokens */
+	SET_ASKERS = SET_SMTPD | SET_DELIVERY,			/* who have a channel to resolver */
+};
 
 enum msg_phase {
 	MSG_PHASE_START,	/* the receiver has not seen GO */
@@ -43,7 +58,7 @@ enum msg_phase {
 #define MESSAGES(M) \
 	/* master and its children: the start, in this order */ \
 	M(CONFIG,	MASTER,	ANY, START,	0, 0, FD)		/* sealed memfd: configuration text */ \
-	M(SECRET,	MASTER,	ANY, START,	32, 32, NOFD)		/* key of lookup's tokens: lookup and queue only */ \
+	M(SECRET,	MASTER,	KEEPERS, START,	32, 32, NOFD)		/* key of lookup's tokens */ \
 	M(LISTENER,	MASTER,	SMTPD, START,	1, 300, FD)		/* str: "address:port", for the log */ \
 	M(PEER,		MASTER,	ANY, ALWAYS,	5, 5, FD)		/* u8 proc, u32 instance: a channel to it; at any time */ \
 	M(GO,		MASTER,	ANY, START,	0, 0, NOFD)		/* enter the sandbox and work */ \
@@ -81,18 +96,18 @@ enum msg_phase {
 	M(EXPAND,	LOOKUP,	QUEUE, RUN,	1, 65536, NOFD)		/* u8 enum expand_verdict, u8 more, u16 n, n * (u8 enum */ \
 								/* target_kind, str address), str text (on failure) */ \
 	/* an attempt; id = job, chosen by queue. The same words for delivery and mda */ \
-	M(JOB_BEGIN,	QUEUE,	ANY, RUN,	16, 16384, NOFD)	/* lib/job.h: job_pack_begin */ \
-	M(JOB_RCPT,	QUEUE,	ANY, RUN,	8, 8192, NOFD)		/* u32 index, envelope_pack_rcpt */ \
-	M(JOB_DATA,	QUEUE,	ANY, RUN,	1, 65536, NOFD)		/* content; up to MSG_INLINE_MAX comes at once */ \
-	M(JOB_START,	QUEUE,	ANY, RUN,	0, 0, NOFD)		/* all recipients named: begin (content may follow) */ \
-	M(JOB_CANCEL,	QUEUE,	ANY, RUN,	0, 0, NOFD)		/* stop if it can still be stopped; JOB_DONE follows */ \
-	M(JOB_PULL,	ANY,	QUEUE, RUN,	4, 4, NOFD)		/* u32 bytes wanted beyond those sent so far */ \
-	M(JOB_RESULT,	ANY,	QUEUE, RUN,	16, 65536, NOFD)	/* lib/job.h: job_pack_result, one recipient */ \
-	M(JOB_DONE,	ANY,	QUEUE, RUN,	0, 4096, NOFD)		/* str note for the log; every recipient had a result */ \
+	M(JOB_BEGIN,	QUEUE,	AGENTS, RUN,	16, 16384, NOFD)	/* lib/job.h: job_pack_begin */ \
+	M(JOB_RCPT,	QUEUE,	AGENTS, RUN,	8, 8192, NOFD)		/* u32 index, envelope_pack_rcpt */ \
+	M(JOB_DATA,	QUEUE,	AGENTS, RUN,	1, 65536, NOFD)		/* content; up to MSG_INLINE_MAX comes at once */ \
+	M(JOB_START,	QUEUE,	AGENTS, RUN,	0, 0, NOFD)		/* all recipients named: begin (content may follow) */ \
+	M(JOB_CANCEL,	QUEUE,	AGENTS, RUN,	0, 0, NOFD)		/* stop if it can still be stopped; JOB_DONE follows */ \
+	M(JOB_PULL,	AGENTS,	QUEUE, RUN,	4, 4, NOFD)		/* u32 bytes wanted beyond those sent so far */ \
+	M(JOB_RESULT,	AGENTS,	QUEUE, RUN,	16, 65536, NOFD)	/* lib/job.h: job_pack_result, one recipient */ \
+	M(JOB_DONE,	AGENTS,	QUEUE, RUN,	0, 4096, NOFD)		/* str note for the log; every recipient had a result */ \
 	/* DNS; id = question */ \
-	M(DNS_ASK,	ANY,	RESOLVER, RUN,	8, 1024, NOFD)	/* u16 type, u32 deadline ms, str name */ \
-	M(DNS_CANCEL,	ANY,	RESOLVER, RUN,	0, 0, NOFD) \
-	M(DNS,		RESOLVER, ANY, RUN,	8, MSG_PAYLOAD_MAX, NOFD)	/* mx/dns.h: dns_pack_answer */
+	M(DNS_ASK,	ASKERS,	RESOLVER, RUN,	8, 1024, NOFD)	/* u16 type, u32 deadline ms, str name */ \
+	M(DNS_CANCEL,	ASKERS,	RESOLVER, RUN,	0, 0, NOFD) \
+	M(DNS,		RESOLVER, ASKERS, RUN,	8, MSG_PAYLOAD_MAX, NOFD)	/* mx/dns.h: dns_pack_answer */
 
 enum msg {
 	MSG_NONE,

@@ -122,7 +122,7 @@ static const struct {
 	{ "lookup's answer", MSG_EXPAND, 20, 0, 0, 20, "not its message to send" },
 	{ "for lookup", MSG_RCPT_ASK, 20, 0, 0, 20, "not for this process" },
 	{ "master's word", MSG_GO, 0, 0, 0, 0, "not its message to send" },
-	{ "a result of delivery's", MSG_JOB_RESULT, 20, 0, 0, 20, "not expected here" },
+	{ "a result of delivery's", MSG_JOB_RESULT, 20, 0, 0, 20, "not its message to send" },
 	{ "too short", MSG_MAIL_BEGIN, 3, 0, 0, 3, "impossible size" },
 	{ "too long", MSG_MAIL_BEGIN, 9000, 0, 0, 9000, "impossible size" },
 	{ "longer than any", MSG_MAIL_BEGIN, 0xffffffff, 0, 0, 0, "no message" },
