@@ -76,6 +76,7 @@ struct ipc {
 	int		 in_fds[FDS_MAX];
 	unsigned	 n_in_fds;
 
+	bool		 postponed;			/* the end of a turn, once, behind what else is to be done in it */
 	bool		 down, dispatching, freed;
 	char		 reason[256];
 };
@@ -352,6 +353,13 @@ on_writable(evutil_socket_t fd, short what, void *arg)
 	send_pending(arg);
 }
 
+/* What is still to be done in this turn may have more to send. */
+static bool
+others_are_due(const struct ipc *ipc)
+{
+	return event_base_get_num_events(event_get_base(ipc->turn), EVENT_BASE_COUNT_ACTIVE) > 0;
+}
+
 /* The end of a turn: what was gathered leaves; or, for a dead channel, its owner is told and it is freed. */
 static void
 on_turn(evutil_socket_t fd, short what, void *arg)
@@ -360,6 +368,12 @@ on_turn(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
+	if (!ipc->down && !ipc->postponed && others_are_due(ipc)) {
+		ipc->postponed = true;
+		event_active(ipc->turn, 0, 0);
+		return;
+	}
+	ipc->postponed = false;
 	if (!ipc->down) {
 		send_pending(ipc);
 		return;
