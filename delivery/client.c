@@ -226,12 +226,17 @@ client_flush(struct client *c)
 static void
 client_pump(struct client *c)
 {
+	bool was_full;
+
 	while (!c->over && !c->broken && client_may_send(c))
 		client_send_next(c);
-	while (!c->over && !c->broken && c->content == CONTENT_FLOWING && client_put_content(c)) {
+	while (!c->over && !c->broken && c->content == CONTENT_FLOWING) {
+		was_full = evbuffer_get_length(c->out) >= CLIENT_OUT_BYTES;
+		if (!client_put_content(c) && !was_full)
+			break;		/* on_content_ready() goes on */
 		client_flush(c);
 		if (evbuffer_get_length(c->out) > 0)
-			return;		/* on_writable() goes on */
+			return;		/* on_writable() goes on; if all was written, nobody would, and there may be more */
 	}
 	if (!c->over && !c->broken)
 		client_flush(c);

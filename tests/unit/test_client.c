@@ -622,6 +622,38 @@ START_TEST(test_large)
 }
 END_TEST
 
+/* Reads nothing until everything on the way is full, then all at once: a full output may be written in one go. */
+START_TEST(test_large_in_fits)
+{
+	static const struct fake_rule rules[] = { { "inside", 0, FAKE_STALL, "" }, { NULL, 0, FAKE_SAY, NULL } };
+	size_t size = 50 * 400000, before;
+	char *p = large(size);
+	struct run r;
+	int quiet = 0;
+
+	start(&r, _i == 1 ? FAKE_PLAIN : dialects[_i], rules);
+	drop_mail(&r);
+	new_mail(&r, p, size, 0);
+	client_send(r.client, &r.mail, on_done, &r);
+	while (quiet < 100 && r.done == 0) {
+		before = r.sent;
+		event_base_loop(r.base, EVLOOP_NONBLOCK);
+		quiet = r.fake->stalls > 0 && r.sent == before ? quiet + 1 : 0;
+	}
+	ck_assert_uint_lt(r.sent, size);
+	r.fake->conns->stalled = false;
+	bufferevent_enable(r.fake->conns->bev, EV_READ);
+	event_base_loopexit(r.base, &(struct timeval){ .tv_sec = 20 });
+	while (r.done == 0 && !event_base_got_exit(r.base))
+		event_base_loop(r.base, EVLOOP_ONCE);
+	check_end(&r, "in fits");
+	ck_assert_int_eq(r.end, CLIENT_KEPT);
+	check_content(&r, dialects[_i]);
+	end(&r);
+	free(p);
+}
+END_TEST
+
 START_TEST(test_large_stops)
 {
 	static const struct fake_rule rules[][2] = {
@@ -819,6 +851,7 @@ main(void)
 	tcase_add_loop_test(t, test_stale, 0, DIALECTS);
 	tcase_add_loop_test(t, test_idle, 0, 3);
 	tcase_add_loop_test(t, test_large, 0, DIALECTS);
+	tcase_add_loop_test(t, test_large_in_fits, 0, DIALECTS);
 	tcase_add_loop_test(t, test_large_stops, 0, 6);
 	tcase_add_test(t, test_queue_starves);
 	tcase_add_loop_test(t, test_tarpit, 0, sizeof(tarpits) / sizeof(tarpits[0]));
