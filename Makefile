@@ -55,6 +55,8 @@ MX	:= \
 	mx/resolver.c
 
 FILTERS	:= \
+	filters/dmarc.c \
+	filters/dmarc_record.c
 
 # Processes and tools, a line per source; the first source of each has main().
 minimta_SRC	:= \
@@ -232,7 +234,9 @@ UNIT	:= \
 	recipients \
 	maildir \
 	lookup \
-	mda
+	mda \
+	dmarc \
+	dmarc_record
 
 FUZZ	:= \
 	record \
@@ -248,7 +252,8 @@ FUZZ	:= \
 	reply \
 	smtpd \
 	wire \
-	aliases
+	aliases \
+	dmarc_record
 
 ARCHIVE	:= $(OUT)/libminimta.a
 PARTS	:= $(OUT)/libparts.a
