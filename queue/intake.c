@@ -450,7 +450,8 @@ on_accepted(void *arg, const char *error)
 		answer(t, refusal_code(error), refusal_text(error), "");
 	} else {
 		rate_add(&in->queue->rates.accepted, clock_ms(), 1);
-		log_info("msg=%s event=accepted from=%s nrcpt=%u size=%" PRIu64 " client=%s session=%s", id,
+		/* smtpd's line about the message says the same, to those who read the log. */
+		log_debug("msg=%s event=accepted from=%s nrcpt=%u size=%" PRIu64 " client=%s session=%s", id,
 		    logq(t->from.address), t->n_rcpts, t->received, logq(t->from.client), logq(t->from.session));
 		snprintf(text, sizeof(text), "queued as %s", id);
 		answer(t, 250, text, id);

@@ -29,7 +29,7 @@ on_recorded(void *arg, const char *error)
 	if (error != NULL)
 		log_error("msg=%s event=outcome-not-recorded reason=%s", id_text(r->message), logq(error));
 	else if (!log_find(r->queue->log, r->message, &m))
-		log_info("msg=%s event=done", id_text(r->message));
+		log_debug("msg=%s event=done", id_text(r->message));
 	free(r);
 }
 
