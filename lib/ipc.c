@@ -150,7 +150,8 @@ ipc_free(struct ipc *ipc)
 		free(o);
 	}
 	for (unsigned i = 0; i < ipc->n_in_fds; i++)
-		close(ipc->in_fds[i]);
+		if (ipc->in_fds[i] >= 0)
+			close(ipc->in_fds[i]);
 	evbuffer_free(ipc->out);
 	free(ipc->in);
 	close(ipc->fd);
@@ -455,8 +456,8 @@ dispatch(struct ipc *ipc, unsigned type, bool with_fd, uint64_t id, const uint8_
 		wrong = "not expected here";
 	if (wrong != NULL)
 		return ipc_fail(ipc, "message %s (%u) of %zu bytes: %s", msg_name((enum msg)type), type, len, wrong);
-	if (with_fd)
-		m.fd = claim_fd(ipc);
+	if (with_fd && (m.fd = claim_fd(ipc)) < 0)
+		log_error("event=descriptor-lost message=%s what=\"this process has no descriptor left\"", msg_name(m.type));
 	if (run(set->arg, ipc, &m) != 0)
 		return ipc_fail(ipc, "message %s: not acceptable", msg_name(m.type));
 	return 0;
@@ -491,12 +492,16 @@ dispatch_all(struct ipc *ipc)
 	ipc->in_len -= at;
 }
 
-/* Keeps descriptors that came along; false when there are more than any honest peer sends. */
+/*
+ * Keeps descriptors that came along; false when there are more than any honest peer sends. One that the kernel could not
+ * give us is no fault of the peer's: -1 stands in its place.
+ */
 static bool
 keep_fds(struct ipc *ipc, struct msghdr *mh)
 {
 	struct cmsghdr *c;
-	bool ok = (mh->msg_flags & MSG_CTRUNC) == 0;
+	unsigned before = ipc->n_in_fds;
+	bool ok = true;
 	int fd;
 
 	for (c = CMSG_FIRSTHDR(mh); c != NULL; c = CMSG_NXTHDR(mh, c)) {
@@ -510,6 +515,11 @@ keep_fds(struct ipc *ipc, struct msghdr *mh)
 			} else
 				ipc->in_fds[ipc->n_in_fds++] = fd;
 		}
+	}
+	if ((mh->msg_flags & MSG_CTRUNC) != 0) {
+		if (ipc->n_in_fds > before || ipc->n_in_fds == FDS_MAX)
+			return false;
+		ipc->in_fds[ipc->n_in_fds++] = -1;
 	}
 	return ok;
 }

@@ -25,7 +25,8 @@ struct ipc_message {
 	uint64_t	 id;
 	const uint8_t	*data;		/* borrowed until the handler returns */
 	size_t		 len;
-	int		 fd;		/* -1 without one; the handler owns it */
+	/* The handler owns it. -1 without one, and where this process had no number free for it: the kernel drops it then. */
+	int		 fd;
 };
 
 /* 0, or -1 when the message is not acceptable now: the peer is ended (call ipc_fail first to say why). */

@@ -21,6 +21,7 @@
 #include "lib/sandbox.h"
 
 #define DRAIN_LOOK_MS	500
+#define LINES_MAX	(1024 * 1024)	/* bytes of log lines that wait for a logger that stands still; what follows is counted */
 
 /* A channel that came before GO: opened when the loop starts. */
 struct early_peer {
@@ -32,6 +33,7 @@ struct early_peer {
 struct private {
 	bool			 gone;		/* GO was read */
 	bool			 running;
+	unsigned long long	 lines_dropped;
 	struct early_peer	 early[PROCESS_PEERS_MAX];
 	unsigned		 n_early;
 	struct conf		*old_conf;	/* before the last change: what began then may still use it */
@@ -44,23 +46,52 @@ struct private {
 
 static void	on_peer_channel_down(void *, struct ipc *, const char *);
 
+static void
+send_line(struct ipc *logger, enum log_level level, const char *line)
+{
+	struct pack pk;
+
+	pack_init(&pk);
+	pack_u8(&pk, (uint8_t)level);
+	pack_str(&pk, line);
+	ipc_send_idly(logger, MSG_LOG, 0, pk.data, pk.len);
+	pack_free(&pk);
+}
+
+/* Nobody waits for a log: while logger stands still lines are counted instead, and the count is told when it is back. */
+static bool
+has_room(struct process *p, struct ipc *logger)
+{
+	struct private *pr = p->private;
+	char line[128];
+
+	if (ipc_pending(logger) > (pr->lines_dropped > 0 ? LINES_MAX / 2 : LINES_MAX))
+		return false;
+	if (pr->lines_dropped > 0) {
+		snprintf(line, sizeof(line), "%s: event=log-lines-dropped count=%llu what=\"logger took none for a while\"",
+		    proc_name(p->self), pr->lines_dropped);
+		pr->lines_dropped = 0;
+		send_line(logger, LOG_LEVEL_ERROR, line);
+	}
+	return true;
+}
+
 /* Lines go in company; but an error leaves at once, since it may be the last word. */
 static void
 log_to_logger(void *arg, enum log_level level, const char *line)
 {
 	struct process *p = arg;
 	struct ipc *logger = process_peer(p, PROC_LOGGER);
-	struct pack pk;
 
 	if (logger == NULL) {
 		fprintf(stderr, "%s\n", line);
 		return;
 	}
-	pack_init(&pk);
-	pack_u8(&pk, (uint8_t)level);
-	pack_str(&pk, line);
-	ipc_send_idly(logger, MSG_LOG, 0, pk.data, pk.len);
-	pack_free(&pk);
+	if (!has_room(p, logger)) {
+		((struct private *)p->private)->lines_dropped++;
+		return;
+	}
+	send_line(logger, level, line);
 	if (level == LOG_LEVEL_ERROR)
 		ipc_flush(logger, 0);
 }
@@ -265,6 +296,8 @@ on_listener(void *arg, struct ipc *master, struct ipc_message *m)
 	struct unpack u;
 
 	(void)master;
+	if (m->fd < 0)
+		log_fatal("event=start-failed what=\"no descriptor left for a listener\"");
 	p->listeners = reallocarray(p->listeners, p->n_listeners + 1, sizeof(*p->listeners));
 	if (p->listeners == NULL)
 		log_fatal("event=out-of-memory");
@@ -284,6 +317,8 @@ on_peer(void *arg, struct ipc *master, struct ipc_message *m)
 	struct early_peer e = { .fd = m->fd };
 
 	(void)master;
+	if (m->fd < 0)		/* a new start makes all channels anew; nothing else would */
+		log_fatal("event=no-channel what=\"no descriptor left for a channel\"");
 	unpack_init(&u, m->data, m->len);
 	e.proc = (enum proc)unpack_u8(&u);
 	e.instance = unpack_u32(&u);
@@ -398,9 +433,12 @@ static int
 on_status_ask(void *arg, struct ipc *master, struct ipc_message *m)
 {
 	struct process *p = arg;
+	struct ipc *logger = process_peer(p, PROC_LOGGER);
 	struct pack pk;
 	char text[4096] = "";
 
+	if (logger != NULL)
+		has_room(p, logger);		/* master asks every few seconds: what was dropped is told without a next line */
 	if (p->on_status != NULL)
 		p->on_status(p->arg, text, sizeof(text));
 	pack_init(&pk);

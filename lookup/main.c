@@ -149,6 +149,20 @@ answer_trust(struct lookup *l, struct ipc *peer, uint64_t id, uint64_t session, 
 	return trusted;
 }
 
+/* Nothing can be said of a client whose descriptor did not come through. */
+static void
+answer_later(struct ipc *peer, uint64_t id)
+{
+	struct pack p;
+
+	pack_init(&p);
+	pack_u8(&p, RCPT_TEMPORARY);
+	pack_str(&p, "");
+	pack_blob(&p, "", 0);
+	ipc_send_pack(peer, MSG_RCPT, id, &p, -1);
+	pack_free(&p);
+}
+
 /* Most sessions have one recipient: it comes along, and both answers leave together. */
 static int
 on_trust_ask(void *arg, struct ipc *peer, struct ipc_message *m)
@@ -161,6 +175,10 @@ on_trust_ask(void *arg, struct ipc *peer, struct ipc_message *m)
 
 	unpack_init(&u, m->data, m->len);
 	session = unpack_u64(&u);
+	if (m->fd < 0) {
+		answer_later(peer, m->id);
+		return 0;
+	}
 	trusted = answer_trust(l, peer, m->id, session, m->fd);
 	close(m->fd);
 	if (unpack_end(&u))

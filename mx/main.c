@@ -162,7 +162,8 @@ on_control(void *arg, struct ipc *master, struct ipc_message *m)
 	unpack_u32(&u);
 	unpack_u8(&u);
 	unpack_str_to(&u, line, sizeof(line));
-	explain_domain(r->explain, r->process.conf, m->fd, line);
+	if (m->fd >= 0)
+		explain_domain(r->explain, r->process.conf, m->fd, line);
 	(void)master;
 	return 0;
 }

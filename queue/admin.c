@@ -424,6 +424,8 @@ admin_on_control(void *arg, struct ipc *ipc, struct ipc_message *m)
 	char line[REQUEST_LINE_MAX];
 
 	(void)ipc;
+	if (m->fd < 0)
+		return 0;
 	if (ad->n >= REQUESTS_MAX) {
 		send(m->fd, busy, sizeof(busy) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
 		close(m->fd);

@@ -76,6 +76,7 @@ ask_trust(struct session *s, struct ipc *lookup)
 	pack_u64(&p, s->id);
 	pack_str(&p, s->tx->asking);
 	ipc_send_pack(lookup, MSG_TRUST_ASK, s->ask, &p, fd);
+	s->copied = true;
 	pack_free(&p);
 	session_suspend(s, WAIT_TRUST, LOOKUP_MS);
 }
@@ -127,6 +128,7 @@ recipient_on_trust(void *arg, struct ipc *lookup, struct ipc_message *m)
 		return ipc_fail(lookup, "a TRUST that is none");
 	if (s == NULL)
 		return 0;
+	s->copied = false;
 	s->trust_known = true;
 	s->trusted = trusted;
 	s->trust_len = trusted ? (uint8_t)len : 0;
@@ -166,10 +168,11 @@ on_verdict(struct session *s, enum rcpt_verdict verdict, const char *text, const
 	}
 }
 
+/* Where nothing can be said of the client now, lookup says that of the recipient only. */
 int
 recipient_on_rcpt(void *arg, struct ipc *lookup, struct ipc_message *m)
 {
-	struct session *s = find(arg, m, WAIT_RCPT);
+	struct session *s = find(arg, m, WAIT_RCPT), *untold = find(arg, m, WAIT_TRUST);
 	struct unpack u;
 	const void *token;
 	unsigned verdict;
@@ -182,6 +185,8 @@ recipient_on_rcpt(void *arg, struct ipc *lookup, struct ipc_message *m)
 	token = unpack_blob(&u, &len);
 	if (!unpack_end(&u) || verdict > RCPT_TEMPORARY || len > sizeof(((struct recipient *)0)->token))
 		return ipc_fail(lookup, "a RCPT that is none");
+	if (s == NULL && verdict == RCPT_TEMPORARY)
+		s = untold;
 	if (s == NULL)
 		return 0;
 	on_verdict(s, (enum rcpt_verdict)verdict, text, token, len);

@@ -251,6 +251,8 @@ session_finish(struct session *s)
 	log_end(s);
 	stream_free(s);
 	timer_stop(&s->lifetime);
+	if (s->copied)		/* a close alone would not end the connection while lookup stands still */
+		shutdown(s->fd, SHUT_RDWR);
 	close(s->fd);
 	s->fd = -1;
 	TAILQ_REMOVE(&srv->sessions, s, next);

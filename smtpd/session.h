@@ -75,6 +75,7 @@ struct session {
 	char			*helo;		/* trace_helo_ok; NULL before EHLO */
 	bool			 esmtp;		/* EHLO, not HELO */
 	bool			 trust_known, trusted;
+	bool			 copied;	/* lookup was given a copy of fd, and has not answered */
 	uint8_t			 trust_len;
 	uint8_t			 trust[64];	/* lookup's token that says so */
 

@@ -44,6 +44,8 @@ on_submit(void *arg, struct ipc *master, struct ipc_message *m)
 	struct unpack u;
 
 	(void)master;
+	if (m->fd < 0)
+		return 0;
 	unpack_init(&u, m->data, m->len);
 	evutil_make_socket_nonblocking(m->fd);
 	if (srv->stopping || session_new(srv, m->fd, NULL, NULL, unpack_u32(&u), "control") < 0)
