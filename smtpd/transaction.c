@@ -25,6 +25,7 @@
 
 static const struct refusal no_memory = { 451, "4.3.0", "Not enough memory here; try again later" };
 static const struct refusal queue_away = { 451, "4.3.0", "The queue is not there now; try again" };
+static const struct refusal queue_busy = { 451, "4.3.0", "The queue does not keep up now; try again later" };
 
 int
 transaction_new(struct session *s, const struct address *sender, const struct params_mail *m)
@@ -221,6 +222,10 @@ transaction_content(struct session *s, const uint8_t *data, size_t len)
 		transaction_refuse(s, &queue_away);
 		return;
 	}
+	if (!tx->sent && ipc_pending(queue) > PENDING_MAX) {	/* it stands still, and this could wait for long */
+		transaction_refuse(s, &queue_busy);
+		return;
+	}
 	if (!tx->sent) {
 		send_envelope(s, queue);
 		send_content(s, queue, tx->content, tx->len);
@@ -305,6 +310,19 @@ conclude(struct session *s, int code, const char *enhanced, const char *text, co
 	session_refuse(s, &r);
 }
 
+static void
+wait_for_room(struct session *s)
+{
+	struct transaction *tx = s->tx;
+
+	if (tx->room_until_ms == 0)
+		tx->room_until_ms = clock_ms() + DONE_MS;
+	if (clock_ms() < tx->room_until_ms)
+		session_suspend(s, WAIT_ROOM, ROOM_MS);
+	else
+		conclude(s, queue_busy.code, queue_busy.enhanced, queue_busy.text, "");
+}
+
 void
 transaction_end(struct session *s)
 {
@@ -320,7 +338,7 @@ transaction_end(struct session *s)
 		return;
 	}
 	if (!tx->sent && ipc_pending(queue) > PENDING_MAX) {
-		session_suspend(s, WAIT_ROOM, ROOM_MS);
+		wait_for_room(s);
 		return;
 	}
 	if (!tx->sent) {

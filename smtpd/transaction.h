@@ -37,6 +37,7 @@ struct transaction {
 	struct recipient *recipients;		/* in the order they came */
 	char		*asking;		/* the one that lookup is looking at; NULL */
 	int64_t		 began_ms;
+	int64_t		 room_until_ms;		/* so long it waits for room on the way to queue; 0: it does not */
 
 	struct wire_in	 wire;
 	struct headscan	 header;
