@@ -2,6 +2,7 @@
  * The children: who runs, who is restarted when it dies, who makes place for a successor, and in which order all end.
  * How one is started and whom it meets is launch.c's; what a new generation is for, reload.c's.
  */
+#include <errno.h>
 #include <event2/event.h>
 #include <signal.h>
 #include <stdio.h>
@@ -71,7 +72,7 @@ restart(void *arg)
 		launch_fresh(c->master);
 		return;
 	}
-	log_error("event=restart-failed process=%s", proc_name(c->proc));
+	log_error("event=restart-failed process=%s what=%s", proc_name(c->proc), logq(strerror(errno)));
 	timer_start(&c->restart, c->pause_ms);
 }
 

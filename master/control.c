@@ -25,6 +25,7 @@
 #define STATUS_MS	2000	/* for all processes to answer */
 #define SILENT_SOME	2	/* signs of life that a process has not given: it is not waited for */
 #define CALLERS_MAX	128
+#define PAUSE_MS	200	/* when there is no descriptor for a caller */
 #define RELOAD_MS	55000	/* a tool waits for a minute */
 
 /* Who was asked, and what it said of itself. */
@@ -57,6 +58,7 @@ struct caller {
 struct control {
 	struct master		*master;
 	struct event		*accept;
+	struct timer		 pause;
 	int			 fd;
 	unsigned		 n;
 	uint64_t		 questions;
@@ -497,6 +499,14 @@ on_readable(evutil_socket_t fd, short what, void *arg)
 }
 
 static void
+on_pause_over(void *arg)
+{
+	struct control *ctl = arg;
+
+	event_add(ctl->accept, NULL);
+}
+
+static void
 on_accept(evutil_socket_t fd, short what, void *arg)
 {
 	struct control *ctl = arg;
@@ -506,8 +516,13 @@ on_accept(evutil_socket_t fd, short what, void *arg)
 	int peer = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 	(void)what;
-	if (peer < 0)
+	if (peer < 0) {
+		if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {	/* it would wake us for ever */
+			event_del(ctl->accept);
+			timer_start(&ctl->pause, PAUSE_MS);
+		}
 		return;
+	}
 	if (getsockopt(peer, SOL_SOCKET, SO_PEERCRED, &cred, &len) != 0 || ctl->n >= CALLERS_MAX) {
 		close(peer);
 		return;
@@ -527,6 +542,18 @@ on_accept(evutil_socket_t fd, short what, void *arg)
 	ctl->n++;
 }
 
+/* Somebody answers there: a master on another spool, configured to the same path. */
+static bool
+is_taken(const struct sockaddr_un *sun)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	bool taken = fd >= 0 && (connect(fd, (const struct sockaddr *)sun, sizeof(*sun)) == 0 || errno == EAGAIN);
+
+	if (fd >= 0)
+		close(fd);
+	return taken;
+}
+
 int
 control_open(struct master *m, char *err, size_t size)
 {
@@ -543,8 +570,12 @@ control_open(struct master *m, char *err, size_t size)
 		    sizeof(sun.sun_path) - 1);
 		return -1;
 	}
-	/* The lock on the spool says that no other master of this site runs: an old socket is a leftover. */
-	unlink(sun.sun_path);
+	if (is_taken(&sun)) {
+		snprintf(err, size, "control socket %s: another minimta answers there", sun.sun_path);
+		return -1;
+	}
+	unlink(sun.sun_path);		/* a leftover */
+	timer_set(&ctl->pause, on_pause_over, ctl);
 	ctl->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (ctl->fd < 0 || bind(ctl->fd, (struct sockaddr *)&sun, sizeof(sun)) != 0 || chmod(sun.sun_path, 0666) != 0 ||
 	    listen(ctl->fd, 128) != 0) {
@@ -565,6 +596,7 @@ control_close(struct master *m)
 
 	while ((c = LIST_FIRST(&m->control->callers)) != NULL)
 		caller_free(c);
+	timer_stop(&m->control->pause);
 	event_free(m->control->accept);
 	close(m->control->fd);
 	unlink(m->conf->control);

@@ -213,13 +213,31 @@ launch_fresh(struct master *m)
 
 /* ---- the channel's other end ---- */
 
+/* What one start takes for a moment: it is begun only where it can be finished. */
+static bool
+has_descriptors(const struct master *m)
+{
+	int taken[PROCESS_PEERS_MAX], most = 8 + (int)m->n_listeners, n;
+	const struct child *c;
+
+	TAILQ_FOREACH(c, &m->children, next)
+		most += 2;
+	if (most > PROCESS_PEERS_MAX)
+		most = PROCESS_PEERS_MAX;
+	for (n = 0; n < most && (taken[n] = fcntl(m->spool_lock, F_DUPFD_CLOEXEC, 0)) >= 0; n++)
+		continue;
+	for (int i = 0; i < n; i++)
+		close(taken[i]);
+	return n == most;
+}
+
 int
 launch_spawn(struct child *c)
 {
 	struct master *m = c->master;
 	int sv[2];
 
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv) != 0)
+	if (!has_descriptors(m) || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv) != 0)
 		return -1;
 	sv[0] = launch_above(sv[0]);
 	sv[1] = launch_above(sv[1]);
