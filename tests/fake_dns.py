@@ -5,6 +5,9 @@ A name server for tests, UDP and TCP on one kernel-chosen port of 127.0.0.1. Its
 A mode makes it misbehave for a name and all below it ("*" for everything): silence, servfail, refused, garbage,
 truncated (UDP only, TCP answers), cut (the packet ends early), wrong-id, wrong-question, loop (a compression loop),
 empty (no data), slow (answers only when told to: release()).
+
+put() adds what no line can say: TXT of any bytes in strings of any length, and "TIMEOUT", a name that is silent about all
+types that it has no record of.
 """
 import ipaddress
 import os
@@ -30,8 +33,10 @@ def wire_value(kind, value):
 	if kind == "AAAA":
 		return ipaddress.IPv6Address(value).packed
 	if kind == "MX":
-		preference, host = value.split()
-		return struct.pack("!H", int(preference)) + wire_name(host)
+		preference, _, host = value.partition(" ")
+		return struct.pack("!H", int(preference)) + wire_name(host.strip())
+	if kind == "TXT" and isinstance(value, list):
+		return b"".join(bytes([len(part)]) + part for part in value)
 	if kind == "TXT":
 		text = value.encode()
 		return b"".join(bytes([len(text[i:i + 255])]) + text[i:i + 255] for i in range(0, len(text) or 1, 255))
@@ -39,7 +44,7 @@ def wire_value(kind, value):
 
 
 class FakeDNS:
-	def __init__(self, zone=(), modes=()):
+	def __init__(self, zone=(), modes=(), address=("127.0.0.1", 0)):
 		self.zone = {}
 		self.modes = {}
 		self.questions = []
@@ -49,7 +54,7 @@ class FakeDNS:
 		for line in modes:
 			self.set_mode(*line.split())
 		while True:		# one port for both: the kernel chooses TCP's, UDP's may be taken
-			self.tcp = socket.create_server(("127.0.0.1", 0))
+			self.tcp = socket.create_server(address)
 			self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 			try:
 				self.udp.bind(self.tcp.getsockname())
@@ -64,6 +69,9 @@ class FakeDNS:
 	def add(self, line):
 		name, kind, value = line.split(None, 2)
 		self.zone.setdefault(name.lower().rstrip("."), []).append((kind.upper(), value))
+
+	def put(self, name, kind, value):
+		self.zone.setdefault(name.lower().rstrip("."), []).append((kind, value))
 
 	def set_mode(self, name, mode):
 		self.modes[name.lower()] = mode
@@ -112,7 +120,8 @@ class FakeDNS:
 		kind = {n: k for k, n in TYPES.items()}.get(number, "?")
 		self.questions.append((name, kind))
 		mode = self.mode_of(name)
-		if mode == "silence":
+		rows = [k for k, _ in self.zone.get(name, ())]
+		if mode == "silence" or ("TIMEOUT" in rows and kind not in rows):
 			return None
 		if mode == "slow":
 			self.released.wait()
