@@ -56,7 +56,10 @@ MX	:= \
 
 FILTERS	:= \
 	filters/dmarc.c \
-	filters/dmarc_record.c
+	filters/dmarc_record.c \
+	filters/iprev.c \
+	filters/iprev_name.c \
+	filters/reverse.c
 
 # Processes and tools, a line per source; the first source of each has main().
 minimta_SRC	:= \
@@ -236,7 +239,10 @@ UNIT	:= \
 	lookup \
 	mda \
 	dmarc \
-	dmarc_record
+	dmarc_record \
+	reverse \
+	iprev_name \
+	iprev
 
 FUZZ	:= \
 	record \
@@ -253,7 +259,8 @@ FUZZ	:= \
 	smtpd \
 	wire \
 	aliases \
-	dmarc_record
+	dmarc_record \
+	iprev_name
 
 ARCHIVE	:= $(OUT)/libminimta.a
 PARTS	:= $(OUT)/libparts.a

@@ -12,7 +12,7 @@ int	LLVMFuzzerTestOneInput(const uint8_t *, size_t);
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	char *text = malloc(size > 0 ? size : 1);
+	char *text = calloc(1, size + 1);
 	struct dmarc_record r;
 	bool applies;
 
