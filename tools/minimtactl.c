@@ -269,6 +269,12 @@ run(const struct command *c, const char *const *words, const char *config, bool 
 	return code;
 }
 
+static bool
+is_check(const char *word)
+{
+	return strcmp(word, "check") == 0 || strcmp(word, "sign") == 0;
+}
+
 /* Where check or sign stands among the words: they have options of their own. 0: it is neither. */
 static int
 find_check(int argc, char **argv, bool *json_r)
@@ -277,7 +283,7 @@ find_check(int argc, char **argv, bool *json_r)
 
 	for (*json_r = false; i < argc && (strcmp(argv[i], "-j") == 0 || strcmp(argv[i], "--json") == 0); i++)
 		*json_r = true;
-	return i < argc && (strcmp(argv[i], "check") == 0 || strcmp(argv[i], "sign") == 0) ? i : 0;
+	return i < argc && is_check(argv[i]) ? i : 0;
 }
 
 int
@@ -313,6 +319,11 @@ main(int argc, char **argv)
 	if (optind < argc && strcmp(argv[optind], "help") == 0) {
 		help = true;
 		optind++;
+	}
+	if (help && optind + 1 < argc && is_check(argv[optind])) {
+		char *ask[] = { argv[optind], argv[optind + 1], (char []){ "--help" }, NULL };
+
+		return check_main(3, ask, json);
 	}
 	if (help && optind < argc)
 		return help_for(argv + optind, argc - optind);
