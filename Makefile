@@ -57,6 +57,8 @@ MX	:= \
 FILTERS	:= \
 	filters/dmarc.c \
 	filters/dmarc_record.c \
+	filters/spf.c \
+	filters/spf_record.c \
 	filters/iprev.c \
 	filters/iprev_name.c \
 	filters/reverse.c
@@ -177,6 +179,7 @@ minimtactl_SRC	:= \
 	tools/call.c \
 	tools/check.c \
 	tools/check_address.c \
+	tools/check_spf.c \
 	tools/lines.c \
 	tools/mailq.c \
 	tools/report.c \

@@ -40,7 +40,9 @@ struct dns_record {
 		struct in_addr	a;
 		struct in6_addr	aaaa;
 		struct {
-			char	*bytes;	/* MX, PTR: name without final dot, "" for the root; TXT: strings joined; TLSA: data */
+			char	*bytes;	/* PTR: host name without final dot; MX: likewise, "" for the root, and
+					 * with characters that hosts do not have (SPF wants them; mx_order drops them);
+					 * TXT: strings joined; TLSA: data */
 			size_t	 len;
 		};
 	};

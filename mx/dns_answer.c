@@ -86,13 +86,44 @@ dns_name_is_host(const char *name)
 	return name_is_made_of(name, ".-_");
 }
 
+/* What a name in presentation form has a backslash in front of, or is written as \ddd (ns_name_ntop). */
+#define ESCAPED		"\"();@$\\"
+
+bool
+dns_name_is_plain(const char *name)
+{
+	for (const char *p = name; *p != '\0'; p++)
+		if (*p <= ' ' || *p > '~' || strchr(ESCAPED, *p) != NULL)
+			return false;
+	return name_has_labels(name);
+}
+
 bool
 dns_name_askable(const char *name)
 {
 	for (const char *p = name; *p != '\0'; p++)
-		if (*p <= ' ' || *p > '~' || strchr("\"();@$\\", *p) != NULL)
+		if (*p < ' ' || *p > '~' || *p == '\\')
 			return false;
 	return name_has_labels(name);
+}
+
+/* As ns_parserr() writes the name of a record, so that the two can be compared. */
+static void
+present_name(char to[NS_MAXDNAME], const char *name)
+{
+	size_t len = length_without_dot(name), n = 0;
+
+	for (size_t i = 0; i < len && n + 5 < NS_MAXDNAME; i++) {
+		if (name[i] == ' ') {
+			memcpy(to + n, "\\032", 4);
+			n += 4;
+			continue;
+		}
+		if (strchr(ESCAPED, name[i]) != NULL)
+			to[n++] = '\\';
+		to[n++] = name[i];
+	}
+	to[n] = '\0';
 }
 
 static uint8_t *
@@ -248,13 +279,13 @@ read_txt(struct dns_record *r, const ns_rr *rr)
 
 /* 0; -1: malformed; 1: a name that is none. */
 static int
-read_name(struct dns_record *r, const ns_msg *m, const ns_rr *rr, size_t skip, bool root_is_fine)
+read_name(struct dns_record *r, const ns_msg *m, const ns_rr *rr, size_t skip, bool mx)
 {
 	char name[NS_MAXDNAME];
 
 	if (rdata_name(m, rr, skip, name) == -1)
 		return -1;
-	if (!dns_name_is_host(name) && !(root_is_fine && name[0] == '\0'))
+	if (mx ? name[0] != '\0' && !dns_name_is_plain(name) : !dns_name_is_host(name))
 		return 1;
 	record_bytes(r, name, strlen(name));
 	return 0;
@@ -419,7 +450,7 @@ read_positive(struct dns_answer *a, ns_msg *m, const char *name)
 	char owner[NS_MAXDNAME];
 	enum dns_why why;
 
-	snprintf(owner, sizeof(owner), "%.*s", (int)length_without_dot(name), name);
+	present_name(owner, name);
 	a->ttl = UINT32_MAX;
 	why = follow_aliases(a, m, owner);
 	if (why == DNS_WHY_NONE && ns_msg_getflag(*m, ns_f_rcode) == ns_r_nxdomain)
@@ -448,13 +479,14 @@ read_positive(struct dns_answer *a, ns_msg *m, const char *name)
 static bool
 answers_question(ns_msg *m, enum dns_type type, const char *name)
 {
-	size_t len = length_without_dot(name);
+	char asked[NS_MAXDNAME];
 	ns_rr rr;
 
+	present_name(asked, name);
 	return ns_msg_getflag(*m, ns_f_qr) && ns_msg_getflag(*m, ns_f_opcode) == ns_o_query &&
 	    ns_msg_count(*m, ns_s_qd) == 1 && ns_parserr(m, ns_s_qd, 0, &rr) == 0 &&
 	    (enum dns_type)ns_rr_type(rr) == type && ns_rr_class(rr) == ns_c_in &&
-	    strlen(ns_rr_name(rr)) == len && strncasecmp(ns_rr_name(rr), name, len) == 0;
+	    strcasecmp(ns_rr_name(rr), asked) == 0;
 }
 
 void

@@ -39,8 +39,11 @@ enum dns_why {				/* phrases for the log, in dns_answer.c */
 
 const char	*dns_why_text(enum dns_why);	/* NULL for NONE */
 
-/* Whether it can be asked: labels of 1 to 63 bytes, 253 in all, printable and none that zone files escape. */
+/* Whether it can be asked: labels of 1 to 63 bytes, 253 in all, printable and no backslash. SPF makes names of what strangers
+ * say, spaces and all. */
 bool		 dns_name_askable(const char *);
+/* And none that zone files escape: what an MX may name, which is still no host. */
+bool		 dns_name_is_plain(const char *);
 /* Letters, digits, hyphen, underscore, dot: what may stand in an answer that is used or logged. */
 bool		 dns_name_is_host(const char *);
 

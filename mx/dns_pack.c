@@ -78,7 +78,9 @@ record_is_sound(enum dns_type type, const struct dns_record *r)
 {
 	if (type == DNS_MX && r->len == 0)
 		return true;
-	return (type != DNS_MX && type != DNS_PTR) || (strlen(r->bytes) == r->len && dns_name_is_host(r->bytes));
+	if (type != DNS_MX && type != DNS_PTR)
+		return true;
+	return strlen(r->bytes) == r->len && (type == DNS_MX ? dns_name_is_plain(r->bytes) : dns_name_is_host(r->bytes));
 }
 
 int

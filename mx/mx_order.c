@@ -8,6 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "mx/dns_answer.h"
 #include "mx/mx_order.h"
 
 /* A shuffle is all that it is for (xorshift64*): what matters is that a test can repeat it. */
@@ -57,7 +58,7 @@ mx_order_hosts(struct mx_host *hosts, size_t most, const struct dns_answer *answ
 	for (size_t i = 0; i < answer->n && n < most; i++) {
 		const struct dns_record *r = sorted[i].record;
 
-		if (r->len == 0 || r->len > DNS_NAME_MAX || seen(hosts, n, r->bytes))
+		if (r->len > DNS_NAME_MAX || !dns_name_is_host(r->bytes) || seen(hosts, n, r->bytes))
 			continue;
 		snprintf(hosts[n].name, sizeof(hosts[n].name), "%s", r->bytes);
 		hosts[n++].preference = r->preference;

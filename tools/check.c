@@ -31,6 +31,9 @@ struct entry {
 static const struct entry entries[] = {
 	{ "check", "address", check_address, "ADDRESS", "whether it is an address by RFC 5321 and 6531",
 	    "minimtactl check address 'jose@example.com'" },
+	{ "check", "spf", check_spf, "--ip ADDRESS --helo NAME [--from ADDRESS] [--receiver NAME]",
+	    "whether a client may send for a domain, by SPF (RFC 7208)",
+	    "minimtactl check spf --ip 192.0.2.1 --helo mail.example.com --from someone@example.com" },
 };
 
 #define N_ENTRIES	(sizeof(entries) / sizeof(entries[0]))

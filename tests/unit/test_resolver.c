@@ -13,6 +13,7 @@ static const struct zone zone[] = {
 	{ "mx.test", DNS_MX, "20 two.test", 0 },
 	{ "mx.test", DNS_MX, "10 one.test", 0 },
 	{ "odd.test", DNS_MX, "10 fine.test", 0 },
+	{ "a b@c.test", DNS_A, "192.0.2.9", 0 },
 	{ "odd.test", DNS_MX, "10 a\\000b.test", 0 },
 	{ "odd.test", DNS_MX, "10 sp\\032ace.test", 0 },
 	{ "odd.test", DNS_MX, "10 new\\010line.test", 0 },
@@ -137,7 +138,8 @@ static const struct {
 	{ "loop.test", DNS_MX, DNS_TEMPORARY, 0, "", "answer cannot be read", "", 0 },
 	{ "", DNS_A, DNS_INVALID, 0, "", "not a domain name", "", 0 },
 	{ "a..test", DNS_A, DNS_INVALID, 0, "", "not a domain name", "", 0 },
-	{ "a b.test", DNS_A, DNS_INVALID, 0, "", "not a domain name", "", 0 },
+	{ "a b@c.test", DNS_A, DNS_OK, 1, "192.0.2.9", "", "", 300 },
+	{ "a\tb.test", DNS_A, DNS_INVALID, 0, "", "not a domain name", "", 0 },
 	{ "a\\.test", DNS_A, DNS_INVALID, 0, "", "not a domain name", "", 0 },
 };
 
