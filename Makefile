@@ -55,6 +55,15 @@ MX	:= \
 	mx/resolver.c
 
 FILTERS	:= \
+	filters/arc.c \
+	filters/arc_seal.c \
+	filters/arc_sets.c \
+	filters/dkim.c \
+	filters/dkim_canon.c \
+	filters/dkim_hash.c \
+	filters/dkim_key.c \
+	filters/dkim_sign.c \
+	filters/dkim_signature.c \
 	filters/dmarc.c \
 	filters/dmarc_record.c \
 	filters/spf.c \
@@ -179,6 +188,9 @@ minimtactl_SRC	:= \
 	tools/call.c \
 	tools/check.c \
 	tools/check_address.c \
+	tools/check_arc.c \
+	tools/check_dkim.c \
+	tools/sign.c \
 	tools/check_spf.c \
 	tools/lines.c \
 	tools/mailq.c \

@@ -34,6 +34,16 @@ static const struct entry entries[] = {
 	{ "check", "spf", check_spf, "--ip ADDRESS --helo NAME [--from ADDRESS] [--receiver NAME]",
 	    "whether a client may send for a domain, by SPF (RFC 7208)",
 	    "minimtactl check spf --ip 192.0.2.1 --helo mail.example.com --from someone@example.com" },
+	{ "check", "dkim", check_dkim, "< MESSAGE", "whether the DKIM signatures of a message are right (RFC 6376)",
+	    "minimtactl check dkim < message.eml" },
+	{ "check", "arc", check_arc, "< MESSAGE", "whether the ARC chain of a message is right (RFC 8617)",
+	    "minimtactl check arc < message.eml" },
+	{ "sign", "dkim", sign_dkim, "--key FILE --domain DOMAIN --selector NAME [--algorithm A] [--canon C/C] [--headers A:B:…]\n"
+	    "           [--timestamp SECONDS] < MESSAGE", "put a DKIM signature on top of a message",
+	    "minimtactl sign dkim --key example.pem --domain example.com --selector mail < message.eml" },
+	{ "sign", "arc", sign_arc, "--key FILE --domain DOMAIN --selector NAME --authserv-id NAME [--algorithm A] [--canon C/C]\n"
+	    "           [--headers A:B:…] [--timestamp SECONDS] < MESSAGE", "put an ARC set on top of a message",
+	    "minimtactl sign arc --key example.pem --domain example.com --selector mail --authserv-id mx.example.com < message.eml" },
 };
 
 #define N_ENTRIES	(sizeof(entries) / sizeof(entries[0]))
@@ -266,24 +276,40 @@ read_all(FILE *in, size_t most, size_t *len_r)
 }
 
 char *
-check_message(struct check *c, size_t most, size_t *len_r)
+check_input(struct check *c, size_t most, size_t *len_r)
 {
-	size_t len;
-	char *raw = read_all(stdin, most, &len), *message;
+	char *raw = read_all(stdin, most, len_r);
 
-	if (ferror(stdin) || len > most) {
-		if (len > most)
-			check_unable(c, "the message has more than %zu bytes", most);
-		else
-			check_unable(c, "cannot read the message from standard input");
-		free(raw);
-		return NULL;
-	}
-	message = malloc(len * 2 + 1);
+	if (!ferror(stdin) && *len_r <= most)
+		return raw;
+	if (*len_r > most)
+		check_unable(c, "the message has more than %zu bytes", most);
+	else
+		check_unable(c, "cannot read the message from standard input");
+	free(raw);
+	return NULL;
+}
+
+char *
+check_crlf(const char *raw, size_t len, size_t *len_r)
+{
+	char *message = malloc(len * 2 + 1);
+
 	if (message == NULL)
 		log_fatal("out of memory");
 	*len_r = make_crlf(message, raw, len);
 	message[*len_r] = '\0';
+	return message;
+}
+
+char *
+check_message(struct check *c, size_t most, size_t *len_r)
+{
+	size_t len;
+	char *raw = check_input(c, most, &len), *message = NULL;
+
+	if (raw != NULL)
+		message = check_crlf(raw, len, len_r);
 	free(raw);
 	return message;
 }

@@ -73,6 +73,10 @@ int	 check_number(const char *text, uint64_t least, uint64_t most, uint64_t *val
 int	 check_dns(struct check *);
 int	 check_loop(struct check *);
 void	 check_wait(struct check *, const bool *finished);
+/* All of standard input as it is, at most `most` bytes; malloced. NULL after saying why not. */
+char	*check_input(struct check *, size_t most, size_t *len_r);
+/* A copy with line ends made CRLF, and a NUL behind it; malloced. */
+char	*check_crlf(const char *raw, size_t len, size_t *len_r);
 /* All of standard input with line ends made CRLF, at most `most` bytes; malloced. NULL after saying why not. */
 char	*check_message(struct check *, size_t most, size_t *len_r);
 
@@ -91,7 +95,11 @@ void	 check_list(FILE *to);
 /* ---- the checks, by name ---- */
 
 int	 check_address(int argc, char **argv);
+int	 check_arc(int argc, char **argv);
+int	 check_dkim(int argc, char **argv);
 int	 check_spf(int argc, char **argv);
 int	 check_srs(int argc, char **argv);
+int	 sign_arc(int argc, char **argv);
+int	 sign_dkim(int argc, char **argv);
 
 #endif
