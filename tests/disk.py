@@ -100,6 +100,79 @@ def full_disk():
 		disk.remove()
 
 
+class Small:
+	"""A tmpfs with so many bytes and files, for the server's folder."""
+
+	def __init__(self, options):
+		self.folder = mt.temporary("small-")
+		mt.run(["mount", "-t", "tmpfs", "-o", f"{options},mode=755", "tmpfs", self.folder])
+
+	def remove(self):
+		mt.run(["umount", self.folder])
+		os.rmdir(self.folder)
+
+
+def use_up_inodes(folder):
+	"""Empty files until there is no room for another; returns their folder."""
+	where = os.path.join(folder, "files")
+	os.mkdir(where)
+	try:
+		for n in range(1 << 20):
+			with open(os.path.join(where, str(n)), "wb"):
+				pass
+	except OSError:
+		pass
+	return where
+
+
+def no_inodes():
+	"""
+	No file can be made: what has room in open segments is taken, a large mail is 452 at once, and so is all when a new
+	segment would be needed. Mail that waits goes out, and all recovers by itself, twice.
+	"""
+	disk = Small("size=96m,nr_inodes=400")
+	spool = None
+	try:
+		folder = os.path.join(disk.folder, "minimta")
+		os.mkdir(folder)
+		os.chmod(folder, 0o755)
+		spool = Spool(folder)
+		for n in range(5):
+			expect("a mail while there is room", spool.send(f"early{n}", f"u{n}@{stream.REMOTE}"), 250)
+		for turn in range(2):
+			files = use_up_inodes(disk.folder)
+			codes = []
+			while len(codes) < 10 and (not codes or codes[-1] == 250):	# the server may just have given one back
+				codes.append(spool.send(f"large{turn}x{len(codes)}", f"l@{stream.REMOTE}", 1 << 20))
+			expect(f"the reply to a large mail without inodes, after {len(codes) - 1} of them", codes[-1], 452)
+			codes = []
+			while len(codes) < 400 and (not codes or codes[-1] == 250):
+				codes.append(spool.send(f"more{turn}x{len(codes)}", f"m{len(codes)}@{stream.REMOTE}", 60 * 1024))
+			expect(f"the reply without inodes, after {len(codes) - 1} mails", codes[-1], 452)
+			spool.far.clear()
+			verdict = stream.settle(spool.server, spool.promises, [spool.far])
+			if verdict.lost or verdict.torn:
+				raise mt.Failed(f"not delivered without inodes: {verdict.lost[:5]} {verdict.torn[:2]}; the last log lines:\n" +
+					"\n".join(spool.server.log.lines[-10:]))
+			for name in os.listdir(files):
+				os.unlink(os.path.join(files, name))
+			os.rmdir(files)
+			spool.server.move_clock(600)
+			spool.server.log.wait_for(lambda: spool.send(f"after{turn}x{len(spool.promises)}", f"alice@{mt.DOMAIN}") == 250,
+				"no mail is taken although files can be made again")
+			spool.server.honest_mail()
+			expect("a large mail again", spool.send(f"big{turn}", f"alice@{mt.DOMAIN}", 1 << 20), 250)
+			verdict = stream.settle(spool.server, spool.promises, [spool.far])
+			if verdict.lost or verdict.torn:
+				raise mt.Failed(f"not delivered in the end: {verdict.lost[:5]} {verdict.torn[:2]}")
+		spool.close()
+		spool = None
+	finally:
+		if spool:
+			spool.close(check=False)
+		disk.remove()
+
+
 def fill(folder):
 	block = b"x" * (1 << 20)
 	with open(os.path.join(folder, "filler"), "wb", buffering=0) as f:
@@ -220,6 +293,7 @@ def main():
 	report = mt.Report(options.parse_args().v)
 	if os.geteuid() == 0:
 		report.case("a full disk", full_disk)
+		report.case("a disk without inodes", no_inodes)
 	for how in (flip, cut, zeros, garbage, doubled, empty):
 		for seed in range(3):
 			report.case(f"damaged spool: {how.__name__} {seed}", damaged, how.__name__, how, seed)
