@@ -273,6 +273,14 @@ CASES = ("unreachable_best_mx", "relay_refused_by_peer", "null_mx", "two_domains
 	"bare_lf_does_not_travel", "signed_names", "dovecot_reads")
 
 
+def with_log(interop, test, *arguments):
+	"""A failure is told with what minimta said last."""
+	try:
+		test(*arguments)
+	except mt.Failed as e:
+		raise mt.Failed(f"{e}\nminimta's log ends:\n" + "\n".join(interop.server.log.lines[-15:]))
+
+
 def cases(interop):
 	"""(name, function and its arguments) of each."""
 	found = []
@@ -301,7 +309,7 @@ def main():
 	try:
 		for name, *test in cases(interop):
 			if not options.cases or name.startswith(tuple(options.cases)):
-				report.case("interop " + name, *test)
+				report.case("interop " + name, with_log, interop, *test)
 	finally:
 		report.case("interop: a clean end", interop.close)
 	return report.finish()

@@ -104,6 +104,7 @@ log_selector = +received_recipients
 keep_environment =
 smtputf8_advertise_hosts = *
 tls_advertise_hosts =
+smtp_accept_queue_per_connection = 0
 rfc1413_query_timeout = 0s
 acl_smtp_connect = acl_connect
 acl_smtp_rcpt = acl_rcpt
