@@ -70,7 +70,10 @@ FILTERS	:= \
 	filters/spf_record.c \
 	filters/iprev.c \
 	filters/iprev_name.c \
-	filters/reverse.c
+	filters/reverse.c \
+	filters/dnsbl.c \
+	filters/dnsbl_list.c \
+	filters/dnsbl_watch.c
 
 # Processes and tools, a line per source; the first source of each has main().
 minimta_SRC	:= \
@@ -257,7 +260,9 @@ UNIT	:= \
 	dmarc_record \
 	reverse \
 	iprev_name \
-	iprev
+	iprev \
+	dnsbl \
+	dnsbl_list
 
 FUZZ	:= \
 	record \
@@ -275,7 +280,8 @@ FUZZ	:= \
 	wire \
 	aliases \
 	dmarc_record \
-	iprev_name
+	iprev_name \
+	dnsbl_list
 
 ARCHIVE	:= $(OUT)/libminimta.a
 PARTS	:= $(OUT)/libparts.a
