@@ -73,7 +73,8 @@ FILTERS	:= \
 	filters/reverse.c \
 	filters/dnsbl.c \
 	filters/dnsbl_list.c \
-	filters/dnsbl_watch.c
+	filters/dnsbl_watch.c \
+	filters/authres.c
 
 # Processes and tools, a line per source; the first source of each has main().
 minimta_SRC	:= \
@@ -262,7 +263,8 @@ UNIT	:= \
 	iprev_name \
 	iprev \
 	dnsbl \
-	dnsbl_list
+	dnsbl_list \
+	authres
 
 FUZZ	:= \
 	record \
@@ -281,7 +283,8 @@ FUZZ	:= \
 	aliases \
 	dmarc_record \
 	iprev_name \
-	dnsbl_list
+	dnsbl_list \
+	authres
 
 ARCHIVE	:= $(OUT)/libminimta.a
 PARTS	:= $(OUT)/libparts.a
