@@ -92,17 +92,16 @@ def git_send_email(interop):
 
 # Those who call sendmail.
 
-def sendmail(interop, *arguments, text, user=None, path=None):
-	command = [*(["setpriv", f"--reuid={user}", f"--regid={user_group(user)}", "--clear-groups"] if user else []), path or os.path.join(mt.BIN, "sendmail"), *arguments]
+def sendmail(interop, *arguments, text, user=None):
+	command = [os.path.join(mt.BIN, "sendmail"), *arguments]
+	if user:
+		group = mt.run(["id", "-g", user]).stdout.strip()
+		command = ["setpriv", f"--reuid={user}", f"--regid={group}", "--clear-groups", *command]
 	done = subprocess.run(command, input=text, text=True, errors="replace", stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
 		timeout=mt.DEADLINE, env={**os.environ, "MINIMTA_CONTROL": interop.server.control})
 	if done.returncode != 0:
 		raise mt.Failed(f"{' '.join(command)}: exit {done.returncode}\n{done.stdout[-1500:]}")
 	return done.stdout
-
-
-def user_group(user):
-	return mt.run(["id", "-g", user]).stdout.strip()
 
 
 def cron(interop):

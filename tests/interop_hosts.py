@@ -231,10 +231,8 @@ class Names:
 			"policy:\n  - id: test\n    single-type-signing: on\nzone:\n"
 		for name, text in ZONES.items():
 			file = f"etc/knot/{name.strip('.') or 'root'}.zone"
-			conf += f"  - domain: {name}\n    file: /{file}\n    zonefile-sync: -1\n    journal-content: none\n    semantic-checks: off\n"
-			if name in (SIGNED, FORGED):
-				conf += "    dnssec-signing: on\n    dnssec-policy: test\n    journal-content: changes\n"
-				conf = conf.replace("    journal-content: none\n    semantic-checks: off\n    dnssec", "    dnssec")
+			conf += f"  - domain: {name}\n    file: /{file}\n    zonefile-sync: -1\n"
+			conf += "    dnssec-signing: on\n    dnssec-policy: test\n" if name in (SIGNED, FORGED) else "    semantic-checks: off\n"
 			self.root.write(file, f"$ORIGIN {name.rstrip('.')}.\n{text}")
 		self.root.write("etc/knot/test.conf", conf)
 		self.root.fresh("var/lib/knot")

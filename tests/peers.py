@@ -19,7 +19,6 @@ import smtplib
 import socket
 import stat
 import subprocess
-import threading
 
 import minimta_test as mt
 
