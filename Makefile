@@ -200,7 +200,10 @@ minimtactl_SRC	:= \
 	tools/mailq.c \
 	tools/report.c \
 	tools/status.c \
-	tools/verify.c
+	tools/verify.c \
+	tools/check_dmarc.c \
+	tools/check_dnsbl.c \
+	tools/check_iprev.c
 
 PROGRAMS := $(strip $(foreach p,minimta smtpd resolver lookup queue delivery mda logger sendmail minimtactl,\
 	$(if $($(p)_SRC),$(p))))
