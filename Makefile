@@ -67,7 +67,9 @@ FILTERS	:= \
 	filters/dmarc.c \
 	filters/dmarc_record.c \
 	filters/spf.c \
+	filters/spf_names.c \
 	filters/spf_record.c \
+	filters/srs.c \
 	filters/iprev.c \
 	filters/iprev_name.c \
 	filters/reverse.c \
@@ -196,6 +198,7 @@ minimtactl_SRC	:= \
 	tools/check_dkim.c \
 	tools/sign.c \
 	tools/check_spf.c \
+	tools/check_srs.c \
 	tools/lines.c \
 	tools/mailq.c \
 	tools/report.c \
@@ -267,7 +270,10 @@ UNIT	:= \
 	iprev \
 	dnsbl \
 	dnsbl_list \
-	authres
+	authres \
+	spf \
+	spf_record \
+	srs
 
 FUZZ	:= \
 	record \
@@ -287,7 +293,9 @@ FUZZ	:= \
 	dmarc_record \
 	iprev_name \
 	dnsbl_list \
-	authres
+	authres \
+	spf_record \
+	srs
 
 ARCHIVE	:= $(OUT)/libminimta.a
 PARTS	:= $(OUT)/libparts.a

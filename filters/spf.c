@@ -1,7 +1,7 @@
 /*
  * SPF's check_host() (RFC 7208, 4) as a step machine: a stack of records (each include is one more, a redirect takes the place
  * of its record), each read term by term; a term that needs DNS ends run(), and the answer's callback goes on with it. Decides
- * the result only. All limits of 4.6.4 are here.
+ * the result only. The limits of 4.6.4 stand in filters/spf_state.h.
  *
  * Addresses of several hosts (mx, ptr) are asked for side by side; what comes of them does not depend on which answer is first.
  */
@@ -10,75 +10,10 @@
 #include <string.h>
 #include <strings.h>
 
-#include "filters/spf.h"
+#include "filters/spf_state.h"
 #include "lib/address.h"
-#include "lib/clock.h"
 #include "lib/log.h"
-#include "mx/dns.h"
 #include "mx/dns_answer.h"
-
-#define LOOKUPS_MAX	10	/* RFC 7208, 4.6.4: terms that ask DNS */
-#define VOIDS_MAX	2	/* 4.6.4: of them those that find nothing */
-#define HOSTS_MAX	10	/* 4.6.4: of one mx; names of one client */
-#define FRAMES_MAX	(LOOKUPS_MAX + 1)
-#define RECORD_MAX	8192	/* bytes of a record and of an explanation: 450 are advised (3.4) */
-#define QUESTION_MS	8000	/* one question, so that a dead server leaves time for an honest answer */
-
-struct frame {
-	char		*text;
-	struct spf_record record;
-	size_t		 at;
-	struct spf_term	 term;		/* the one at hand */
-	char		 domain[SPF_NAME_MAX + 1];
-};
-
-struct host {				/* of an mx, or a name of the client */
-	struct spf	*spf;
-	struct dns_question *question;	/* NULL: answered */
-	char		 name[DNS_NAME_MAX + 1];
-	bool		 is_client;	/* the client's address is one of its */
-};
-
-struct host_list {
-	struct host	 list[HOSTS_MAX];
-	size_t		 n;
-	unsigned	 pending;
-	bool		 temporary;	/* one had no answer */
-};
-
-enum fetch { FETCH_FIRST, FETCH_INCLUDE, FETCH_REDIRECT };
-
-struct spf {
-	struct dns	*dns;
-	spf_done_fn	*done;
-	void		*arg;
-	struct timer	 begin, deadline;
-	struct spf_macros macros;	/* with pointers to what follows */
-	char		 local[SPF_SENDER_MAX + 1];
-	char		 sender_domain[SPF_NAME_MAX + 1];
-	char		 helo[SPF_SENDER_MAX + 1];
-	char		 receiver[SPF_NAME_MAX + 1];
-	bool		 is_helo;
-	bool		 malformed;	/* the identity is no domain */
-
-	struct frame	 frames[FRAMES_MAX];
-	size_t		 n_frames;
-	unsigned	 lookups, voids;
-
-	struct dns_question *question;	/* of the term at hand, or of a record or explanation */
-	enum fetch	 fetch;
-	char		 target[SPF_NAME_MAX + 1];	/* what the question is about */
-	struct host_list mx;
-	struct host_list names;		/* the client's, for ptr and %{p} */
-	bool		 names_known;
-	void		(*after_names)(struct spf *);
-
-	bool		 decided;	/* code stands; what may still come is an explanation */
-	enum spf_code	 code;
-	char		 reason[512];
-	char		*exp_text;
-	char		 explanation[SPF_EXPLANATION_MAX + 1];
-};
 
 static void	run(struct spf *, bool matched);
 
@@ -98,23 +33,13 @@ spf_code_name(enum spf_code code)
 	return (unsigned)code < sizeof(names) / sizeof(names[0]) ? names[code] : "?";
 }
 
-static struct frame *
-top(struct spf *s)
+struct frame *
+spf_top(struct spf *s)
 {
 	return &s->frames[s->n_frames - 1];
 }
 
 /* ---- the end ---- */
-
-static void
-hosts_cancel(struct host_list *hosts)
-{
-	for (size_t i = 0; i < hosts->n; i++) {
-		dns_cancel(hosts->list[i].question);
-		hosts->list[i].question = NULL;
-	}
-	hosts->pending = 0;
-}
 
 void
 spf_cancel(struct spf *s)
@@ -124,8 +49,8 @@ spf_cancel(struct spf *s)
 	timer_stop(&s->begin);
 	timer_stop(&s->deadline);
 	dns_cancel(s->question);
-	hosts_cancel(&s->mx);
-	hosts_cancel(&s->names);
+	spf_hosts_cancel(&s->mx);
+	spf_hosts_cancel(&s->names);
 	for (size_t i = 0; i < s->n_frames; i++)
 		free(s->frames[i].text);
 	free(s->exp_text);
@@ -178,40 +103,10 @@ on_deadline(void *arg)
 
 /* ---- questions ---- */
 
-static void
-ask(struct spf *s, enum dns_type type, const char *name, dns_done_fn *done)
+void
+spf_ask(struct spf *s, enum dns_type type, const char *name, dns_done_fn *done)
 {
 	s->question = dns_ask(s->dns, type, name, QUESTION_MS, done, s);
-}
-
-static enum dns_type
-address_type(const struct spf *s)
-{
-	return s->macros.family == AF_INET ? DNS_A : DNS_AAAA;
-}
-
-static bool
-same_network(const uint8_t *a, const uint8_t *b, unsigned bits)
-{
-	unsigned bytes = bits / 8, rest = bits % 8;
-
-	return memcmp(a, b, bytes) == 0 && (rest == 0 || ((a[bytes] ^ b[bytes]) >> (8 - rest)) == 0);
-}
-
-/* Whether the client is one of the addresses, or in the same network as one. */
-static bool
-answer_has_client(const struct spf *s, const struct dns_answer *answer, unsigned prefix4, unsigned prefix6)
-{
-	bool four = s->macros.family == AF_INET;
-
-	for (size_t i = 0; answer->result == DNS_OK && i < answer->n; i++) {
-		const struct dns_record *r = &answer->records[i];
-		const void *address = four ? (const void *)&r->a : (const void *)&r->aaaa;
-
-		if (same_network(address, s->macros.address, four ? prefix4 : prefix6))
-			return true;
-	}
-	return false;
 }
 
 /* True: that ended it. */
@@ -224,8 +119,8 @@ failed_temporarily(struct spf *s, const struct dns_answer *answer)
 	return true;
 }
 
-static bool
-too_many_voids(struct spf *s, const struct dns_answer *answer)
+bool
+spf_too_many_voids(struct spf *s, const struct dns_answer *answer)
 {
 	if (answer->result != DNS_NXDOMAIN && answer->result != DNS_NODATA)
 		return false;
@@ -236,128 +131,6 @@ too_many_voids(struct spf *s, const struct dns_answer *answer)
 }
 
 /* Asks for the addresses of all hosts whose names are in the list. */
-static void
-hosts_ask(struct spf *s, struct host_list *hosts, dns_done_fn *done)
-{
-	hosts->pending = (unsigned)hosts->n;
-	hosts->temporary = false;
-	for (size_t i = 0; i < hosts->n; i++) {
-		struct host *h = &hosts->list[i];
-
-		h->spf = s;
-		h->is_client = false;
-		h->question = dns_ask(s->dns, address_type(s), h->name, QUESTION_MS, done, h);
-	}
-}
-
-static void
-hosts_take(struct host_list *hosts, const struct dns_answer *answer)
-{
-	hosts->n = 0;
-	for (size_t i = 0; i < answer->n && hosts->n < HOSTS_MAX; i++) {
-		struct host *h = &hosts->list[hosts->n];
-
-		if (answer->records[i].len == 0 || answer->records[i].len >= sizeof(h->name))
-			continue;		/* the root: no host */
-		memcpy(h->name, answer->records[i].bytes, answer->records[i].len);
-		h->name[answer->records[i].len] = '\0';
-		hosts->n++;
-	}
-}
-
-/* ---- names of the client (RFC 7208, 5.5) ---- */
-
-static void
-names_done(struct spf *s)
-{
-	s->names_known = true;
-	s->after_names(s);
-}
-
-static void
-on_name_address(void *arg, const struct dns_answer *answer)
-{
-	struct host *h = arg;
-	struct spf *s = h->spf;
-
-	h->question = NULL;
-	h->is_client = answer_has_client(s, answer, 32, 128);
-	if (--s->names.pending == 0)
-		names_done(s);
-}
-
-/* No answer is no name (5.5); of too many the first ten count (4.6.4). */
-static void
-on_names(void *arg, const struct dns_answer *answer)
-{
-	struct spf *s = arg;
-
-	s->question = NULL;
-	if (!s->decided && top(s)->term.kind == SPF_PTR && too_many_voids(s, answer))
-		return;
-	if (answer->result == DNS_OK)
-		hosts_take(&s->names, answer);
-	if (s->names.n > 0)
-		hosts_ask(s, &s->names, on_name_address);
-	else
-		names_done(s);
-}
-
-/* Goes on with after() once the names are known, at once if they are. */
-static void
-with_names(struct spf *s, void (*after)(struct spf *))
-{
-	static const char reverse[] = "%{ir}.%{v}.arpa";
-	char name[SPF_NAME_MAX + 1];
-
-	s->after_names = after;
-	if (s->names_known) {
-		after(s);
-		return;
-	}
-	spf_macros_domain(name, (struct spf_slice){ reverse, sizeof(reverse) - 1 }, &s->macros);
-	ask(s, DNS_PTR, name, on_names);
-}
-
-static bool
-is_below(const char *name, const char *domain, bool or_same)
-{
-	size_t n = strlen(name), d = strlen(domain);
-
-	if (n == d)
-		return or_same && strcasecmp(name, domain) == 0;
-	return n > d && name[n - d - 1] == '.' && strcasecmp(name + n - d, domain) == 0;
-}
-
-/* %{p}: the domain itself, else a name below it, else any (7.3). */
-static const char *
-validated_name(struct spf *s, const char *domain)
-{
-	const char *below = NULL, *any = NULL;
-
-	for (size_t i = 0; i < s->names.n; i++) {
-		const struct host *h = &s->names.list[i];
-
-		if (!h->is_client)
-			continue;
-		if (strcasecmp(h->name, domain) == 0)
-			return h->name;
-		if (below == NULL && is_below(h->name, domain, false))
-			below = h->name;
-		if (any == NULL)
-			any = h->name;
-	}
-	return below != NULL ? below : any != NULL ? any : "unknown";
-}
-
-static const struct spf_macros *
-macros_of(struct spf *s)
-{
-	s->macros.domain = top(s)->domain;
-	s->macros.validated = validated_name(s, top(s)->domain);
-	return &s->macros;
-}
-
 /* ---- records ---- */
 
 /* The one record of an answer; NULL: *n_r says whether there is none or more than one. */
@@ -420,14 +193,14 @@ on_record(void *arg, const struct dns_answer *answer)
 		fail(s, SPF_NONE, "%s has no record", logq(s->target));
 	else
 		fail(s, SPF_PERMERROR, "%s has no record, and %s of %s leads there", logq(s->target),
-		    s->fetch == FETCH_INCLUDE ? "an include" : "the redirect", logq(top(s)->domain));
+		    s->fetch == FETCH_INCLUDE ? "an include" : "the redirect", logq(spf_top(s)->domain));
 }
 
 static void
 fetch_record(struct spf *s, enum fetch fetch)
 {
 	s->fetch = fetch;
-	ask(s, DNS_TXT, s->target, on_record);
+	spf_ask(s, DNS_TXT, s->target, on_record);
 }
 
 /* ---- terms ---- */
@@ -436,11 +209,11 @@ static void
 on_addresses(void *arg, const struct dns_answer *answer)
 {
 	struct spf *s = arg;
-	const struct spf_term *t = &top(s)->term;
+	const struct spf_term *t = &spf_top(s)->term;
 
 	s->question = NULL;
-	if (!failed_temporarily(s, answer) && !too_many_voids(s, answer))
-		run(s, answer_has_client(s, answer, t->prefix4, t->prefix6));
+	if (!failed_temporarily(s, answer) && !spf_too_many_voids(s, answer))
+		run(s, spf_answer_has_client(s, answer, t->prefix4, t->prefix6));
 }
 
 static void
@@ -449,7 +222,7 @@ on_exists(void *arg, const struct dns_answer *answer)
 	struct spf *s = arg;
 
 	s->question = NULL;
-	if (!failed_temporarily(s, answer) && !too_many_voids(s, answer))
+	if (!failed_temporarily(s, answer) && !spf_too_many_voids(s, answer))
 		run(s, answer->result == DNS_OK);
 }
 
@@ -458,13 +231,13 @@ on_mx_address(void *arg, const struct dns_answer *answer)
 {
 	struct host *h = arg;
 	struct spf *s = h->spf;
-	const struct spf_term *t = &top(s)->term;
+	const struct spf_term *t = &spf_top(s)->term;
 
 	h->question = NULL;
 	s->mx.pending--;
 	s->mx.temporary |= answer->result == DNS_TEMPORARY;
-	if (answer_has_client(s, answer, t->prefix4, t->prefix6)) {
-		hosts_cancel(&s->mx);
+	if (spf_answer_has_client(s, answer, t->prefix4, t->prefix6)) {
+		spf_hosts_cancel(&s->mx);
 		run(s, true);
 	} else if (s->mx.pending == 0 && s->mx.temporary) {
 		fail(s, SPF_TEMPERROR, "no answer from DNS about a mail host of %s", logq(s->target));
@@ -479,7 +252,7 @@ on_mx(void *arg, const struct dns_answer *answer)
 	struct spf *s = arg;
 
 	s->question = NULL;
-	if (failed_temporarily(s, answer) || too_many_voids(s, answer))
+	if (failed_temporarily(s, answer) || spf_too_many_voids(s, answer))
 		return;
 	if (answer->result == DNS_OK && answer->n > HOSTS_MAX) {
 		fail(s, SPF_PERMERROR, "%s has more than %d mail hosts", logq(s->target), HOSTS_MAX);
@@ -487,9 +260,9 @@ on_mx(void *arg, const struct dns_answer *answer)
 	}
 	s->mx.n = 0;
 	if (answer->result == DNS_OK)
-		hosts_take(&s->mx, answer);
+		spf_hosts_take(&s->mx, answer);
 	if (s->mx.n > 0)
-		hosts_ask(s, &s->mx, on_mx_address);
+		spf_hosts_ask(s, &s->mx, on_mx_address);
 	else
 		run(s, false);
 }
@@ -500,7 +273,7 @@ match_names(struct spf *s)
 	bool matched = false;
 
 	for (size_t i = 0; i < s->names.n; i++)
-		matched |= s->names.list[i].is_client && is_below(s->names.list[i].name, s->target, true);
+		matched |= s->names.list[i].is_client && spf_is_below(s->names.list[i].name, s->target, true);
 	run(s, matched);
 }
 
@@ -508,10 +281,10 @@ match_names(struct spf *s)
 static void
 term_ask(struct spf *s)
 {
-	struct frame *f = top(s);
+	struct frame *f = spf_top(s);
 
 	if (f->term.domain.text != NULL)
-		spf_macros_domain(s->target, f->term.domain, macros_of(s));
+		spf_macros_domain(s->target, f->term.domain, spf_macros_of(s));
 	else
 		snprintf(s->target, sizeof(s->target), "%s", f->domain);
 	switch (f->term.kind) {
@@ -519,16 +292,16 @@ term_ask(struct spf *s)
 		fetch_record(s, FETCH_INCLUDE);
 		break;
 	case SPF_A:
-		ask(s, address_type(s), s->target, on_addresses);
+		spf_ask(s, spf_address_type(s), s->target, on_addresses);
 		break;
 	case SPF_MX:
-		ask(s, DNS_MX, s->target, on_mx);
+		spf_ask(s, DNS_MX, s->target, on_mx);
 		break;
 	case SPF_PTR:
-		with_names(s, match_names);
+		spf_with_names(s, match_names);
 		break;
 	default:
-		ask(s, DNS_A, s->target, on_exists);
+		spf_ask(s, DNS_A, s->target, on_exists);
 	}
 }
 
@@ -547,7 +320,7 @@ count_lookup(struct spf *s)
 static void
 redirect_ask(struct spf *s)
 {
-	spf_macros_domain(s->target, top(s)->record.redirect, macros_of(s));
+	spf_macros_domain(s->target, spf_top(s)->record.redirect, spf_macros_of(s));
 	fetch_record(s, FETCH_REDIRECT);
 }
 
@@ -555,7 +328,7 @@ static void
 with_macros(struct spf *s, struct spf_slice domain, void (*after)(struct spf *))
 {
 	if (spf_macros_need_name(domain))
-		with_names(s, after);
+		spf_with_names(s, after);
 	else
 		after(s);
 }
@@ -565,7 +338,7 @@ with_macros(struct spf *s, struct spf_slice domain, void (*after)(struct spf *))
 static void
 explain(struct spf *s)
 {
-	if (spf_macros_explanation(s->explanation, s->exp_text, strlen(s->exp_text), macros_of(s)) != 0)
+	if (spf_macros_explanation(s->explanation, s->exp_text, strlen(s->exp_text), spf_macros_of(s)) != 0)
 		s->explanation[0] = '\0';
 	finish(s);
 }
@@ -590,8 +363,8 @@ on_explanation(void *arg, const struct dns_answer *answer)
 static void
 explanation_ask(struct spf *s)
 {
-	spf_macros_domain(s->target, top(s)->record.exp, macros_of(s));
-	ask(s, DNS_TXT, s->target, on_explanation);
+	spf_macros_domain(s->target, spf_top(s)->record.exp, spf_macros_of(s));
+	spf_ask(s, DNS_TXT, s->target, on_explanation);
 }
 
 /* The first record has its result. */
@@ -600,8 +373,8 @@ decide(struct spf *s, enum spf_code code)
 {
 	s->code = code;
 	s->decided = true;
-	if (code == SPF_FAIL && top(s)->record.exp.text != NULL)
-		with_macros(s, top(s)->record.exp, explanation_ask);
+	if (code == SPF_FAIL && spf_top(s)->record.exp.text != NULL)
+		with_macros(s, spf_top(s)->record.exp, explanation_ask);
 	else
 		finish(s);
 }
@@ -628,11 +401,11 @@ static bool
 leave(struct spf *s, enum spf_code code)
 {
 	while (s->n_frames > 1) {
-		free(top(s)->text);
+		free(spf_top(s)->text);
 		s->n_frames--;
 		if (code != SPF_PASS)
 			return true;
-		code = code_of(top(s)->term.qualifier);
+		code = code_of(spf_top(s)->term.qualifier);
 	}
 	decide(s, code);
 	return false;
@@ -641,7 +414,7 @@ leave(struct spf *s, enum spf_code code)
 static void
 note_match(struct spf *s)
 {
-	const struct frame *f = top(s);
+	const struct frame *f = spf_top(s);
 
 	snprintf(s->reason, sizeof(s->reason), "%.*s of %s", (int)(f->term.text.len < 200 ? f->term.text.len : 200),
 	    f->term.text.text, logq(f->domain));
@@ -650,7 +423,7 @@ note_match(struct spf *s)
 static void
 note_end(struct spf *s)
 {
-	snprintf(s->reason, sizeof(s->reason), "nothing in the record of %s matches", logq(top(s)->domain));
+	snprintf(s->reason, sizeof(s->reason), "nothing in the record of %s matches", logq(spf_top(s)->domain));
 }
 
 /* True: the term needs no DNS, and *matched_r says what came of it. */
@@ -662,10 +435,10 @@ term_decided(const struct spf *s, const struct spf_term *t, bool *matched_r)
 		*matched_r = true;
 		return true;
 	case SPF_IP4:
-		*matched_r = s->macros.family == AF_INET && same_network(t->address, s->macros.address, t->prefix4);
+		*matched_r = s->macros.family == AF_INET && spf_same_network(t->address, s->macros.address, t->prefix4);
 		return true;
 	case SPF_IP6:
-		*matched_r = s->macros.family == AF_INET6 && same_network(t->address, s->macros.address, t->prefix6);
+		*matched_r = s->macros.family == AF_INET6 && spf_same_network(t->address, s->macros.address, t->prefix6);
 		return true;
 	default:
 		return false;
@@ -681,11 +454,11 @@ run(struct spf *s, bool matched)
 	for (;;) {
 		if (matched) {
 			note_match(s);
-			if (!leave(s, code_of(top(s)->term.qualifier)))
+			if (!leave(s, code_of(spf_top(s)->term.qualifier)))
 				return;
 		}
 		matched = false;
-		f = top(s);
+		f = spf_top(s);
 		if (spf_record_next(&f->record, &f->at, &f->term)) {
 			if (term_decided(s, &f->term, &matched))
 				continue;
