@@ -263,6 +263,9 @@ UNIT	:= \
 	maildir \
 	lookup \
 	mda \
+	dkim \
+	dkim_canon \
+	dkim_signature \
 	dmarc \
 	dmarc_record \
 	reverse \
@@ -290,6 +293,8 @@ FUZZ	:= \
 	smtpd \
 	wire \
 	aliases \
+	dkim \
+	dkim_signature \
 	dmarc_record \
 	iprev_name \
 	dnsbl_list \
