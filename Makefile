@@ -26,6 +26,7 @@ LIB	:= \
 	lib/conf_value.c \
 	lib/ipc.c \
 	lib/log.c \
+	lib/landlock.c \
 	lib/messages.c \
 	lib/pack.c \
 	lib/process.c \

@@ -1,73 +1,119 @@
 /*
- * What each process gives up (lib/sandbox.h): one table of users, roots and system calls. Called by lib/process.c at
+ * What each process gives up (lib/sandbox.h): one table of users, roots, files and system calls. Called by lib/process.c at
  * the end of a process' start; master asks it for the users.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
+#include <limits.h>
+#include <linux/capability.h>
 #include <pwd.h>
+#include <sched.h>
 #include <seccomp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <ucontext.h>
 #include <unistd.h>
 
+#include "lib/landlock.h"
 #include "lib/sandbox.h"
 
-/* Not system calls, but some with a condition: isatty(); socket() of this machine only, or of the Internet only. */
-#define IS_TERMINAL	"is-terminal"
-#define UNIX_SOCKET	"unix-socket"
-#define INET_SOCKET	"inet-socket"
-
 enum root { ROOT_EMPTY, ROOT_SPOOL, ROOT_KEEP };
+enum files { FILES_NONE, FILES_SPOOL, FILES_READ, FILES_MAIL };	/* what can be opened, where the kernel has Landlock */
 
 struct row {
 	const char	*user;		/* NULL: stays what it is */
 	enum root	 root;
+	enum files	 files;
 	const char	*calls;		/* beyond the common ones */
 };
+
+/* Names in the lists below that are no system calls, but calls with conditions. With several rows, any of them will do. */
+#define NEW_NAMESPACE	(CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET)
+#define FORK_FLAGS	(0xff | CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | CLONE_PARENT_SETTID)
+#define ANY_WRITING	(O_ACCMODE | O_CREAT | O_TRUNC | O_APPEND | (O_TMPFILE & ~O_DIRECTORY))
+
+static const struct condition {
+	const char		*name, *call;
+	unsigned		 n;
+	struct scmp_arg_cmp	 args[2];
+} conditions[] = {
+	{ "is-terminal", "ioctl", 1, { { 1, SCMP_CMP_EQ, TCGETS, 0 } } },
+	{ "unix-socket", "socket", 1, { { 0, SCMP_CMP_EQ, AF_UNIX, 0 } } },
+	{ "inet-socket", "socket", 1, { { 0, SCMP_CMP_EQ, AF_INET, 0 } } },
+	{ "inet-socket", "socket", 1, { { 0, SCMP_CMP_EQ, AF_INET6, 0 } } },
+	{ "tcp-socket", "socket", 2, { { 0, SCMP_CMP_EQ, AF_INET, 0 }, { 1, SCMP_CMP_MASKED_EQ, 0xf, SOCK_STREAM } } },
+	{ "tcp-socket", "socket", 2, { { 0, SCMP_CMP_EQ, AF_INET6, 0 }, { 1, SCMP_CMP_MASKED_EQ, 0xf, SOCK_STREAM } } },
+	/* Memory whose bytes are never executed. */
+	{ "data-memory", "mmap", 1, { { 2, SCMP_CMP_MASKED_EQ, PROT_EXEC, 0 } } },
+	{ "data-memory", "mprotect", 1, { { 2, SCMP_CMP_MASKED_EQ, PROT_EXEC, 0 } } },
+	/* Or for libraries that the C library loads when it needs them: executed, and then not written. */
+	{ "code-memory", "mmap", 1, { { 2, SCMP_CMP_MASKED_EQ, PROT_EXEC | PROT_WRITE, PROT_EXEC } } },
+	{ "code-memory", "mprotect", 1, { { 2, SCMP_CMP_MASKED_EQ, PROT_EXEC | PROT_WRITE, PROT_EXEC } } },
+	/* None that names a process that is to get signals. */
+	{ "descriptor-flags", "fcntl", 1, { { 1, SCMP_CMP_LE, F_SETFL, 0 } } },
+	{ "descriptor-flags", "fcntl", 1, { { 1, SCMP_CMP_EQ, F_DUPFD_CLOEXEC, 0 } } },
+	{ "open-for-reading", "open", 1, { { 1, SCMP_CMP_MASKED_EQ, ANY_WRITING, 0 } } },
+	{ "open-for-reading", "openat", 1, { { 2, SCMP_CMP_MASKED_EQ, ANY_WRITING, 0 } } },
+	{ "thread", "clone", 1, { { 0, SCMP_CMP_MASKED_EQ, CLONE_THREAD | NEW_NAMESPACE, CLONE_THREAD } } },
+	{ "fork", "clone", 1, { { 0, SCMP_CMP_MASKED_EQ, ~(scmp_datum_t)FORK_FLAGS, 0 } } },
+	{ "fork", "fork", 0, { { 0 } } },
+	/* One process, not a group or all. */
+	{ "end-child", "kill", 2, { { 0, SCMP_CMP_LE, INT_MAX, 0 }, { 1, SCMP_CMP_EQ, SIGKILL, 0 } } },
+	{ "thread-name", "prctl", 1, { { 0, SCMP_CMP_EQ, PR_SET_NAME, 0 } } },
+	/* libcap does when it is loaded, as a part of the modules for user names. */
+	{ "read-capabilities", "prctl", 1, { { 0, SCMP_CMP_EQ, PR_CAPBSET_READ, 0 } } },
+	{ "die-with-parent", "prctl", 1, { { 0, SCMP_CMP_EQ, PR_SET_PDEATHSIG, 0 } } },
+	{ "hide", "prctl", 2, { { 0, SCMP_CMP_EQ, PR_SET_DUMPABLE, 0 }, { 1, SCMP_CMP_EQ, 0, 0 } } },
+};
+#define N_CONDITIONS (sizeof(conditions) / sizeof(conditions[0]))
 
 /* What libc, libevent, timers and channels need everywhere. */
 static const char common[] =
 	"read readv write writev recvmsg sendmsg recvfrom sendto close epoll_wait epoll_pwait epoll_ctl epoll_create1 poll "
-	"ppoll futex clock_gettime clock_nanosleep gettimeofday time getrandom brk mmap munmap mprotect mremap madvise "
-	"rt_sigaction rt_sigprocmask rt_sigreturn sigaltstack exit exit_group getpid gettid tgkill restart_syscall fcntl "
+	"ppoll futex clock_gettime clock_nanosleep gettimeofday time getrandom brk data-memory munmap mremap madvise "
+	"rt_sigaction rt_sigprocmask rt_sigreturn sigaltstack exit exit_group getpid gettid restart_syscall descriptor-flags "
 	"fstat newfstatat lseek sched_yield set_robust_list rseq getuid geteuid getgid getegid shutdown setsockopt getsockopt "
 	"getsockname getpeername sysinfo "	/* sysinfo: qsort() of much asks for the size of memory */
-	IS_TERMINAL " ";		/* libconfuse asks, when another configuration is read */
+	"is-terminal ";			/* libconfuse asks, when another configuration is read */
 
 /* Only in builds with a sanitizer, whose runtime does more. */
 static const char sanitizer[] =
 #ifdef __SANITIZE_ADDRESS__
 	"openat open readlink readlinkat prctl sched_getaffinity getrlimit prlimit64 personality clone clone3 wait4 dup "
-	"dup2 ioctl access stat getdents64 kill sysinfo uname getppid ";
+	"dup2 ioctl access stat getdents64 kill sysinfo uname getppid mmap mprotect fcntl tgkill ";
 #else
 	"";
 #endif
 
 static const struct row rows[PROC_COUNT] = {
-	[PROC_SMTPD] = { "_minimta_smtpd", ROOT_EMPTY, "accept4 accept dup" },
+	[PROC_SMTPD] = { "_minimta_smtpd", ROOT_EMPTY, FILES_NONE, "accept4 accept dup" },
 	/* openat: c-ares looks for /dev/urandom when it makes a channel (mx/resolver.c does not rely on it). */
-	[PROC_RESOLVER] = { "_minimta_resolver", ROOT_EMPTY, "socket connect openat" },
+	[PROC_RESOLVER] = { "_minimta_resolver", ROOT_EMPTY, FILES_NONE, "inet-socket connect open-for-reading" },
 	/* unix-socket and connect: the password file may be behind nscd or another daemon of this machine. */
-	[PROC_LOOKUP] = { "_minimta_lookup", ROOT_KEEP,
-	    "openat open access faccessat faccessat2 stat lstat statx getdents64 readlink readlinkat pread64 uname ioctl "
-	    UNIX_SOCKET " connect" },
-	[PROC_QUEUE] = { "_minimta_queue", ROOT_SPOOL,
+	/* Files anywhere: an alias may name a list by its path. */
+	[PROC_LOOKUP] = { "_minimta_lookup", ROOT_KEEP, FILES_READ,
+	    "open-for-reading code-memory access faccessat faccessat2 stat lstat statx getdents64 readlink readlinkat pread64 "
+	    "uname unix-socket connect" },
+	[PROC_QUEUE] = { "_minimta_queue", ROOT_SPOOL, FILES_SPOOL,
 	    "openat pread64 preadv pwrite64 pwritev fdatasync fsync fallocate ftruncate unlinkat renameat renameat2 mkdirat "
-	    "linkat getdents64 flock fstatfs statfs statx eventfd2 clone clone3 fadvise64 sync_file_range prctl "
+	    "linkat getdents64 flock fstatfs statfs statx eventfd2 thread fadvise64 sync_file_range thread-name "
 	    "sched_getaffinity" },
-	[PROC_DELIVERY] = { "_minimta_delivery", ROOT_EMPTY, INET_SOCKET " connect" },
+	[PROC_DELIVERY] = { "_minimta_delivery", ROOT_EMPTY, FILES_NONE, "tcp-socket connect" },
 	/* The parent forks and becomes the recipient; the child writes a Maildir. Neither may execute anything. */
-	[PROC_MDA] = { NULL, ROOT_KEEP,
-	    "clone clone3 fork wait4 waitid kill pipe2 memfd_create close_range setgroups setresuid setresgid prctl umask "
-	    "openat open access faccessat faccessat2 stat lstat statx readlink readlinkat pread64 pwrite64 fsync "
-	    "unlinkat renameat renameat2 mkdirat uname ioctl " UNIX_SOCKET " connect" },
-	[PROC_LOGGER] = { "_minimta_logger", ROOT_KEEP, "socket connect openat stat uname" },
+	[PROC_MDA] = { NULL, ROOT_KEEP, FILES_MAIL,
+	    "fork wait4 waitid end-child pipe2 memfd_create close_range setgroups setresuid setresgid die-with-parent hide read-capabilities "
+	    "umask openat open code-memory access faccessat faccessat2 stat lstat statx readlink readlinkat pread64 pwrite64 fsync "
+	    "unlinkat renameat renameat2 mkdirat uname unix-socket connect" },
+	/* unix-socket: syslog(3) connects again when the daemon was restarted. */
+	[PROC_LOGGER] = { "_minimta_logger", ROOT_KEEP, FILES_NONE, "unix-socket connect open-for-reading stat uname" },
 };
 
 const char *
@@ -124,6 +170,26 @@ drop_to_user(const struct row *row, const struct conf *conf, char *err, size_t s
 	return 0;
 }
 
+/* mda: to become the recipient, to reach folders that are others', and to end a child that has become one. */
+static int
+keep_capabilities(void)
+{
+	const uint32_t kept = 1U << CAP_SETUID | 1U << CAP_SETGID | 1U << CAP_KILL | 1U << CAP_DAC_OVERRIDE;
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[2] = { { .effective = kept, .permitted = kept } };
+
+	return (int)syscall(SYS_capset, &header, data);
+}
+
+static int
+limit_files(const struct row *row, const char *spool)
+{
+	struct landlock_place place = { .path = row->files == FILES_SPOOL ? spool : "/",
+	    .rights = row->files == FILES_READ ? LANDLOCK_READ : LANDLOCK_MAIL };
+
+	return landlock_enter(&place, row->files != FILES_NONE);
+}
+
 /* Says which call was refused and answers it with ENOSYS. Only what is safe in a signal handler. */
 static void
 on_sigsys(int sig, siginfo_t *info, void *context)
@@ -146,10 +212,30 @@ on_sigsys(int sig, siginfo_t *info, void *context)
 #endif
 }
 
+/* A system call that this architecture does not have cannot be made on it. */
 static int
-allow_socket(scmp_filter_ctx ctx, int family)
+allow_call(scmp_filter_ctx ctx, const char *call, unsigned n, const struct scmp_arg_cmp *args)
 {
-	return seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)family));
+	int nr = seccomp_syscall_resolve_name(call);
+
+	return nr < 0 ? 0 : seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, nr, n, args);
+}
+
+static int
+allow_named(scmp_filter_ctx ctx, const char *name)
+{
+	bool found = false;
+	int rc = 0;
+
+	for (size_t i = 0; i < N_CONDITIONS && rc == 0; i++) {
+		const struct condition *c = &conditions[i];
+
+		if (strcmp(c->name, name) != 0)
+			continue;
+		rc = allow_call(ctx, c->call, c->n, c->args);
+		found = true;
+	}
+	return found ? rc : allow_call(ctx, name, 0, NULL);
 }
 
 static int
@@ -157,34 +243,38 @@ allow(scmp_filter_ctx ctx, const char *names)
 {
 	char name[64];
 	size_t len;
-	int nr;
+	int rc = 0;
 
-	for (; *names != '\0'; names += len + (names[len] == ' ')) {
+	for (; *names != '\0' && rc == 0; names += len + (names[len] == ' ')) {
 		len = strcspn(names, " ");
-		if (len == 0)
-			continue;
 		snprintf(name, sizeof(name), "%.*s", (int)len, names);
-		if (strcmp(name, IS_TERMINAL) == 0) {
-			if (seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1, SCMP_A1(SCMP_CMP_EQ, TCGETS)) != 0)
-				return -1;
-			continue;
-		}
-		if (strcmp(name, UNIX_SOCKET) == 0) {
-			if (allow_socket(ctx, AF_UNIX) != 0)
-				return -1;
-			continue;
-		}
-		if (strcmp(name, INET_SOCKET) == 0) {
-			if (allow_socket(ctx, AF_INET) != 0 || allow_socket(ctx, AF_INET6) != 0)
-				return -1;
-			continue;
-		}
-		/* Calls that this architecture does not have cannot be made on it. */
-		nr = seccomp_syscall_resolve_name(name);
-		if (nr >= 0 && seccomp_rule_add(ctx, SCMP_ACT_ALLOW, nr, 0) != 0)
-			return -1;
+		if (len > 0)
+			rc = allow_named(ctx, name);
 	}
+	return rc;
+}
+
+/* To itself only, as abort() does. */
+static int
+allow_own_signals(scmp_filter_ctx ctx)
+{
+	struct scmp_arg_cmp self = { 0, SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0 };
+
+	return allow_call(ctx, "tgkill", 1, &self);
+}
+
+/* Its flags lie in memory, where no filter sees them; without it the C library uses clone(). */
+static int
+refuse_clone3(scmp_filter_ctx ctx)
+{
+#ifdef __SANITIZE_ADDRESS__
+	(void)ctx;
 	return 0;
+#else
+	int nr = seccomp_syscall_resolve_name("clone3");
+
+	return nr < 0 ? 0 : seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS), nr, 0);
+#endif
 }
 
 static int
@@ -199,7 +289,8 @@ filter_calls(const struct row *row, char *err, size_t size)
 	if (ctx == NULL)
 		return failed(err, size, "seccomp", "filter");
 	sigaction(SIGSYS, &sa, NULL);
-	if (allow(ctx, common) == 0 && allow(ctx, sanitizer) == 0 && allow(ctx, row->calls) == 0)
+	if ((rc = allow(ctx, common)) == 0 && (rc = allow(ctx, sanitizer)) == 0 && (rc = allow(ctx, row->calls)) == 0 &&
+	    (rc = allow_own_signals(ctx)) == 0 && (rc = refuse_clone3(ctx)) == 0)
 		rc = seccomp_load(ctx);
 	seccomp_release(ctx);
 	if (rc != 0) {
@@ -213,8 +304,9 @@ int
 sandbox_enter(enum proc proc, const struct conf *conf, char *err, size_t size)
 {
 	const struct row *row = &rows[proc];
+	bool is_root = geteuid() == 0;
 
-	if (geteuid() == 0 && drop_to_user(row, conf, err, size) != 0)
+	if (is_root && drop_to_user(row, conf, err, size) != 0)
 		return -1;
 #ifndef __SANITIZE_ADDRESS__
 	/* Changing the user has set it again. */
@@ -222,5 +314,9 @@ sandbox_enter(enum proc proc, const struct conf *conf, char *err, size_t size)
 #endif
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
 		return failed(err, size, "prctl", "no_new_privs");
+	if (row->user == NULL && is_root && keep_capabilities() != 0)
+		return failed(err, size, "capset", "for mda");
+	if (limit_files(row, is_root ? "/" : conf->spool) != 0)
+		return failed(err, size, "landlock", "rules");
 	return filter_calls(row, err, size);
 }

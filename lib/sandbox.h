@@ -1,5 +1,6 @@
 /*
- * What each process gives up, in one table (sandbox.c): its user, where it is chrooted, which system calls it keeps.
+ * What each process gives up, in one table (sandbox.c): its user, where it is chrooted, which files it can open, which
+ * system calls it keeps.
  *
  * seccomp answers a call that is not allowed with ENOSYS and one log line naming it; with MINIMTA_SECCOMP=kill in the
  * environment (tests) the process is killed instead. Started by an ordinary user there is neither user nor chroot.
@@ -16,7 +17,10 @@
 const char	*sandbox_user(enum proc);
 /* Whether all users exist; otherwise says in err which command creates the missing ones. */
 bool		 sandbox_users_exist(char *err, size_t size);
-/* Enters it. 0, or -1 with a reason in err. Only when root: user and chroot (queue: the spool; others: conf's empty). */
+/*
+ * Enters it. 0, or -1 with a reason in err. Only when root: user and chroot (queue: the spool; others: conf's empty), and
+ * mda's capabilities; always, where the kernel can: lib/landlock.h.
+ */
 int		 sandbox_enter(enum proc, const struct conf *, char *err, size_t size);
 
 #endif

@@ -430,6 +430,12 @@ children_reap(struct master *m)
 		stop_next_group(m);
 }
 
+bool
+children_include(struct master *m, pid_t pid)
+{
+	return child_by_pid(m, pid) != NULL;
+}
+
 static bool
 in_stop_group(const struct child *c, int group)
 {

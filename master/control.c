@@ -527,6 +527,12 @@ on_accept(evutil_socket_t fd, short what, void *arg)
 		close(peer);
 		return;
 	}
+	/* A process of ours has its channel to us; here it would pass for a program of this machine. */
+	if (children_include(ctl->master, cred.pid)) {
+		log_error("event=control-refused pid=%d what=\"a process of minimta itself\"", (int)cred.pid);
+		close(peer);
+		return;
+	}
 	if ((c = calloc(1, sizeof(*c))) == NULL || (c->line = malloc(LINE_MAX_HERE + 1)) == NULL)
 		log_fatal("event=out-of-memory");
 	c->control = ctl;

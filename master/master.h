@@ -105,6 +105,7 @@ void	children_stop(struct master *, int exit_code);
 void	children_shift_clock(struct master *, int64_t offset_ms, bool queue);	/* for queue alone, or for all but it */
 /* The one to whom something new is given; of several the next in turn. NULL while there is none that is ready. */
 struct child *children_find(struct master *, enum proc);
+bool	children_include(struct master *, pid_t);	/* whether this is one of them */
 /* Starts candidates under m->conf: as many as it says of each in `procs` (a bit for each). 0, or -1 when one cannot be. */
 int	children_add_generation(struct master *, unsigned procs);
 /* Ends it as when its successor runs; nothing is lost. */
