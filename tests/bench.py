@@ -158,7 +158,7 @@ class Bench:
 		"""Until so many are deferred."""
 		if count <= 0:
 			return
-		rate = self.send(server, w.DEFERRED, (10, False, 1), count)
+		rate = self.send(server, w.DEFERRED, (20, True, 1), count)
 		if depth >= 10000:
 			self.note(f"{depth:,} deferred: accepted while filling", "messages/s", server.name, rate)
 		end = time.monotonic() + w.RUN_SECONDS
