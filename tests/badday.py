@@ -303,17 +303,21 @@ def came_back(server, name):
 
 
 def memory_runs_out(name):
+	"""What it gives back cannot be had again, and a peer that is started anew needs a channel. It lives on or is replaced."""
 	if mt.SANITIZED:		# its shadow memory is larger than any limit
 		return
 	with World() as world:
 		server = world.server
 		world.flow()
 		pid = server.pids()[name]
-		limit(pid, f"--as={crowd.memory_of(pid)}:")
+		limit(pid, f"--as={crowd.memory_of(pid) - (1 << 20)}:")
+		peer = "delivery" if name in ("resolver", "queue") else "queue"
+		server.signal(peer)
 		trouble(world, TROUBLES)
 		limit(pid, "--as=unlimited:")
 		came_back(server, name)
-		expect_alone(server, name)
+		came_back(server, peer)
+		expect_alone(server, f"({name}|{peer})")
 		world.flow()
 		world.settle()
 
