@@ -147,6 +147,7 @@ def part_tools(report):
 	python_part(report, "tools.py")
 	python_part(report, "admin.py")
 	python_part(report, "sendmail.py")
+	python_part(report, "checks.py")
 
 
 def part_suites(report):

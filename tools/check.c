@@ -4,6 +4,7 @@
  * reads the words, filters/ judges.
  */
 #include <event2/event.h>
+#include <event2/util.h>
 #include <json-c/json.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -141,6 +142,21 @@ option_wrong(struct check *c, int letter)
 	return check_usage(c, "there is no option %s here, or it takes no argument", logq(word));
 }
 
+/* An address: to look up a name, another server would have to be asked. */
+static int
+take_server(struct check *c, const char *text)
+{
+	static const char localhost[] = "localhost:";
+	struct sockaddr_storage address;
+	int len = sizeof(address);
+
+	if (strncmp(text, localhost, strlen(localhost)) == 0)
+		snprintf(c->dns_server, sizeof(c->dns_server), "127.0.0.1:%s", text + strlen(localhost));
+	else
+		snprintf(c->dns_server, sizeof(c->dns_server), "%s", text);
+	return evutil_parse_sockaddr_port(c->dns_server, (struct sockaddr *)&address, &len);
+}
+
 int
 check_option(struct check *c)
 {
@@ -150,7 +166,9 @@ check_option(struct check *c)
 	while ((letter = getopt_long(c->argc, c->argv, ":jh", c->options, NULL)) != -1)
 		switch (letter) {
 		case OPTION_DNS:
-			c->dns_server = optarg;
+			if (take_server(c, optarg) != 0)
+				return check_usage(c, "--dns %s is no server; expected 192.0.2.1:53, [2001:db8::1]:53 or "
+				    "localhost:53", logq(optarg));
 			break;
 		case OPTION_NOW:
 			if (check_number(optarg, 0, INT32_MAX * UINT64_C(1000), &seconds) != 0)
@@ -228,16 +246,11 @@ check_loop(struct check *c)
 int
 check_dns(struct check *c)
 {
-	char server[64], err[256], *servers[] = { server, NULL };
+	char err[256], *servers[] = { c->dns_server, NULL };
 
 	if (check_loop(c) != 0)
 		return -1;
-	if (c->dns_server != NULL) {
-		bool local = strncmp(c->dns_server, "localhost:", 10) == 0;
-
-		snprintf(server, sizeof(server), "%s%s", local ? "127.0.0.1" : "", c->dns_server + (local ? 9 : 0));
-	}
-	c->dns = dns_new_direct(c->base, c->dns_server != NULL ? servers : NULL, err, sizeof(err));
+	c->dns = dns_new_direct(c->base, c->dns_server[0] != '\0' ? servers : NULL, err, sizeof(err));
 	if (c->dns == NULL)
 		check_unable(c, "%s", err);
 	return c->dns != NULL ? 0 : -1;

@@ -51,7 +51,7 @@ struct check {
 	int		 n_args;
 	bool		 list;			/* set before the first result: there can be several, and JSON is an array */
 	/* check.c's own */
-	const char	*dns_server;
+	char		 dns_server[80];
 	int		 argc;
 	char		**argv;
 	struct option	 options[CHECK_OPTIONS_MAX + 1];
