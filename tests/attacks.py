@@ -61,6 +61,8 @@ ROWS = {
 	67: "no memory left",
 	72: "control characters on their way to the log",
 	73: "XCLIENT, XFORWARD and PROXY from strangers",
+	82: "a process that was taken over and lies to its peers",
+	83: "smtpd says that a recipient is here, or a client trusted",
 	86: "a stop in the middle of a message",
 }
 LATER = "4-7, 9, 10, 56-59 (TLS, AUTH); 45-55 (filters); 80, 81 (programs and .forward of users)"
