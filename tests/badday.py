@@ -11,10 +11,8 @@ Names are words of cases ("stalled smtpd", "memory", "clock"). Time is the serve
 import argparse
 import os
 import re
-import resource
 import signal
 import socket
-import subprocess
 import sys
 import threading
 import time
@@ -544,12 +542,12 @@ def resolv_conf_changes():
 	done = mt.run(["unshare", "--mount", "true"], check=False)
 	if done.returncode != 0:
 		return		# this machine does not allow it
-	file = os.path.join(mt.temporary(), "resolv.conf")
+	world = World({"dns_servers": None}, start=False)
+	file = os.path.join(world.server.folder, "resolv.conf")
 	with open(file, "w") as f:
 		f.write("nameserver 127.0.0.2\noptions timeout:1\n")
 	os.chmod(file, 0o644)
 	address = f"127.{os.getpid() % 200 + 20}.{os.getpid() // 200 % 250 + 1}.53"
-	world = World({"dns_servers": None}, start=False)
 	with world:
 		server = world.server
 		server.command = ["unshare", "--mount", "sh", "-c", f'mount --bind {file} /etc/resolv.conf && exec "$@"', "sh"]
