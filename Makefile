@@ -77,7 +77,8 @@ FILTERS	:= \
 	filters/dnsbl.c \
 	filters/dnsbl_list.c \
 	filters/dnsbl_watch.c \
-	filters/authres.c
+	filters/authres.c \
+	filters/dmarc_author.c
 
 # Processes and tools, a line per source; the first source of each has main().
 minimta_SRC	:= \
@@ -277,7 +278,8 @@ UNIT	:= \
 	authres \
 	spf \
 	spf_record \
-	srs
+	srs \
+	dmarc_author
 
 FUZZ	:= \
 	record \
@@ -301,7 +303,8 @@ FUZZ	:= \
 	dnsbl_list \
 	authres \
 	spf_record \
-	srs
+	srs \
+	dmarc_author
 
 ARCHIVE	:= $(OUT)/libminimta.a
 PARTS	:= $(OUT)/libparts.a

@@ -1,0 +1,65 @@
+/*
+ * Author domains: one, none, several, and fields that cannot be read.
+ */
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "filters/dmarc_author.h"
+
+#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
+
+static const struct {
+	const char *block;
+	enum dmarc_author result;
+	const char *domain;
+} cases[] = {
+	{ "From: a@example.com\r\n\r\n", DMARC_AUTHOR_ONE, "example.com" },
+	{ "To: c@d\r\nfrom: \"Bob, of <x@evil.example>\" <bob@Example.COM>\r\n\r\n", DMARC_AUTHOR_ONE, "example.com" },
+	{ "From: a@example.com,\r\n b@EXAMPLE.com\r\n\r\n", DMARC_AUTHOR_ONE, "example.com" },
+	{ "From: Team: a@example.com, b@example.com;\r\n\r\n", DMARC_AUTHOR_ONE, "example.com" },
+	{ "From: (comment <x@y>) a@example.com (b@c)\r\n\r\n", DMARC_AUTHOR_ONE, "example.com" },
+	{ "From: a@b\xc3\xbc" "cher.example\r\n\r\n", DMARC_AUTHOR_ONE, "xn--bcher-kva.example" },
+	{ "From: \"x@y\"@example.com\r\n\r\n", DMARC_AUTHOR_ONE, "example.com" },
+	{ "From: a@example.com\r\n\r\nFrom: b@example.net\r\n", DMARC_AUTHOR_ONE, "example.com" },
+	{ "From: a@example.com, b@example.net\r\n\r\n", DMARC_AUTHOR_SEVERAL, "" },
+	{ "From: a@example.com\r\nFrom: a@example.com\r\n\r\n", DMARC_AUTHOR_SEVERAL, "" },
+	{ "From: a@example.com, b@example.net, <\r\n\r\n", DMARC_AUTHOR_SEVERAL, "" },
+	{ "From: a@example.com, nobody\r\n\r\n", DMARC_AUTHOR_NONE, "" },
+	{ "From: a@[192.0.2.1]\r\n\r\n", DMARC_AUTHOR_NONE, "" },
+	{ "From: Nobody:;\r\n\r\n", DMARC_AUTHOR_NONE, "" },
+	{ "From:\r\n\r\n", DMARC_AUTHOR_NONE, "" },
+	{ "To: a@example.com\r\n\r\n", DMARC_AUTHOR_NONE, "" },
+	{ "", DMARC_AUTHOR_NONE, "" },
+	{ "From: a@example.com <b@example.net>\r\n\r\n", DMARC_AUTHOR_ONE, "example.net" },
+	{ "From: <a@example.com> <b@example.net>\r\n\r\n", DMARC_AUTHOR_BROKEN, "" },
+	{ "From: a@example.com (\r\n\r\n", DMARC_AUTHOR_BROKEN, "" },
+};
+
+START_TEST(test_cases)
+{
+	char domain[ADDRESS_DOMAIN_MAX + 1];
+	enum dmarc_author result = dmarc_author_find(domain, cases[_i].block, strlen(cases[_i].block));
+
+	ck_assert_msg(result == cases[_i].result, "%s: %d", cases[_i].block, result);
+	ck_assert_str_eq(domain, cases[_i].domain);
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *suite = suite_create("dmarc_author");
+	TCase *tc = tcase_create("dmarc_author");
+	SRunner *runner;
+	int failed;
+
+	tcase_add_loop_test(tc, test_cases, 0, COUNT(cases));
+	suite_add_tcase(suite, tc);
+	runner = srunner_create(suite);
+	srunner_run_all(runner, CK_NORMAL);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed != 0;
+}
