@@ -69,6 +69,7 @@ FILTERS	:= \
 	filters/dmarc_record.c \
 	filters/spf.c \
 	filters/spf_names.c \
+	filters/spf_received.c \
 	filters/spf_record.c \
 	filters/srs.c \
 	filters/iprev.c \
@@ -277,6 +278,7 @@ UNIT	:= \
 	dnsbl_list \
 	authres \
 	spf \
+	spf_received \
 	spf_record \
 	srs \
 	dmarc_author
