@@ -27,6 +27,20 @@ TAMPERED = 40			# for each key
 SEED = 6376
 
 
+def der(tag, *parts):
+	content = b"".join(parts)
+	length = bytes([len(content)]) if len(content) < 128 else b"\x82" + len(content).to_bytes(2, "big")
+	return bytes([tag]) + length + content
+
+
+def rsa_record(modulus, exponent):
+	"""A key record with any numbers."""
+	numbers = [der(2, b"\0" + n.to_bytes((n.bit_length() + 7) // 8, "big")) for n in (modulus, exponent)]
+	oid = bytes.fromhex("06092a864886f70d0101010500")
+	key = der(0x30, der(0x30, oid), der(3, b"\0" + der(0x30, *numbers)))
+	return "v=DKIM1; p=" + base64.b64encode(key).decode()
+
+
 class Signatures:
 	def __init__(self, folder):
 		self.folder = folder
@@ -106,6 +120,34 @@ class Signatures:
 			if (said.split()[0] == "pass") != self.accepts_dkimpy(bytes(changed)):
 				raise mt.Failed(f"we say {said}, dkimpy does not: {bytes(changed)!r}")
 
+	def length(self):
+		"""l= is right only when it covers all there is."""
+		message = HEADERS[0] + b"\r\nhello\r\n"
+		ours = dkim.sign(message, b"rsa", b"example.org", self.key_for_dkimpy("rsa"), length=True,
+			include_headers=[b"from"]) + message
+		for mail, wanted in ((ours, "pass"), (ours + b"more\r\n", "fail"), (ours + b"\r\n", "pass")):
+			said = self.check("dkim", mail)
+			if b"l=7" not in mail or said.split()[0] != wanted or "limited" not in said:
+				raise mt.Failed(f"expected {wanted}: {said}{mail!r}")
+		empty = dkim.sign(HEADERS[0] + b"\r\n", b"rsa", b"example.org", self.key_for_dkimpy("rsa"), length=True,
+			canonicalize=(b"relaxed", b"relaxed"), include_headers=[b"from"]) + HEADERS[0] + b"\r\n"
+		if b"l=0" not in empty or self.check("dkim", empty).split()[0] != "pass" or \
+		    self.check("dkim", empty + b"anything\r\n").split()[0] != "fail":
+			raise mt.Failed(f"l=0: {empty!r}")
+
+	def odd_keys(self):
+		"""Keys that nobody should have, each under a signature that fits its name."""
+		message = HEADERS[0] + b"\r\n"
+		for name, record, wanted in (("bits8", rsa_record(221, 3), "policy"), ("bits16384", rsa_record(2 ** 16383 + 1, 3), "permerror"),
+		    ("bits5000", rsa_record(2 ** 4999 + 1, 3), "policy"), ("even", rsa_record(2 ** 2047, 2), "fail"),
+		    ("zero", rsa_record(0, 0), "policy"), ("exponent", rsa_record(2 ** 2047 + 1, 2 ** 2000 + 1), "policy"),
+		    ("giant", "v=DKIM1; p=" + "A" * 40000, "permerror")):
+			self.dns.put(f"{name}._domainkey.example.org", "TXT", record)
+			ours = self.sign("dkim", "rsa", message, "--selector", name)
+			said = self.check("dkim", ours)
+			if said.split()[0] != wanted:
+				raise mt.Failed(f"{name}: expected {wanted}, it says {said}")
+
 	def chain(self):
 		"""Sets by both in turn are one chain for both."""
 		message = HEADERS[0] + b"\r\n" + BODIES[5]
@@ -161,6 +203,8 @@ def main():
 			for header, body in CANONS:
 				report.case(f"dkim: {kind} {header}/{body}, both ways", tests.both_ways, kind, header, body)
 			report.case(f"dkim: {kind}, tampered", tests.tampered, kind)
+		report.case("dkim: l=", tests.length)
+		report.case("dkim: odd keys", tests.odd_keys)
 		report.case("arc: a chain by two", tests.chain)
 		report.case("sign: lone line feeds", tests.lone_line_feeds)
 		report.case("sign: words", tests.words)
