@@ -53,6 +53,7 @@ ROWS = {
 	41: "a remote that vanishes after the final dot",
 	42: "a remote that drips or is silent",
 	43: "MX that lead to this machine, null MX",
+	45: "SPF without end, macros, explanations",
 	60: "slow commands, slow bodies, silence",
 	61: "hundreds of idle connections",
 	62: "a client that does not read",
@@ -65,7 +66,7 @@ ROWS = {
 	83: "smtpd says that a recipient is here, or a client trusted",
 	86: "a stop in the middle of a message",
 }
-LATER = "4-7, 9, 10, 56-59 (TLS, AUTH); 45-55 (filters); 80, 81 (programs and .forward of users)"
+LATER = "4-7, 9, 10, 56-59 (TLS, AUTH); 46-55 (filters); 80, 81 (programs and .forward of users)"
 
 
 def rows_of(path):
