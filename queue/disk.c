@@ -119,6 +119,16 @@ disk_read(int fd, void *to, size_t len, uint64_t offset)
 	return 0;
 }
 
+uint64_t
+disk_next_data(int fd, uint64_t at)
+{
+	off_t data = lseek(fd, (off_t)at, SEEK_DATA);
+
+	if (data >= 0)
+		return (uint64_t)data;
+	return errno == ENXIO ? UINT64_MAX : at;	/* nothing more; or a file system that cannot tell */
+}
+
 int
 disk_sync(int fd, const char *kind)
 {

@@ -20,6 +20,8 @@ int	disk_lock(int fd);				/* exclusive, without waiting */
 int	disk_size(int fd, uint64_t *r);
 int	disk_allocate(int fd, uint64_t size, const char *kind);
 int	disk_write(int fd, const void *, size_t, uint64_t offset, const char *kind);	/* all of it */
+/* Where data begins at or behind `at`, holes and what was only allocated passed over; UINT64_MAX: nowhere. May say `at`. */
+uint64_t disk_next_data(int fd, uint64_t at);
 int	disk_read(int fd, void *, size_t, uint64_t offset);		/* all of it; short: EIO */
 int	disk_sync(int fd, const char *kind);		/* fdatasync */
 /* What is read next comes from the disk and not from memory, as far as the kernel can be told. */

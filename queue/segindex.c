@@ -36,6 +36,12 @@ source_read(void *arg, void *to, size_t len, uint64_t offset)
 	return disk_read(*(int *)arg, to, len, offset);
 }
 
+static uint64_t
+source_next_data(void *arg, uint64_t at)
+{
+	return disk_next_data(*(int *)arg, at);
+}
+
 int
 segindex_source(struct segment_source *s, int *fd, int dirfd, uint32_t number)
 {
@@ -50,6 +56,7 @@ segindex_source(struct segment_source *s, int *fd, int dirfd, uint32_t number)
 		return -1;
 	}
 	s->read = source_read;
+	s->next_data = source_next_data;
 	s->arg = fd;
 	return 0;
 }

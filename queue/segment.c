@@ -313,6 +313,20 @@ record_take(struct scan *s, uint64_t at, const uint8_t *p, const struct segment_
 	return at < s->batch_end && next >= s->batch_end ? segment_align(next, SEGMENT_BLOCK) : next;
 }
 
+/* At the beginning of a block: past what was allocated and never written, which is most of a segment that was just begun. */
+static uint64_t
+skip_hole(struct scan *s, uint64_t at)
+{
+	uint64_t data;
+
+	if (s->source->next_data == NULL || at % SEGMENT_BLOCK != 0)
+		return at;
+	data = s->source->next_data(s->source->arg, at);
+	if (data >= s->limit)
+		return s->limit;
+	return data > at ? data - data % SEGMENT_BLOCK : at;
+}
+
 /*
  * The next place from `at` on where a record could stand. Everything that is not believed is searched at every
  * multiple of SEGMENT_ALIGN; zeros are skipped quickly.
@@ -322,7 +336,7 @@ search(struct scan *s, uint64_t at)
 {
 	const uint8_t *p;
 
-	for (at += SEGMENT_ALIGN; at < s->limit; at += SEGMENT_ALIGN) {
+	for (at += SEGMENT_ALIGN; (at = skip_hole(s, at)) < s->limit; at += SEGMENT_ALIGN) {
 		p = window_at(s, at, 1);
 		if (p == NULL || *p == '@')
 			break;
@@ -338,8 +352,9 @@ written_to(struct scan *s, uint64_t from)
 	const uint8_t *p;
 	size_t n;
 
-	for (uint64_t at = from; at < s->limit; at += n) {
-		n = s->limit - at < SEGMENT_BLOCK ? (size_t)(s->limit - at) : SEGMENT_BLOCK;
+	for (uint64_t at = from; (at = skip_hole(s, at)) < s->limit; at += n) {
+		n = SEGMENT_BLOCK - at % SEGMENT_BLOCK;
+		n = n < s->limit - at ? n : (size_t)(s->limit - at);
 		p = window_at(s, at, n);
 		for (size_t i = n; p && i > 0; i--)
 			if (p[i - 1] != 0) {

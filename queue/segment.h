@@ -67,6 +67,8 @@ struct segment_source {
 	int	(*read)(void *arg, void *to, size_t len, uint64_t offset);
 	void	*arg;
 	uint64_t size;			/* bytes that there are; fewer than the header's size: cut off */
+	/* Where something was written next, at or behind `at`; what lies between reads as zeros. NULL: not known. */
+	uint64_t (*next_data)(void *arg, uint64_t at);
 };
 
 struct segment_events {

@@ -394,6 +394,18 @@ disk_read(int fd, void *to, size_t len, uint64_t offset)
 	return 0;
 }
 
+/* Exactly, which a file system need not be: a written block of zeros is data to it. */
+uint64_t
+disk_next_data(int fd, uint64_t at)
+{
+	struct model_inode *i = inode_of(fd);
+
+	for (; at < i->size; at++)
+		if (i->now[at] != 0)
+			return at;
+	return UINT64_MAX;
+}
+
 int
 disk_sync(int fd, const char *kind)
 {
