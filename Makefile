@@ -53,6 +53,8 @@ MX	:= \
 	mx/dns_pack.c \
 	mx/mx.c \
 	mx/mx_order.c \
+	mx/probe.c \
+	mx/probe_steps.c \
 	mx/resolver.c
 
 FILTERS	:= \
@@ -88,6 +90,7 @@ minimta_SRC	:= \
 	master/control.c \
 	master/launch.c \
 	master/notify.c \
+	master/pages.c \
 	master/places.c \
 	master/reload.c \
 	master/setup.c \
@@ -99,6 +102,8 @@ smtpd_SRC	:= \
 	smtpd/listener.c \
 	smtpd/crowd.c \
 	smtpd/network.c \
+	smtpd/tally.c \
+	smtpd/tally_map.c \
 	smtpd/stress.c \
 	smtpd/session.c \
 	smtpd/stream.c \
@@ -247,6 +252,9 @@ UNIT	:= \
 	mx \
 	mx_order \
 	pack \
+	pages \
+	probe \
+	probe_steps \
 	network \
 	notice \
 	params \
@@ -258,6 +266,7 @@ UNIT	:= \
 	route \
 	schedule \
 	stress \
+	tally \
 	token \
 	trace \
 	wire \
@@ -294,6 +303,7 @@ FUZZ	:= \
 	header \
 	ipc \
 	letter \
+	probe_steps \
 	reply \
 	smtpd \
 	wire \
