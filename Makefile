@@ -170,6 +170,7 @@ delivery_SRC	:= \
 	delivery/agent.c \
 	delivery/agent_course.c \
 	delivery/body.c \
+	delivery/calls.c \
 	delivery/client.c \
 	delivery/client_reply.c \
 	delivery/client_steps.c \

@@ -20,6 +20,7 @@
 #define MSG_INLINE_MAX		(128U * 1024)	/* content up to here travels whole, without credit */
 #define MSG_CREDIT		(64U * 1024)	/* beyond it: unacknowledged content per message */
 #define MSG_STRING_MAX		(64U * 1024)
+#define MSG_TALLY_SIZE		(384U * 1024)	/* the memory behind TALLY's descriptor */
 
 enum proc {
 	PROC_MASTER,
@@ -76,6 +77,9 @@ enum msg_phase {
 	/* tools: master hands over a connection to the control socket */ \
 	M(CONTROL,	MASTER,	ANY, RUN,	6, 65536, FD)		/* u32 uid, u8 root, str command line (minimtactl(8)) */ \
 	M(SUBMIT,	MASTER,	SMTPD, RUN,	4, 4, FD)		/* u32 uid: an SMTP session from a local program */ \
+	/* counts by network, shared by the processes of smtpd: each writes one memory and reads the others' */ \
+	M(TALLY,	MASTER,	SMTPD, ALWAYS,	13, 13, FD)		/* u8 own, u32 instance whose it is, u64 seed */ \
+	M(TALLY_GONE,	MASTER,	SMTPD, RUN,	4, 4, NOFD)		/* u32 instance: it has ended */ \
 	M(STATUS_ASK,	MASTER,	ANY, RUN,	0, 0, NOFD) \
 	M(STATUS,	ANY,	MASTER, RUN,	2, 65536, NOFD)		/* str: "key=value ..." of this process */ \
 	/* smtpd asks lookup; id = question */ \
@@ -95,6 +99,9 @@ enum msg_phase {
 	M(EXPAND_ASK,	QUEUE,	LOOKUP, RUN,	5, 4096, NOFD)		/* str address of a local recipient */ \
 	M(EXPAND,	LOOKUP,	QUEUE, RUN,	1, 65536, NOFD)		/* u8 enum expand_verdict, u8 more, u16 n, n * (u8 enum */ \
 								/* target_kind, str address), str text (on failure) */ \
+	/* lookup has delivery ask a domain's own servers about an address; id = call. Nothing is sent */ \
+	M(CALL_ASK,	LOOKUP,	DELIVERY, RUN,	6, 4096, NOFD)		/* u8 enum call_kind, str address */ \
+	M(CALL,		DELIVERY, LOOKUP, RUN,	11, 4096, NOFD)		/* u8 enum probe_result, u16 code, str host, str text */ \
 	/* an attempt; id = job, chosen by queue. The same words for delivery and mda */ \
 	M(JOB_BEGIN,	QUEUE,	AGENTS, RUN,	16, 16384, NOFD)	/* lib/job.h: job_pack_begin */ \
 	M(JOB_RCPT,	QUEUE,	AGENTS, RUN,	8, 8192, NOFD)		/* u32 index, envelope_pack_rcpt */ \
@@ -132,6 +139,11 @@ enum expand_verdict {
 	EXPAND_LOOP,		/* an alias leads back to itself: bounce, 5.4.6 */
 	EXPAND_TEMPORARY,	/* ask again later: 4.3.0 */
 	EXPAND_ERROR,		/* the alias is wrong and says how: bounce, 5.3.5 */
+};
+
+enum call_kind {
+	CALL_SENDER,		/* would its own domain take a bounce: by MX */
+	CALL_RECIPIENT,		/* does the host behind us know it: by the route that its mail takes */
 };
 
 enum target_kind {

@@ -92,6 +92,7 @@ child_new(struct master *m, enum proc proc)
 	c->master = m;
 	c->proc = proc;
 	c->pause_ms = PAUSE_FIRST_MS;
+	c->page = -1;
 	timer_set(&c->restart, restart, c);
 	timer_set(&c->patience, on_patience_over, c);
 	TAILQ_INSERT_TAIL(&m->children, c, next);
@@ -382,6 +383,7 @@ on_exit_of(struct child *c, int status)
 
 	describe_exit(status, how, sizeof(how));
 	control_on_exit(m, c);
+	pages_take_back(c);
 	ipc_free(c->ipc);
 	c->ipc = NULL;
 	c->state = CHILD_AWAY;

@@ -26,6 +26,7 @@ static const struct { enum proc asker, asked; } pairs[] = {
 	{ PROC_QUEUE, PROC_DELIVERY },
 	{ PROC_QUEUE, PROC_MDA },
 	{ PROC_DELIVERY, PROC_RESOLVER },
+	{ PROC_LOOKUP, PROC_DELIVERY },
 	{ PROC_SMTPD, PROC_LOGGER },
 	{ PROC_RESOLVER, PROC_LOGGER },
 	{ PROC_LOOKUP, PROC_LOGGER },
@@ -148,6 +149,8 @@ equip(struct child *c)
 			ipc_send_pack(c->ipc, MSG_LISTENER, 0, &pk, fd);
 		pk.len = 0;
 	}
+	if (c->proc == PROC_SMTPD)
+		pages_give(c);
 	pack_i64(&pk, m->clock_offset_ms);
 	ipc_send_pack(c->ipc, MSG_CLOCK, 0, &pk, -1);
 	pack_free(&pk);
@@ -204,6 +207,7 @@ launch_fresh(struct master *m)
 		TAILQ_FOREACH(b, &m->children, next)
 			if (should_meet(a, b))
 				introduce(a, b);
+	pages_share(m);
 	TAILQ_FOREACH(a, &m->children, next) {
 		if (a->fresh)
 			ipc_send(a->ipc, MSG_GO, 0, NULL, 0, -1);
@@ -221,7 +225,7 @@ has_descriptors(const struct master *m)
 	const struct child *c;
 
 	TAILQ_FOREACH(c, &m->children, next)
-		most += 2;
+		most += c->proc == PROC_SMTPD ? 4 : 2;
 	if (most > PROCESS_PEERS_MAX)
 		most = PROCESS_PEERS_MAX;
 	for (n = 0; n < most && (taken[n] = fcntl(m->spool_lock, F_DUPFD_CLOEXEC, 0)) >= 0; n++)

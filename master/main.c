@@ -172,7 +172,8 @@ serve(struct master *m)
 		log_fatal("event=out-of-memory");
 	clock_init(m->base);
 	m->started_ms = clock_ms();
-	if (getrandom(m->secret, sizeof(m->secret), 0) != sizeof(m->secret))
+	if (getrandom(m->secret, sizeof(m->secret), 0) != sizeof(m->secret) ||
+	    getrandom(&m->tally_seed, sizeof(m->tally_seed), 0) != sizeof(m->tally_seed))
 		log_fatal("event=start-failed what=\"no random numbers\"");
 	if (places_listen(m->conf, NULL, 0, &m->listeners, err, sizeof(err)) != 0)
 		log_fatal("event=start-failed what=%s", logq(err));

@@ -48,6 +48,7 @@ struct child {
 	struct stat	 program;	/* what was executed; zero when that could not be seen */
 	int64_t		 started_ms;
 	int64_t		 pause_ms;	/* before the next restart */
+	int		 page;		/* smtpd's counts by network (pages.c); -1 */
 	struct timer	 restart;
 	struct timer	 patience;	/* for its end, once that was asked for */
 	bool		 asked;		/* STATUS_ASK was sent, and not answered since */
@@ -77,6 +78,7 @@ struct master {
 	struct listener	*listeners;
 	size_t		 n_listeners;
 	uint8_t		 secret[32];		/* key of lookup's tokens, made at each start */
+	uint64_t	 tally_seed;		/* for smtpd's counts by network */
 	int		 spool_lock;
 	int		 stray[2];		/* children's standard error in the background; -1 in the foreground */
 	struct control	*control;
@@ -140,6 +142,13 @@ void	reload_processes(struct master *, unsigned procs, const char *why);
 /* A child was READY, or has ended. */
 void	reload_on_child(struct master *, const struct child *, bool ended);
 void	reload_cancel(struct master *);		/* all is being stopped */
+
+/* pages.c: where the processes of smtpd read each other's counts. A new page, and one for reading only; -1. */
+int	pages_make(void);
+int	pages_for_reading(int page);
+void	pages_give(struct child *);		/* its own, before GO */
+void	pages_share(struct master *);		/* between those that are fresh and all */
+void	pages_take_back(struct child *);	/* it has ended */
 
 /* watch.c: who does not answer, and whether resolv.conf has changed. */
 void	watch_start(struct master *);

@@ -37,7 +37,7 @@ static const struct { int64_t any_ms, crowded_ms, swarm_ms; } patience[STRESS_MO
 void
 crowd_start(struct smtpd *srv, uint64_t descriptors)
 {
-	networks_init(&srv->networks, NETWORKS_MOST);
+	networks_init(&srv->networks, NETWORKS_MOST, &srv->tallies);
 	srv->descriptors = descriptors;
 }
 
@@ -133,7 +133,7 @@ crowd_admit(struct smtpd *srv, const struct sockaddr *address, struct network **
 		return &no_memory;
 	if (!exempt && !network_take(n, NETWORK_CONNECTIONS, conf->network_connection_rate, now))
 		return &too_fast;
-	if (!exempt && conf->network_connections > 0 && n->connections > conf->network_connections &&
+	if (!exempt && conf->network_connections > 0 && network_connections(n) > conf->network_connections &&
 	    !evict(srv, victim(srv, n, n)))
 		return &too_many;
 	if (srv->n_sessions - srv->n_local >= places(srv, !exempt && !network_known(n, now)) && !crowd_evict(srv, n))

@@ -37,9 +37,9 @@ key_of(uint8_t key[NETWORK_KEY], const struct sockaddr *address)
 }
 
 void
-networks_init(struct networks *all, size_t most)
+networks_init(struct networks *all, size_t most, struct tallies *tallies)
 {
-	*all = (struct networks){ .most = most };
+	*all = (struct networks){ .most = most, .tallies = tallies };
 	TAILQ_INIT(&all->strangers);
 	TAILQ_INIT(&all->known);
 }
@@ -53,7 +53,43 @@ networks_free(struct networks *all)
 		HASH_DEL(all->by_key, n);
 		free(n);
 	}
-	networks_init(all, all->most);
+	networks_init(all, all->most, all->tallies);
+}
+
+/* ---- what the others know ---- */
+
+_Static_assert(NETWORK_RATES == TALLY_STAMPS, "a stamp for each pace");
+
+static void
+tell(const struct network *n, int64_t now_ms)
+{
+	struct tally t = { .connections = n->connections };
+
+	if (n->of->tallies == NULL)
+		return;
+	memcpy(t.due_us, n->due_us, sizeof(t.due_us));
+	tallies_tell(n->of->tallies, n->key, &t, now_ms * 1000);
+}
+
+/* How far a pace is used up, wherever that was. The latest stamp of all is the network's, so one clock governs it. */
+static int64_t
+due_anywhere(const struct network *n, enum network_rate rate, int64_t now_us)
+{
+	struct tally others = { 0 };
+
+	if (n->of->tallies != NULL && n->of->tallies->n_others > 0)
+		tallies_ask(n->of->tallies, n->key, now_us + MINUTE_US, &others);
+	return others.due_us[rate] > n->due_us[rate] ? others.due_us[rate] : n->due_us[rate];
+}
+
+uint64_t
+network_connections(const struct network *n)
+{
+	struct tally others = { 0 };
+
+	if (n->of->tallies != NULL && n->of->tallies->n_others > 0)
+		tallies_ask(n->of->tallies, n->key, 0, &others);
+	return (uint64_t)n->connections + others.connections;
 }
 
 /* ---- coming and going ---- */
@@ -116,17 +152,21 @@ network_enter(struct networks *all, const struct sockaddr *address, int64_t now_
 	if (n == NULL) {
 		if ((n = calloc(1, sizeof(*n))) == NULL)
 			return NULL;
+		n->of = all;
 		memcpy(n->key, key, sizeof(key));
 		HASH_ADD(hh, all->by_key, key, sizeof(n->key), n);
 	}
 	n->connections++;
+	tell(n, now_ms);
 	return n;
 }
 
 void
 network_leave(struct networks *all, struct network *n, int64_t now_ms)
 {
-	if (--n->connections > 0)
+	n->connections--;
+	tell(n, now_ms);
+	if (n->connections > 0)
 		return;
 	if (n->known_until_ms > 0) {
 		TAILQ_INSERT_TAIL(&all->known, n, next);
@@ -147,11 +187,12 @@ network_take(struct network *n, enum network_rate rate, uint32_t per_minute, int
 
 	if (per_minute == 0)
 		return true;
-	due = n->due_us[rate] > now_us ? n->due_us[rate] : now_us;
-	due += MINUTE_US / per_minute;
+	due = due_anywhere(n, rate, now_us);
+	due = (due > now_us ? due : now_us) + MINUTE_US / per_minute;
 	if (due > now_us + MINUTE_US)
 		return false;
 	n->due_us[rate] = due;
+	tell(n, now_ms);
 	return true;
 }
 

@@ -1,7 +1,8 @@
 /*
  * What is remembered of clients by network (IPv4 /24, IPv6 /64: what one attacker easily has): how many connections it
- * has now, how fast it comes, and whether mail has been taken from it before. Bounded, whatever the addresses. Pure:
- * the time comes in as an argument. Private to smtpd/.
+ * has now, how fast it comes, and whether mail has been taken from it before. Bounded, whatever the addresses. With other
+ * processes of smtpd beside this one (tally.h) limits hold for all of them together. Pure: the time comes in as an argument.
+ * Private to smtpd/.
  */
 #ifndef SMTPD_NETWORK_H
 #define SMTPD_NETWORK_H
@@ -13,8 +14,9 @@
 #include <sys/socket.h>
 
 #include "lib/hash.h"
+#include "smtpd/tally.h"
 
-#define NETWORK_KEY	9		/* family, and 3 or 8 bytes of the address */
+#define NETWORK_KEY	TALLY_KEY	/* family, and 3 or 8 bytes of the address */
 
 enum network_rate {
 	NETWORK_CONNECTIONS,
@@ -26,8 +28,9 @@ enum network_rate {
 struct network {
 	UT_hash_handle		 hh;
 	TAILQ_ENTRY(network)	 next;			/* only while it has no connection */
+	struct networks		*of;
 	uint8_t			 key[NETWORK_KEY];
-	unsigned		 connections;
+	unsigned		 connections;		/* to this process */
 	int64_t			 due_us[NETWORK_RATES];	/* when all that came would have come at the permitted pace */
 	int64_t			 known_until_ms;	/* mail was taken from it; 0: not yet */
 };
@@ -38,15 +41,21 @@ struct networks {
 	struct network		*by_key;
 	struct network_list	 strangers, known;	/* without a connection, longest ago first */
 	size_t			 n_strangers, n_known, most;
+	struct tallies		*tallies;		/* NULL: this process is alone */
 };
 
-/* `most` bounds each kind of those without a connection; those with one are as many as there are connections. */
-void	networks_init(struct networks *, size_t most);
+/*
+ * `most` bounds each kind of those without a connection; those with one are as many as there are connections. The tallies
+ * are borrowed; NULL where no other process counts.
+ */
+void	networks_init(struct networks *, size_t most, struct tallies *);
 void	networks_free(struct networks *);
 
 /* A connection from there; the network stays until network_leave(). NULL: no memory. */
 struct network *network_enter(struct networks *, const struct sockaddr *, int64_t now_ms);
 void	network_leave(struct networks *, struct network *, int64_t now_ms);
+/* Its connections to all processes of smtpd. */
+uint64_t network_connections(const struct network *);
 
 /*
  * One more of that, if the pace allows: per_minute at once, and then as many a minute. 0 per minute: no limit. What is

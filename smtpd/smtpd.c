@@ -14,6 +14,7 @@
 #include "smtpd/recipient.h"
 #include "smtpd/session.h"
 #include "smtpd/stream.h"
+#include "smtpd/tally_map.h"
 #include "smtpd/transaction.h"
 
 #define DRAIN_MS	30000		/* after STOP: for messages under way */
@@ -59,6 +60,8 @@ static const struct ipc_handler handlers[] = {
 	{ MSG_MAIL_CREDIT, transaction_on_credit },
 	{ MSG_MAIL_DONE, transaction_on_done },
 	{ MSG_SUBMIT, on_submit },
+	{ MSG_TALLY, tally_map_on_page },
+	{ MSG_TALLY_GONE, tally_map_on_gone },
 	{ MSG_NONE, NULL },
 };
 
@@ -134,9 +137,9 @@ on_status(void *arg, char *to, size_t size)
 {
 	const struct smtpd *srv = arg;
 
-	snprintf(to, size, "sessions=%u local=%u stress=%u networks=%u memory=%llu sessions_total=%llu messages_total=%llu "
+	snprintf(to, size, "sessions=%u local=%u stress=%u networks=%u others=%zu memory=%llu sessions_total=%llu messages_total=%llu "
 	    "refused_total=%llu turned_away_total=%llu evicted_total=%llu", srv->n_sessions, srv->n_local, srv->stress,
-	    HASH_COUNT(srv->networks.by_key), (unsigned long long)srv->held, (unsigned long long)srv->total_sessions,
+	    HASH_COUNT(srv->networks.by_key), srv->tallies.n_others, (unsigned long long)srv->held, (unsigned long long)srv->total_sessions,
 	    (unsigned long long)srv->total_messages, (unsigned long long)srv->total_refused,
 	    (unsigned long long)srv->total_turned_away, (unsigned long long)srv->total_evicted);
 }

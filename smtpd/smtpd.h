@@ -14,6 +14,7 @@
 #include "lib/process.h"
 #include "lib/wire.h"
 #include "smtpd/network.h"
+#include "smtpd/tally.h"
 
 struct listener;
 struct session;
@@ -46,6 +47,7 @@ struct smtpd {
 
 	/* What there is too much of: crowd.c. */
 	struct networks		 networks;
+	struct tallies		 tallies;		/* what other processes of smtpd say of networks */
 	unsigned		 stress;		/* 0 to STRESS_MOST */
 	uint64_t		 held;			/* bytes of memory that sessions hold */
 	uint64_t		 descriptors;		/* that may be open; 0: unknown */

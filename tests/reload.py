@@ -291,6 +291,49 @@ def case_workers(server):
 		gone(server, pid)
 
 
+def case_counts_together(server):
+	"""Limits by network hold for all workers together, for those of before a reload as long as they drain, and no longer."""
+	def come(code=220):
+		client = mt.Client(server.address)
+		client.expect(code, r"^4\.7\.0" if code == 421 else None)
+		if code == 421:
+			client.expect_close()
+		return client
+
+	def meet(n):
+		return lambda: [v for k, v in status(server).items() if k.startswith("smtpd") and v.get("others") == str(n)]
+	rewrite(server, workers="2", network_connections="4", network_message_rate="3")
+	reload(server)
+	server.move_clock(2)		# the first one goes
+	workers = server.log.wait_for(lambda: len(meet(1)()) == 2 and meet(1)(), "two workers know of each other")
+	first, second = (int(v["pid"]) for v in workers)
+	os.kill(first, signal.SIGSTOP)
+	clients = [come(), come()]
+	os.kill(first, signal.SIGCONT)
+	os.kill(second, signal.SIGSTOP)
+	clients += [come(), come()]
+	come(421)
+	os.kill(first, signal.SIGSTOP)
+	os.kill(second, signal.SIGCONT)
+	come(421)
+	os.kill(first, signal.SIGCONT)
+	for i, client in enumerate(clients):		# two in each
+		client.say("EHLO client.example", 250)
+		client.say("MAIL FROM:<a@client.example>", 250 if i < 3 else 450)
+	reload(server)
+	come(421)
+	mark = server.log.mark()
+	os.kill(first, signal.SIGKILL)
+	server.log.wait(rf"event=drained process=smtpd pid={first}|event=died.* pid={first}", mark)
+	server.log.wait_for(lambda: len(meet(2)()) == 3, "who has died is still counted")
+	clients += [come(), come()]
+	come(421)
+	for client in clients:
+		client.sock.close()
+	server.move_clock(60)
+	gone(server, second)
+
+
 def move_clock_without_waiting(server, seconds):
 	server.clock_offset += seconds * 1000
 	s = socket.socket(socket.AF_UNIX)

@@ -47,7 +47,7 @@ START_TEST(what_is_one_network)
 	struct networks all;
 	struct network *a, *b;
 
-	networks_init(&all, 10);
+	networks_init(&all, 10, NULL);
 	a = network_enter(&all, address(pairs[_i].a), 0);
 	b = network_enter(&all, address(pairs[_i].b), 0);
 	ck_assert_int_eq(a == b, pairs[_i].same);
@@ -62,7 +62,7 @@ START_TEST(paces)
 	struct network *n;
 	int64_t now = 1000000;
 
-	networks_init(&all, 10);
+	networks_init(&all, 10, NULL);
 	n = network_enter(&all, address("192.0.2.1"), now);
 	for (int i = 0; i < 60; i++)
 		ck_assert(network_take(n, NETWORK_MESSAGES, 60, now));
@@ -84,7 +84,7 @@ START_TEST(slow_paces)
 	struct networks all;
 	struct network *n;
 
-	networks_init(&all, 10);
+	networks_init(&all, 10, NULL);
 	n = network_enter(&all, address("192.0.2.1"), 5);
 	ck_assert(network_take(n, NETWORK_CONNECTIONS, 1, 5));
 	ck_assert(!network_take(n, NETWORK_CONNECTIONS, 1, MINUTE));
@@ -99,7 +99,7 @@ START_TEST(leaves_and_comes_back)
 	struct networks all;
 	struct network *n;
 
-	networks_init(&all, 10);
+	networks_init(&all, 10, NULL);
 	n = network_enter(&all, address("192.0.2.1"), 0);
 	ck_assert(network_take(n, NETWORK_CONNECTIONS, 1, 0));
 	network_leave(&all, n, 10);
@@ -118,7 +118,7 @@ START_TEST(known_for_a_day)
 	struct networks all;
 	struct network *n;
 
-	networks_init(&all, 10);
+	networks_init(&all, 10, NULL);
 	n = network_enter(&all, address("192.0.2.1"), 0);
 	ck_assert(!network_known(n, 0));
 	network_vouch(n, 0);
@@ -139,7 +139,7 @@ START_TEST(bounded)
 	struct network *n, *stays, *known;
 	char text[64];
 
-	networks_init(&all, 100);
+	networks_init(&all, 100, NULL);
 	stays = network_enter(&all, address("192.0.2.1"), 0);
 	known = network_enter(&all, address("198.51.100.1"), 0);
 	network_vouch(known, 0);
