@@ -34,6 +34,7 @@ LIB	:= \
 	lib/rate.c \
 	lib/sandbox.c \
 	lib/address.c \
+	lib/dsn.c \
 	lib/envelope.c \
 	lib/header.c \
 	lib/ids.c \

@@ -1,13 +1,16 @@
 /*
  * delivery: brings mail to the next hop by SMTP. It alone connects to strangers; it has no files, no keys, and no mail
- * but what is on its way out. Jobs come from queue, DNS answers from resolver. The work is agent.c's.
+ * but what is on its way out. Jobs come from queue, DNS answers from resolver. The work is agent.c's. Callbacks, which
+ * lookup asks for, are calls.c's.
  */
 #include <ifaddrs.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "delivery/agent.h"
+#include "delivery/calls.h"
 #include "lib/log.h"
 #include "lib/process.h"
 #include "mx/dns.h"
@@ -18,6 +21,7 @@ struct delivery {
 	struct process		 process;
 	struct dns		*dns;
 	struct agent		*agent;
+	struct calls		*calls;
 	struct sockaddr_storage	 own[OWN_MAX];
 	size_t			 n_own;
 };
@@ -53,6 +57,12 @@ on_job_cancel(void *arg, struct ipc *ipc, struct ipc_message *m)
 }
 
 static int
+on_call_ask(void *arg, struct ipc *ipc, struct ipc_message *m)
+{
+	return calls_on_ask(((struct delivery *)arg)->calls, ipc, m);
+}
+
+static int
 on_dns(void *arg, struct ipc *ipc, struct ipc_message *m)
 {
 	return dns_on_answer(((struct delivery *)arg)->dns, ipc, m);
@@ -64,6 +74,7 @@ static const struct ipc_handler handlers[] = {
 	{ MSG_JOB_DATA, on_job_data },
 	{ MSG_JOB_START, on_job_start },
 	{ MSG_JOB_CANCEL, on_job_cancel },
+	{ MSG_CALL_ASK, on_call_ask },
 	{ MSG_DNS, on_dns },
 	{ MSG_NONE, NULL },
 };
@@ -86,6 +97,8 @@ on_peer_down(void *arg, struct ipc *ipc)
 		dns_ipc_down(d->dns, ipc, process_peer(&d->process, PROC_RESOLVER));
 	else if (ipc_peer(ipc) == PROC_QUEUE)
 		agent_queue_down(d->agent, ipc);
+	else if (ipc_peer(ipc) == PROC_LOOKUP)
+		calls_lookup_down(d->calls, ipc);
 }
 
 static void
@@ -97,7 +110,10 @@ on_stopped(void *arg)
 static void
 on_stop(void *arg)
 {
-	agent_stop(((struct delivery *)arg)->agent, on_stopped, arg);
+	struct delivery *d = arg;
+
+	calls_stop(d->calls);
+	agent_stop(d->agent, on_stopped, arg);
 }
 
 static void
@@ -109,13 +125,20 @@ on_drain(void *arg)
 static bool
 is_drained(void *arg)
 {
-	return agent_is_idle(((struct delivery *)arg)->agent);
+	const struct delivery *d = arg;
+
+	return agent_is_idle(d->agent) && calls_are_idle(d->calls);
 }
 
 static void
 on_status(void *arg, char *to, size_t size)
 {
-	agent_status(((struct delivery *)arg)->agent, to, size);
+	const struct delivery *d = arg;
+	size_t len;
+
+	agent_status(d->agent, to, size);
+	len = strlen(to);
+	snprintf(to + len, size - len, " callbacks=%u", calls_count(d->calls));
 }
 
 /* ---- our own addresses ---- */
@@ -196,6 +219,7 @@ main(void)
 	find_own(d);
 	d->dns = dns_new_client(d->process.base);
 	d->agent = agent_new(d->process.base, d->process.conf, d->dns, d->own, d->n_own);
+	d->calls = calls_new(d->process.base, d->process.conf, d->dns, d->own, d->n_own);
 	process_sandbox(&d->process);
 	return process_run(&d->process);
 }

@@ -288,9 +288,9 @@ def cases():
 
 CHANNELS = [
 	("smtpd", "lookup"), ("smtpd", "queue"), ("smtpd", "resolver"), ("smtpd", "logger"),
-	("delivery", "queue"), ("delivery", "resolver"), ("delivery", "logger"),
+	("delivery", "queue"), ("delivery", "resolver"), ("delivery", "lookup"), ("delivery", "logger"),
 	("resolver", "smtpd"), ("resolver", "delivery"), ("resolver", "logger"),
-	("lookup", "smtpd"), ("lookup", "queue"), ("lookup", "logger"),
+	("lookup", "smtpd"), ("lookup", "queue"), ("lookup", "delivery"), ("lookup", "logger"),
 	("queue", "smtpd"), ("queue", "lookup"), ("queue", "delivery"), ("queue", "mda"), ("queue", "logger"),
 	("mda", "queue"), ("mda", "logger"),
 	("logger", "smtpd"), ("logger", "queue"),
