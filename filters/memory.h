@@ -26,6 +26,15 @@ enum memory_op {
 	MEMORY_SENDER,			/* key: a sender's address, other: the recipient -> written_to */
 	MEMORY_WROTE,			/* key: a local sender, other: whom it wrote to */
 	MEMORY_RATE,			/* key: what is counted; counts one more -> count within window_s, left_s */
+	MEMORY_CALLBACK,		/* key: a sender's address -> callback, why. Not remembered: its domain's servers are asked,
+					 * by delivery, which takes up to half a minute. Without a server running: failed */
+};
+
+enum memory_callback {			/* in the order of enum probe_result (mx/probe_steps.h) */
+	MEMORY_CALLBACK_UNKNOWN,	/* nothing can be said */
+	MEMORY_CALLBACK_GOOD,		/* the address is taken there, and not every one is */
+	MEMORY_CALLBACK_BAD,		/* refused for good */
+	MEMORY_CALLBACK_ALL,		/* its domain takes every address */
 };
 
 enum memory_note {
@@ -58,6 +67,8 @@ struct memory_answer {
 	bool		 written_to;
 	uint32_t	 count;
 	uint32_t	 left_s;
+	enum memory_callback callback;
+	char		 why[320];	/* of it, for people: what which host said */
 };
 
 typedef void	memory_done_fn(void *arg, const struct memory_answer *);	/* borrowed */
