@@ -29,6 +29,7 @@ LIB	:= \
 	lib/landlock.c \
 	lib/messages.c \
 	lib/pack.c \
+	lib/pairs.c \
 	lib/process.c \
 	lib/puppet.c \
 	lib/rate.c \
@@ -82,6 +83,7 @@ FILTERS	:= \
 	filters/dnsbl_list.c \
 	filters/dnsbl_watch.c \
 	filters/authres.c \
+	filters/decision.c \
 	filters/dmarc_author.c
 
 # Processes and tools, a line per source; the first source of each has main().

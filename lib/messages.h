@@ -74,6 +74,7 @@ enum msg_phase {
 	M(LOG_LEVEL,	MASTER,	ANY, ALWAYS,	1, 1, NOFD)		/* u8 enum log_level, until the next configuration */ \
 	M(BAD_PEER,	ANY,	MASTER, ALWAYS,	6, 1024, NOFD)		/* u8 proc, u32 instance, str reason: end it */ \
 	M(LOG,		ANY,	LOGGER, ALWAYS,	5, 16384, NOFD)		/* u8 level, str line */ \
+	M(JOURNAL,	SMTPD,	LOGGER, RUN,	16, 32768, NOFD)	/* a record of filters/decision.h, as it is */ \
 	/* tools: master hands over a connection to the control socket */ \
 	M(CONTROL,	MASTER,	ANY, RUN,	6, 65536, FD)		/* u32 uid, u8 root, str command line (minimtactl(8)) */ \
 	M(SUBMIT,	MASTER,	SMTPD, RUN,	4, 4, FD)		/* u32 uid: an SMTP session from a local program */ \
