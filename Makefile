@@ -84,6 +84,7 @@ FILTERS	:= \
 	filters/dnsbl_watch.c \
 	filters/authres.c \
 	filters/decision.c \
+	filters/greet.c \
 	filters/dmarc_author.c
 
 # Processes and tools, a line per source; the first source of each has main().
@@ -240,6 +241,7 @@ UNIT	:= \
 	clock \
 	commands \
 	conf \
+	dsn \
 	dns_answer \
 	dns_cache \
 	dns_client \
@@ -302,6 +304,7 @@ FUZZ	:= \
 	address \
 	client \
 	conf \
+	dsn \
 	dns_answer \
 	dns_pack \
 	header \
