@@ -127,6 +127,7 @@ lookup_SRC	:= \
 	lookup/main.c \
 	lookup/aliases.c \
 	lookup/alias_file.c \
+	lookup/callbacks.c \
 	lookup/recipients.c \
 	lookup/targets.c \
 	lookup/trust.c \
@@ -277,6 +278,7 @@ UNIT	:= \
 	trace \
 	wire \
 	aliases \
+	callbacks \
 	recipients \
 	maildir \
 	lookup \

@@ -8,10 +8,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/dsn.h"
+#include "lib/log.h"
+
 #define ENVELOPE_FLAGS	(ENVELOPE_8BIT | ENVELOPE_UTF8 | ENVELOPE_DOTS | ENVELOPE_TRUSTED | ENVELOPE_LONG_LINES | \
-	ENVELOPE_HEADER_8BIT)
+	ENVELOPE_HEADER_8BIT | ENVELOPE_SPF_FAIL | ENVELOPE_JUNK)
+#define SENDER_HAS_MORE	0x80000000U	/* with the flags: RET and ENVID follow */
 #define RCPT_IS_LOCAL	1
 #define RCPT_IS_FINAL	2
+#define RCPT_HAS_MORE	4		/* NOTIFY, ORCPT and a next hop follow; before format 2 of the log there was none */
 
 void
 envelope_pack_sender(struct pack *p, const struct envelope_sender *s)
@@ -21,14 +26,25 @@ envelope_pack_sender(struct pack *p, const struct envelope_sender *s)
 	pack_str(p, s->session);
 	pack_u64(p, s->session_id);
 	pack_u64(p, s->size);
-	pack_u32(p, s->flags);
+	pack_u32(p, s->flags | (s->ret != 0 || s->envid != NULL ? SENDER_HAS_MORE : 0));
+	if (s->ret != 0 || s->envid != NULL) {
+		pack_u8(p, s->ret);
+		pack_str(p, s->envid);
+	}
 }
 
 void
 envelope_pack_rcpt(struct pack *p, const struct envelope_rcpt *r)
 {
+	bool more = r->notify != 0 || r->orcpt != NULL || r->hop != NULL;
+
 	pack_str(p, r->address);
-	pack_u8(p, (uint8_t)((r->local ? RCPT_IS_LOCAL : 0) | (r->final ? RCPT_IS_FINAL : 0)));
+	pack_u8(p, (uint8_t)((r->local ? RCPT_IS_LOCAL : 0) | (r->final ? RCPT_IS_FINAL : 0) | (more ? RCPT_HAS_MORE : 0)));
+	if (more) {
+		pack_u8(p, r->notify);
+		pack_str(p, r->orcpt);
+		pack_str(p, r->hop);
+	}
 }
 
 /* An address that went through the parser has no controls; one that has them never did, and could break a header. */
@@ -41,6 +57,24 @@ is_clean(const char *s)
 	return true;
 }
 
+/* NULL for an empty one. */
+static char *
+unpack_optional(struct unpack *u)
+{
+	char *s = unpack_str(u);
+
+	if (s[0] != '\0')
+		return s;
+	free(s);
+	return NULL;
+}
+
+static bool
+is_clean_optional(const char *s, size_t most)
+{
+	return s == NULL || (strlen(s) <= most && is_clean(s));
+}
+
 int
 envelope_unpack_sender(struct unpack *u, struct envelope_sender *r)
 {
@@ -51,8 +85,14 @@ envelope_unpack_sender(struct unpack *u, struct envelope_sender *r)
 	r->session_id = unpack_u64(u);
 	r->size = unpack_u64(u);
 	r->flags = unpack_u32(u);
-	if (!unpack_ok(u) || (r->flags & ~(uint32_t)ENVELOPE_FLAGS) != 0 ||
-	    !is_clean(r->address) || !is_clean(r->client) || !is_clean(r->session)) {
+	if (r->flags & SENDER_HAS_MORE) {
+		r->flags &= ~SENDER_HAS_MORE;
+		r->ret = unpack_u8(u);
+		r->envid = unpack_optional(u);
+	}
+	if (!unpack_ok(u) || (r->flags & ~(uint32_t)ENVELOPE_FLAGS) != 0 || r->ret > DSN_RET_HDRS ||
+	    !is_clean(r->address) || !is_clean(r->client) || !is_clean(r->session) ||
+	    !is_clean_optional(r->envid, DSN_ENVID_MAX)) {
 		envelope_free_sender(r);
 		return -1;
 	}
@@ -69,7 +109,15 @@ envelope_unpack_rcpt(struct unpack *u, struct envelope_rcpt *r)
 	class = unpack_u8(u);
 	r->local = (class & RCPT_IS_LOCAL) != 0;
 	r->final = (class & RCPT_IS_FINAL) != 0;
-	if (!unpack_ok(u) || class > (RCPT_IS_LOCAL | RCPT_IS_FINAL) || r->address[0] == '\0' || !is_clean(r->address)) {
+	if (class & RCPT_HAS_MORE) {
+		r->notify = unpack_u8(u);
+		r->orcpt = unpack_optional(u);
+		r->hop = unpack_optional(u);
+	}
+	if (!unpack_ok(u) || class > (RCPT_IS_LOCAL | RCPT_IS_FINAL | RCPT_HAS_MORE) || r->address[0] == '\0' ||
+	    !is_clean(r->address) || r->notify > (DSN_SUCCESS | DSN_FAILURE | DSN_DELAY) ||
+	    ((r->notify & DSN_NEVER) && r->notify != DSN_NEVER) ||
+	    !is_clean_optional(r->orcpt, DSN_ORCPT_MAX) || !is_clean_optional(r->hop, SIZE_MAX)) {
 		envelope_free_rcpt(r);
 		return -1;
 	}
@@ -82,6 +130,7 @@ envelope_free_sender(struct envelope_sender *s)
 	free(s->address);
 	free(s->client);
 	free(s->session);
+	free(s->envid);
 	memset(s, 0, sizeof(*s));
 }
 
@@ -89,5 +138,26 @@ void
 envelope_free_rcpt(struct envelope_rcpt *r)
 {
 	free(r->address);
+	free(r->orcpt);
+	free(r->hop);
 	memset(r, 0, sizeof(*r));
+}
+
+static char *
+copy(const char *s)
+{
+	char *to = s == NULL ? NULL : strdup(s);
+
+	if (s != NULL && to == NULL)
+		log_fatal("event=out-of-memory");
+	return to;
+}
+
+void
+envelope_copy_rcpt(struct envelope_rcpt *to, const struct envelope_rcpt *from)
+{
+	*to = *from;
+	to->address = copy(from->address);
+	to->orcpt = copy(from->orcpt);
+	to->hop = copy(from->hop);
 }

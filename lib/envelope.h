@@ -17,6 +17,8 @@ enum envelope_flags {
 	ENVELOPE_TRUSTED = 8,		/* from a trusted network or a local program */
 	ENVELOPE_LONG_LINES = 16,	/* some line is over 998 bytes */
 	ENVELOPE_HEADER_8BIT = 32,	/* the header has bytes above 0x7f; with SMTPUTF8 it is an internationalised one */
+	ENVELOPE_SPF_FAIL = 64,		/* its sender's SPF record says that the client may not: nobody is told anything by mail */
+	ENVELOPE_JUNK = 128,		/* accepted, but a filter takes it for spam: into the folder for it */
 };
 
 struct envelope_sender {
@@ -26,12 +28,17 @@ struct envelope_sender {
 	uint64_t	 session_id;	/* what lookup's tokens are bound to */
 	uint64_t	 size;		/* declared by SIZE=, 0 unknown */
 	uint32_t	 flags;
+	char		*envid;		/* ENVID=, decoded; NULL none */
+	uint8_t		 ret;		/* RET=: enum dsn_ret */
 };
 
 struct envelope_rcpt {
 	char		*address;
 	bool		 local;		/* class that the token vouches for */
 	bool		 final;		/* came of an expansion: to mda as it stands, never expanded again */
+	uint8_t		 notify;	/* NOTIFY=: enum dsn_notify, 0 not said */
+	char		*orcpt;		/* ORCPT=, "type;address", decoded; NULL none */
+	char		*hop;		/* the next hop that an administrator chose (lib/route.h); NULL: as its domain has it */
 };
 
 void	envelope_pack_sender(struct pack *, const struct envelope_sender *);
@@ -41,5 +48,7 @@ int	envelope_unpack_sender(struct unpack *, struct envelope_sender *r);
 int	envelope_unpack_rcpt(struct unpack *, struct envelope_rcpt *r);
 void	envelope_free_sender(struct envelope_sender *);
 void	envelope_free_rcpt(struct envelope_rcpt *);
+/* All strings new. */
+void	envelope_copy_rcpt(struct envelope_rcpt *to, const struct envelope_rcpt *from);
 
 #endif
