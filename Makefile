@@ -17,6 +17,7 @@ LIBS	:= $(shell pkg-config --libs $(PKGS)) -lresolv
 
 # Libraries, a line per source: what every process may use.
 LIB	:= \
+	lib/caller.c \
 	lib/clock.c \
 	lib/conf.c \
 	lib/conf_check.c \
@@ -140,7 +141,6 @@ queue_SRC	:= \
 	queue/append.c \
 	queue/bounce.c \
 	queue/cache.c \
-	queue/caller.c \
 	queue/check.c \
 	queue/commit.c \
 	queue/disk.c \
@@ -185,8 +185,11 @@ delivery_SRC	:= \
 
 mda_SRC		:= \
 	mda/main.c \
+	mda/child.c \
 	mda/deliver.c \
-	mda/maildir.c
+	mda/mail.c \
+	mda/maildir.c \
+	mda/mbox.c
 
 logger_SRC	:= \
 	logger/main.c
@@ -195,6 +198,7 @@ sendmail_SRC	:= \
 	tools/sendmail.c \
 	tools/args.c \
 	tools/call.c \
+	tools/deliver.c \
 	tools/gecos.c \
 	tools/letter.c \
 	tools/lines.c \

@@ -11,7 +11,7 @@
 #include <sys/queue.h>
 
 #include "queue/admin.h"
-#include "queue/caller.h"
+#include "lib/caller.h"
 #include "queue/dispatch.h"
 
 #define REQUEST_LINE_MAX	1024

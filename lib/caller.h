@@ -1,8 +1,8 @@
 /*
- * The other end of a tool's connection: output as fast as it is read, in bounded memory. Used by queue/admin.c.
+ * The other end of a tool's connection: output as fast as it is read, in bounded memory. For processes that answer at the control socket.
  */
-#ifndef QUEUE_CALLER_H
-#define QUEUE_CALLER_H
+#ifndef LIB_CALLER_H
+#define LIB_CALLER_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,8 +1,8 @@
 /*
- * Output to a tool (queue/caller.h): a buffer, one socket, one deadline. Decides when a reader is too
- * slow; what is said is queue/admin.c's.
+ * Output to a tool (lib/caller.h): a buffer, one socket, one deadline. Decides when a reader is too
+ * slow; what is said is not its business.
  */
-#include "queue/caller.h"
+#include "lib/caller.h"
 
 #include <errno.h>
 #include <event2/buffer.h>
