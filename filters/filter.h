@@ -53,6 +53,7 @@ struct filter_finding {			/* begins as zeroes */
 	char		 key[FILTER_KEY_MAX];	/* what was looked at: an address, a name */
 	char		 value[FILTER_TEXT_MAX];	/* what was found: an answer of DNS, a count */
 	char		 why[FILTER_TEXT_MAX];	/* a sentence for people who ask why; "" when the result says it */
+	bool		 at_data;		/* of a recipient: its action is for DATA, where it is one for all of the message */
 };
 
 enum filter_progress { FILTER_DONE, FILTER_PENDING };
@@ -68,11 +69,13 @@ struct filter_run {			/* one run; filters read what is here and keep what is the
 	struct filter_finding	 finding;
 	uint32_t		 deadline_ms;	/* that it has from now */
 	int			 score_so_far;	/* of those before it, for those that run last */
+	int			 defer_score;	/* from how many on it is too much, as configured */
 };
 
 struct filter_config {			/* of one filter, as configured; lives as long as the process' filters */
 	enum filter_mode	 mode;
-	enum facts_stage	 decides;	/* where its verdict falls: the filter's, unless configure() says otherwise */
+	enum facts_stage	 stage, decides;	/* where it starts and its verdict falls: the filter's, unless configure() says
+						 * otherwise */
 	void			*options;	/* filter->options_size bytes, filled in by its table */
 };
 

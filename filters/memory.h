@@ -16,16 +16,24 @@
 
 #include "filters/facts.h"
 
+struct ipc;
+struct ipc_message;
 struct memory;
+struct memory_core;
 struct memory_query;
+
+#define MEMORY_KEY_MAX		320	/* bytes, with the NUL */
+#define MEMORY_OTHER_MAX	1024
 
 enum memory_op {
 	MEMORY_CLIENT,			/* key: a client's network -> standing */
 	MEMORY_NOTE,			/* key: a client's network; note: what it did */
-	MEMORY_GREYLIST,		/* key: network or domain; other: sender and recipient -> state, left_s */
+	MEMORY_GREYLIST,		/* key: network or domain; other: sender, newline, recipient -> state, left_s */
 	MEMORY_SENDER,			/* key: a sender's address, other: the recipient -> written_to */
 	MEMORY_WROTE,			/* key: a local sender, other: whom it wrote to */
-	MEMORY_RATE,			/* key: what is counted; counts one more -> count within window_s, left_s */
+	MEMORY_RATE,			/* key: what is counted; counts one more -> count within window_s, left_s. Beyond
+					 * `passes` (0: any) it is not counted: count is above that, and left_s says until when */
+	MEMORY_OPS,
 	MEMORY_CALLBACK,		/* key: a sender's address -> callback, why. Not remembered: its domain's servers are asked,
 					 * by delivery, which takes up to half a minute. Without a server running: failed */
 };
@@ -53,9 +61,9 @@ enum memory_grey {
 
 struct memory_question {
 	enum memory_op	 op;
-	const char	*key, *other;	/* other: "" when there is none */
+	const char	*key, *other;	/* other: "" when there is none; letters count in any case. Cut at their greatest length */
 	enum memory_note note;
-	/* GREYLIST: its times, in seconds; from when a network or domain is known */
+	/* GREYLIST: its times, in seconds; from when a network or domain is known. Less than a year each */
 	uint32_t	 wait_s, window_s, keep_s, passes;
 	bool		 peek;		/* changes nothing: for those who only try */
 };
@@ -77,6 +85,25 @@ struct memory_query *memory_ask(struct memory *, const struct memory_question *,
 void		 memory_cancel(struct memory_query *);	/* NULL is fine */
 /* The same without an answer: for notes. */
 void		 memory_tell(struct memory *, const struct memory_question *);
-void		 memory_free(struct memory *);		/* no query is left */
+void		 memory_free(struct memory *);		/* no query is left; NULL is fine */
+
+/* The key of a client in CLIENT and NOTE: its address, or the /64 of IPv6. to: MEMORY_KEY_MAX bytes; returns to. */
+char		*memory_client_key(char *to, const struct reverse_address *);
+/* Two of the notes that whoever runs the chain makes, without an answer. */
+void		 memory_note(struct memory *, const struct reverse_address *, enum memory_note);
+void		 memory_wrote(struct memory *, const char *sender, const char *recipient);
+
+/* The face with a table of its own, which is borrowed (filters/memory_core.h). */
+struct memory	*memory_new_local(struct memory_core *);
+/*
+ * The face through lookup, for smtpd. memory_set_ipc when one comes up: new questions go there; without one they are
+ * answered as failed. memory_ipc_down when one goes away: what it was asked has failed. memory_on_answer is the handler
+ * for MSG_MEMORY. A question that has no answer after MEMORY_DEADLINE_MS has failed, too.
+ */
+#define MEMORY_DEADLINE_MS	5000
+struct memory	*memory_new_client(void);
+void		 memory_set_ipc(struct memory *, struct ipc *);		/* NULL: none */
+void		 memory_ipc_down(struct memory *, struct ipc *gone, struct ipc *next);
+int		 memory_on_answer(struct memory *, struct ipc *, struct ipc_message *);
 
 #endif

@@ -88,6 +88,10 @@ enum msg_phase {
 	M(TRUST,	LOOKUP,	SMTPD, RUN,	1, 256, NOFD)		/* u8 trusted, blob token */ \
 	M(RCPT_ASK,	SMTPD,	LOOKUP, RUN,	14, 4096, NOFD)		/* u64 session, str address, blob trust token */ \
 	M(RCPT,		LOOKUP,	SMTPD, RUN,	2, 4096, NOFD)		/* u8 enum rcpt_verdict, str text, blob token */ \
+	/* what filters remember; id = question */ \
+	M(MEMORY_ASK,	SMTPD,	LOOKUP, RUN,	27, 4096, NOFD)		/* filters/memory_pack.h: memory_pack_question; is answered */ \
+	M(MEMORY_NOTE,	SMTPD,	LOOKUP, RUN,	27, 4096, NOFD)		/* the same; is not */ \
+	M(MEMORY,	LOOKUP,	SMTPD, RUN,	20, 20, NOFD)		/* memory_pack_answer */ \
 	/* a message on its way in; id = transaction, chosen by smtpd */ \
 	M(MAIL_BEGIN,	SMTPD,	QUEUE, RUN,	16, 8192, NOFD)		/* lib/envelope.h: envelope_pack_sender */ \
 	M(MAIL_RCPT,	SMTPD,	QUEUE, RUN,	8, 8192, NOFD)		/* envelope_pack_rcpt, blob token */ \
