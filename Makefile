@@ -24,6 +24,7 @@ LIB	:= \
 	lib/conf_number.c \
 	lib/conf_parse.c \
 	lib/conf_print.c \
+	lib/conf_table.c \
 	lib/conf_value.c \
 	lib/ipc.c \
 	lib/log.c \

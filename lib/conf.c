@@ -34,12 +34,18 @@ const struct conf_option conf_options[CONF_OPTIONS] = {
 	{ "domains",		CONF_DOMAINS,	AT(domains),		.value = NULL },
 	{ "listen",		CONF_LISTEN,	AT(listen),		.value = NULL },
 	{ "trusted_networks",	CONF_NETWORKS,	AT(trusted),		.value = NULL },
+	{ "proxy_networks",	CONF_NETWORKS,	AT(proxies),		.value = NULL },
+	{ "xclient_networks",	CONF_NETWORKS,	AT(xclients),		.value = NULL },
 	{ "aliases",		CONF_FILE,	AT(aliases),		.value = "/etc/aliases" },
 	{ "root_mail",		CONF_MAILBOX,	AT(root_mail),		.value = "" },
 	{ "maildir",		CONF_BELOW,	AT(maildir),		.value = "Maildir" },
 	{ "virtual_directory",	CONF_FILE,	AT(virtual_directory),	.value = "" },
 	{ "virtual_user",	CONF_USER,	AT(virtual_user),	.value = "_minimta_virtual" },
 	{ "recipient_delimiter", CONF_DELIMITER, AT(delimiter),		.value = "+" },
+	{ "mailbox",		CONF_MBOX,	AT(mailbox),		.value = "maildir" },
+	{ "mailbox_size",	CONF_SIZE,	AT(mailbox_size),	0, 1024 * GIB, "0", NULL },
+	{ "tag_folders",	CONF_WORD,	AT(tag_folders),	.value = "no", .choices = "no existing create" },
+	{ "junk_folder",	CONF_FOLDER,	AT(junk_folder),	.value = "Junk" },
 	{ "inet",		CONF_WORD,	AT(inet),		.value = "any", .choices = "any ipv4 ipv6" },
 	{ "smtp_port",		CONF_PORT,	AT(smtp_port),		1, 65535, "25", NULL },
 	{ "deliver_to_private_mx", CONF_BOOL,	AT(private_mx),		.value = "no" },
@@ -49,6 +55,7 @@ const struct conf_option conf_options[CONF_OPTIONS] = {
 	{ "delivery_connections", CONF_COUNT,	AT(delivery_connections), 1, 10000, "200", NULL },
 	{ "destination_connections", CONF_COUNT, AT(destination_connections), 1, 10000, "10", NULL },
 	{ "host_connections",	CONF_COUNT,	AT(host_connections),	1, 10000, "20", NULL },
+	{ "callbacks",		CONF_COUNT,	AT(callbacks),		1, 500, "20", NULL },
 	{ "message_size",	CONF_SIZE,	AT(message_size),	64 * KIB, 64 * GIB, "50M", NULL },
 	{ "header_size",	CONF_SIZE,	AT(header_size),	4 * KIB, 16 * MIB, "256K", NULL },
 	{ "recipients",		CONF_COUNT,	AT(recipients),		1, 100000, "1000", NULL },
@@ -69,6 +76,13 @@ const struct conf_option conf_options[CONF_OPTIONS] = {
 	{ "network_connection_rate", CONF_COUNT, AT(network_connection_rate), 0, 1000000, "120", NULL },
 	{ "network_message_rate", CONF_COUNT,	AT(network_message_rate), 0, 1000000, "300", NULL },
 	{ "network_recipient_rate", CONF_COUNT,	AT(network_recipient_rate), 0, 1000000, "2000", NULL },
+	{ "filters",		CONF_BOOL,	AT(filters),		.value = "yes" },
+	{ "hermes",		CONF_BOOL,	AT(hermes),		.value = "no" },
+	{ "defer_score",	CONF_COUNT,	AT(defer_score),	0, 1000, "5", NULL },
+	{ "refuse_score",	CONF_COUNT,	AT(refuse_score),	1, 1000, "10", NULL },
+	{ "refuse_temporarily",	CONF_BOOL,	AT(refuse_temporarily),	.value = "no" },
+	{ "tag_only",		CONF_BOOL,	AT(tag_only),		.value = "no" },
+	{ "delay_most",		CONF_DURATION,	AT(delay_most_ms),	0, 300 * SECOND, "60s", NULL },
 	{ "dns_servers",	CONF_SERVERS,	AT(dns_servers),	.value = NULL },
 	{ "spool",		CONF_PLACE,	AT(spool),		.value = "/var/spool/minimta" },
 	{ "state",		CONF_PLACE,	AT(state),		.value = "/var/lib/minimta" },
@@ -106,55 +120,18 @@ conf_option_find(const char *name)
 	return NULL;
 }
 
-bool
-conf_option_is_list(const struct conf_option *o)
-{
-	return o->type >= CONF_DOMAINS;
-}
-
-/* How many letters must change, come or go to make one word of the other; both short. */
-static unsigned
-distance(const char *a, const char *b)
-{
-	unsigned row[32], above, left_above;
-	size_t n = strlen(b);
-
-	for (size_t j = 0; j <= n; j++)
-		row[j] = (unsigned)j;
-	for (size_t i = 1; a[i - 1] != '\0'; i++) {
-		left_above = row[0];
-		row[0] = (unsigned)i;
-		for (size_t j = 1; j <= n; j++) {
-			above = row[j];
-			row[j] = left_above + (a[i - 1] != b[j - 1]);
-			if (above + 1 < row[j])
-				row[j] = above + 1;
-			if (row[j - 1] + 1 < row[j])
-				row[j] = row[j - 1] + 1;
-			left_above = above;
-		}
-	}
-	return row[n];
-}
-
 const char *
 conf_option_nearest(const char *name)
 {
 	const char *best = NULL;
-	unsigned least = 4, d;
 
-	if (strlen(name) > 40)
-		return NULL;
-	for (size_t i = 0; i < CONF_OPTIONS; i++) {
-		d = distance(name, conf_options[i].name);
-		if (d < least && d < strlen(name)) {
-			least = d;
-			best = conf_options[i].name;
-		}
-	}
-	if (distance(name, "relay") < least)
-		return "relay";
-	return distance(name, "destination") < least ? "destination" : best;
+	for (size_t i = 0; i < CONF_OPTIONS; i++)
+		best = conf_nearer(name, best, conf_options[i].name);
+	best = conf_nearer(name, best, "relay");
+	best = conf_nearer(name, best, "destination");
+	for (size_t i = 0; conf_section_kinds[i] != NULL; i++)
+		best = conf_nearer(name, best, conf_section_kinds[i]);
+	return best;
 }
 
 /* The system's own name with its domain, if that can be found out. */
@@ -227,10 +204,9 @@ parse(const char *text, size_t len, const char *name, const char *own_name, char
 	char why[CONF_WHY], found[256];
 
 	out_of_memory(c);
-	for (size_t i = 0; i < CONF_OPTIONS; i++)
-		if (conf_options[i].value != NULL &&
-		    conf_option_set(c, &conf_options[i], conf_options[i].value, why) != 0)
-			log_fatal("event=bad-default option=%s why=%s", conf_options[i].name, logq(why));
+	c->name = strdup(name);
+	out_of_memory(c->name);
+	conf_table_defaults(c, conf_options, CONF_OPTIONS);
 	if (conf_parse(c, text, len, name, lines, err, size) != 0)
 		goto fail;
 	if (own_name == NULL && c->hostname == NULL) {
@@ -331,26 +307,16 @@ conf_parse_text(const char *text, size_t len, const char *name, char *err, size_
 	return parse(text, len, name, "localhost", err, size);
 }
 
-static void
-free_list(char **list)
-{
-	for (size_t i = 0; list != NULL && list[i] != NULL; i++)
-		free(list[i]);
-	free(list);
-}
-
 void
 conf_free(struct conf *c)
 {
 	if (c == NULL)
 		return;
-	for (size_t i = 0; i < CONF_OPTIONS; i++)
-		if (conf_options[i].type <= CONF_CHOICE)
-			free(*(char **)((char *)c + conf_options[i].offset));
-	free_list(c->domains);
-	free_list(c->dns_servers);
-	free(c->listen);
-	free(c->trusted);
+	conf_table_free(c, conf_options, CONF_OPTIONS);
+	for (size_t i = 0; i < c->n_sections; i++)
+		conf_section_free(&c->sections[i]);
+	free(c->sections);
+	free(c->name);
 	for (size_t i = 0; i < c->n_destinations; i++) {
 		free(c->destinations[i].domain);
 		for (size_t h = 0; h < c->destinations[i].n_hosts; h++)
@@ -387,7 +353,7 @@ same_network(const struct conf_network *n, int family, const uint8_t *address)
 }
 
 bool
-conf_is_trusted(const struct conf *c, const struct sockaddr *sa)
+conf_networks_have(const struct conf_networks *networks, const struct sockaddr *sa)
 {
 	const uint8_t *address;
 	int family = sa->sa_family;
@@ -405,10 +371,16 @@ conf_is_trusted(const struct conf *c, const struct sockaddr *sa)
 	} else {
 		return false;
 	}
-	for (size_t i = 0; i < c->n_trusted; i++)
-		if (same_network(&c->trusted[i], family, address))
+	for (size_t i = 0; i < networks->n; i++)
+		if (same_network(&networks->list[i], family, address))
 			return true;
 	return false;
+}
+
+bool
+conf_is_trusted(const struct conf *c, const struct sockaddr *sa)
+{
+	return conf_networks_have(&c->trusted, sa);
 }
 
 const struct conf_destination *

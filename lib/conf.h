@@ -20,10 +20,21 @@ struct conf_network {			/* an address with a prefix length: 192.0.2.0/24, 2001:d
 	unsigned prefix;
 };
 
+struct conf_networks {
+	struct conf_network *list;
+	size_t	n;
+};
+
 struct conf_listen {
 	struct sockaddr_storage	address;
 	socklen_t		length;
 	char			name[80];	/* "127.0.0.1:2525", "[::1]:25" */
+};
+
+enum conf_tag_folders {			/* in the order of the words in the table */
+	CONF_TAGS_NO,
+	CONF_TAGS_EXISTING,		/* user+tag goes to the folder tag where there is one */
+	CONF_TAGS_CREATE,
 };
 
 enum conf_inet {			/* in the order of the words in the table */
@@ -48,12 +59,30 @@ struct conf_destination {
 	uint32_t connections;		/* default: destination_connections */
 };
 
+/*
+ * filter "spf" { … }, exempt, refuse and client_domains "TITLE" { … }: kept as they are; filters/config.c says what they mean.
+ */
+struct conf_entry {
+	char	*name;
+	char	**values;		size_t n;	/* at least one */
+	int	 line;
+};
+
+struct conf_section {
+	char	*kind, *title;
+	int	 line;
+	struct conf_entry *entries;	size_t n;
+};
+
 struct conf {
+	char	 *name;			/* of the file, for errors */
 	/* who we are */
 	char	 *hostname;		/* default: the system's name, completed */
 	char	**domains;		/* local domains, lower case A-labels; default: the hostname */
 	struct conf_listen *listen;	size_t n_listen;	/* default 127.0.0.1:25 and [::1]:25 */
-	struct conf_network *trusted;	size_t n_trusted;	/* may relay; default none */
+	struct conf_networks trusted;	/* may relay; default none */
+	struct conf_networks proxies;	/* begin with a PROXY header that says who the client is; default none */
+	struct conf_networks xclients;	/* may say who the client is by XCLIENT; default none */
 
 	/* mailboxes */
 	char	 *aliases;		/* file, aliases(5); default /etc/aliases; "" none */
@@ -62,6 +91,10 @@ struct conf {
 	char	 *virtual_directory;	/* DOMAIN/USER below it are mailboxes; "" none */
 	char	 *virtual_user;		/* owns them; default _minimta_virtual */
 	char	 *delimiter;		/* user+tag; default "+"; "" none */
+	char	 *mailbox;		/* of system users: "maildir", or an mbox: "/var/mail/%u", "~/mbox" */
+	uint64_t  mailbox_size;		/* bytes that a mailbox may hold; 0 any, the default */
+	int	  tag_folders;		/* enum conf_tag_folders; no */
+	char	 *junk_folder;		/* of a Maildir, for mail taken for spam; default "Junk"; "" none */
 
 	/* going out */
 	struct conf_destination *destinations;	size_t n_destinations;
@@ -74,6 +107,7 @@ struct conf {
 	uint32_t  delivery_connections;	/* in all; 200 */
 	uint32_t  destination_connections; /* per next hop; 10 */
 	uint32_t  host_connections;	/* per address, whoever's mail it is; 20 */
+	uint32_t  callbacks;		/* that ask other servers about addresses, at a time; 20 */
 
 	/* limits of an SMTP session */
 	uint64_t  message_size;		/* default 50M */
@@ -96,6 +130,15 @@ struct conf {
 	uint32_t  network_connections;	/* at a time; default 50 */
 	uint32_t  network_connection_rate, network_message_rate, network_recipient_rate;
 					/* a minute; default 120, 300, 2000 */
+
+	/* what filters do; filters/config.c */
+	bool	  filters;		/* whether there are any; default true */
+	bool	  hermes;		/* Hermes' own set of them is the default */
+	uint32_t  defer_score, refuse_score;	/* 5, 10 */
+	bool	  refuse_temporarily;	/* 4xx in place of 5xx */
+	bool	  tag_only;		/* refuses nothing, only marks */
+	int64_t	  delay_most_ms;	/* of a session, in all; 60s */
+	struct conf_section *sections;	size_t n_sections;
 
 	/* DNS */
 	char	**dns_servers;		/* "address:port"; default: resolv.conf */
@@ -125,6 +168,7 @@ bool		 conf_is_local(const struct conf *, const char *domain);
 const char	*conf_origin(const struct conf *);
 /* Whether an address is in trusted_networks; v4-mapped IPv6 counts as IPv4. */
 bool		 conf_is_trusted(const struct conf *, const struct sockaddr *);
+bool		 conf_networks_have(const struct conf_networks *, const struct sockaddr *);
 /* The section that a domain's mail follows (most specific: exact, then "*"), or NULL: by MX, and as for all. */
 const struct conf_destination *conf_destination_for(const struct conf *, const char *domain);
 

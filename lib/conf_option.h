@@ -8,46 +8,11 @@
 #define LIB_CONF_OPTION_H
 
 #include "lib/conf.h"
+#include "lib/conf_table.h"
 
 #define CONF_FILE_MAX	(1024U * 1024)
-#define CONF_WHY	512
 
-enum conf_type {
-	/* one value, char * */
-	CONF_HOSTNAME,
-	CONF_MAILBOX,			/* an address or a local name, or "" */
-	CONF_FILE,			/* an absolute path, or "" */
-	CONF_PLACE,			/* an absolute path */
-	CONF_SOCKET,			/* an absolute path, short enough for a Unix socket */
-	CONF_BELOW,			/* a path below a home directory */
-	CONF_USER,
-	CONF_DELIMITER,
-	CONF_CHOICE,
-	/* one value, a number */
-	CONF_BOOL,
-	CONF_PORT,			/* uint16_t */
-	CONF_COUNT,			/* uint32_t */
-	CONF_DURATION,			/* int64_t, milliseconds */
-	CONF_SIZE,			/* uint64_t, bytes */
-	CONF_WORD,			/* int, the place of the word among the choices */
-	/* lists */
-	CONF_DOMAINS,			/* char ** */
-	CONF_SERVERS,			/* char ** */
-	CONF_LISTEN,			/* an array and, right behind it, a count */
-	CONF_NETWORKS,
-	CONF_HOSTS,			/* of a relay */
-};
-
-struct conf_option {
-	const char	*name;
-	enum conf_type	 type;
-	size_t		 offset;		/* in struct conf */
-	int64_t		 least, most;		/* of numbers */
-	const char	*value;			/* the default, as in the file; NULL: an empty list, or computed */
-	const char	*choices;		/* of CONF_CHOICE and CONF_WORD: words between spaces */
-};
-
-#define CONF_OPTIONS	46
+#define CONF_OPTIONS	60
 extern const struct conf_option	conf_options[CONF_OPTIONS];
 
 /* What stands in a relay or destination section; the first one, host, in a relay only. Offsets in its struct. */
@@ -57,10 +22,18 @@ extern const struct conf_option	conf_destination_options[CONF_DESTINATION_OPTION
 /* The option of that name, or NULL; the name nearest to a wrong one, or NULL when none is near. */
 const struct conf_option *conf_option_find(const char *name);
 const char	*conf_option_nearest(const char *name);
-bool		 conf_option_is_list(const struct conf_option *);
 
-/* Replaces the value, or appends to a list. 0, or -1 with why. */
+/* Replaces the value, or appends to a list. 0, or -1 with why. Into any struct that has such a table, and into struct conf. */
+int		 conf_value_set(void *, const struct conf_option *, const char *text, char why[CONF_WHY]);
 int		 conf_option_set(struct conf *, const struct conf_option *, const char *text, char why[CONF_WHY]);
+/* How many letters must change, come or go to make one word of the other; both shorter than 64. */
+unsigned	 conf_distance(const char *, const char *);
+/* The kinds of sections that are kept as they are; NULL at the end. */
+extern const char *const conf_section_kinds[];
+/* Appends an empty section, and a value to one (same line and name: the same entry). */
+struct conf_section *conf_section_add(struct conf *, const char *kind, const char *title, int line);
+void		 conf_section_put(struct conf_section *, const char *name, const char *value, bool first, int line);
+void		 conf_section_free(struct conf_section *);	/* its contents */
 /* Appends a section; the same domain twice is refused. NULL with why. */
 struct conf_destination *conf_destination_add(struct conf *, bool relay, const char *domain, char why[CONF_WHY]);
 /* Replaces one of its values, or appends a host. 0, or -1 with why. */

@@ -13,12 +13,21 @@
 #include "lib/conf_option.h"
 #include "lib/log.h"
 
+#define WORD_LEN	64
+#define NAMES_MAX	256		/* different names inside sections */
+#define SECTIONS_MAX	1000		/* kept as they are */
+
 struct parse {
 	struct conf	*conf;
 	const char	*name;
 	int		*lines;			/* per option, 0: not set */
 	struct conf_destination *section;	/* of relay or destination, the one being read; NULL before its first value */
 	int		 section_lines[CONF_DESTINATION_OPTIONS];
+	struct conf_section *kept;		/* one of those kept as they are, likewise */
+	char		(*names)[WORD_LEN];	/* of all that is set inside sections: what those may hold is for others to say */
+	size_t		 n_names;
+	int		*kept_lines;		/* where each of them begins */
+	size_t		 n_kept;
 	char		*err;
 	size_t		 size;
 	bool		 failed;
@@ -52,9 +61,11 @@ struct scan {
 	int		 line;
 	int		 brace_line[2];		/* of the braces that are open */
 	int		 depth;
-	char		 word[64];		/* the last one, cut */
+	char		 word[WORD_LEN];	/* the last one, cut */
+	char		 before[WORD_LEN];	/* the one before it */
 	char		 last;			/* the last token: a sign, 'w' for a word or string, 0 at the start */
-	char		 option[64];		/* the word before the last '=' */
+	char		 option[WORD_LEN];	/* the word before the last '=' */
+	bool		 kept;			/* in a section that is kept as it is */
 };
 
 /* Comments become spaces, for libconfuse miscounts their lines. */
@@ -86,6 +97,7 @@ scan_comment(struct scan *s)
 static void
 scan_keep_word(struct scan *s, const char *from)
 {
+	memcpy(s->before, s->word, sizeof(s->before));
 	snprintf(s->word, sizeof(s->word), "%.*s", (int)(s->p - from > 63 ? 63 : s->p - from), from);
 	s->last = 'w';
 }
@@ -145,15 +157,61 @@ scan_word(struct scan *s)
 	return 0;
 }
 
+static bool
+is_kept(const char *kind)
+{
+	const char *const *k = conf_section_kinds;
+
+	while (*k != NULL && strcmp(*k, kind) != 0)
+		k++;
+	return *k != NULL;
+}
+
+/* A section begins: which kind, and where. */
+static int
+scan_section(struct scan *s)
+{
+	struct parse *p = s->parse;
+
+	s->kept = s->last == 'w' && is_kept(s->before);
+	if (!s->kept)
+		return 0;
+	if (p->n_kept == SECTIONS_MAX)
+		return fail(p, s->line, "this is one section too many; there may be %d", SECTIONS_MAX);
+	if (p->n_kept % 32 == 0 && (p->kept_lines = reallocarray(p->kept_lines, p->n_kept + 32, sizeof(int))) == NULL)
+		log_fatal("event=out-of-memory");
+	p->kept_lines[p->n_kept++] = s->line;
+	return 0;
+}
+
+/* A name inside such a section, for the table that libconfuse wants to have. */
+static int
+scan_name(struct scan *s)
+{
+	struct parse *p = s->parse;
+
+	for (size_t i = 0; i < p->n_names; i++)
+		if (strcmp(p->names[i], s->word) == 0)
+			return 0;
+	if (p->n_names == NAMES_MAX)
+		return fail(p, s->line, "%s is one name too many; there may be %d", logq(s->word), NAMES_MAX);
+	if (p->n_names % 32 == 0 && (p->names = reallocarray(p->names, p->n_names + 32, WORD_LEN)) == NULL)
+		log_fatal("event=out-of-memory");
+	memcpy(p->names[p->n_names++], s->word, WORD_LEN);
+	return 0;
+}
+
 static int
 scan_open(struct scan *s)
 {
-	const struct conf_option *o = conf_option_find(s->option);
+	const struct conf_option *o = s->kept ? NULL : conf_option_find(s->option);
 
 	if (s->last == '=' && o != NULL && !conf_option_is_list(o))
 		return fail(s->parse, s->line, "%s takes one value and no list; write %s = value", o->name, o->name);
 	if (s->depth == 2)
 		return fail(s->parse, s->line, "\"{\" is one too many; close the one of line %d first", s->brace_line[1]);
+	if (s->depth == 0 && scan_section(s) != 0)
+		return -1;
 	s->brace_line[s->depth++] = s->line;
 	return 0;
 }
@@ -167,7 +225,9 @@ scan_sign(struct scan *s)
 		return fail(s->parse, s->line, "%s has no meaning here; write a value that holds it between quotes",
 		    c == '\r' ? "a bare CR" : (char[]){ '"', c, '"', '\0' });
 	if (c == '=')
-		snprintf(s->option, sizeof(s->option), "%s", s->word);
+		memcpy(s->option, s->word, sizeof(s->option));
+	if (c == '=' && s->kept && s->depth == 1 && s->last == 'w' && scan_name(s) != 0)
+		return -1;
 	if (c == '{' && scan_open(s) != 0)
 		return -1;
 	if (c == '}' && s->depth == 0)
@@ -177,6 +237,7 @@ scan_sign(struct scan *s)
 	if (c == '}' && s->last == ',')
 		return fail(s->parse, s->line, "a value is missing before \"}\"; leave out the last comma");
 	s->depth -= c == '}';
+	s->kept = s->kept && (s->depth > 0 || c == '{');
 	if (c != '\r')
 		s->last = c;
 	s->p++;
@@ -274,6 +335,34 @@ on_section_value(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
 	return 0;
 }
 
+/* Each value inside a section that is kept as it is. */
+static int
+on_kept_value(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
+{
+	struct parse *p = current;
+	struct conf *c = p->conf;
+	struct conf_section *s = p->kept;
+
+	if (s == NULL)
+		s = p->kept = conf_section_add(c, cfg_name(cfg), cfg_title(cfg),
+		    c->n_sections < p->n_kept ? p->kept_lines[c->n_sections] : cfg->line);
+	for (size_t i = 0; opt->nvalues == 1 && i < s->n; i++)
+		if (strcmp(s->entries[i].name, opt->name) == 0)
+			return fail(p, cfg->line, "%s is given twice, first on line %d; keep one", opt->name, s->entries[i].line);
+	conf_section_put(s, opt->name, value, opt->nvalues == 1, cfg->line);
+	*(const char **)result = value;
+	return 0;
+}
+
+static int
+on_kept(cfg_t *cfg, cfg_opt_t *opt)
+{
+	(void)cfg;
+	(void)opt;
+	current->kept = NULL;
+	return 0;
+}
+
 /* The end of one. */
 static int
 on_section(cfg_t *cfg, cfg_opt_t *opt)
@@ -292,7 +381,9 @@ say_unknown(struct parse *p, cfg_t *cfg, const char *name)
 {
 	const char *near = conf_option_nearest(name);
 
-	if (cfg_title(cfg) != NULL && strcmp(cfg_name(cfg), "relay") == 0)
+	if (cfg_title(cfg) != NULL && is_kept(cfg_name(cfg)))
+		fail(p, cfg->line, "%s is not expected here; write name = value", logq(name));
+	else if (cfg_title(cfg) != NULL && strcmp(cfg_name(cfg), "relay") == 0)
 		fail(p, cfg->line, "no such option in relay: %s; there are host, mx, inet and connections", logq(name));
 	else if (cfg_title(cfg) != NULL)
 		fail(p, cfg->line, "no such option in destination: %s; there are inet and connections", logq(name));
@@ -335,40 +426,61 @@ on_error(cfg_t *cfg, const char *fmt, va_list ap)
 	}
 }
 
+/* A table as libconfuse wants it, one longer than n. */
+static void
+make_table(cfg_opt_t *to, const struct conf_option *table, size_t n, cfg_callback_t on)
+{
+	for (size_t i = 0; i < n; i++) {
+		cfg_opt_t one = CFG_STR_CB(table[i].name, NULL, CFGF_NODEFAULT, on);
+
+		if (conf_option_is_list(&table[i]))
+			one.flags |= CFGF_LIST;
+		to[i] = one;
+	}
+	to[n] = (cfg_opt_t)CFG_END();
+}
+
+/* All that was found in kept sections may stand in each of them: what is wrong there is said by others. */
+static cfg_opt_t *
+make_kept_table(const struct parse *p)
+{
+	cfg_opt_t *to = calloc(p->n_names + 1, sizeof(*to));
+
+	if (to == NULL)
+		log_fatal("event=out-of-memory");
+	for (size_t i = 0; i < p->n_names; i++)
+		to[i] = (cfg_opt_t)CFG_STR_CB(p->names[i], NULL, CFGF_NODEFAULT | CFGF_LIST, on_kept_value);
+	to[p->n_names] = (cfg_opt_t)CFG_END();
+	return to;
+}
+
 static int
 run(struct parse *p, const char *text)
 {
-	cfg_opt_t inside[CONF_DESTINATION_OPTIONS + 1], options[CONF_OPTIONS + 3];
+	cfg_opt_t inside[CONF_DESTINATION_OPTIONS + 1], options[CONF_OPTIONS + 8], *kept = make_kept_table(p);
+	const int flags = CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES;
+	size_t n = CONF_OPTIONS;
 	cfg_t *cfg;
 	int rc;
 
-	for (size_t i = 0; i < CONF_DESTINATION_OPTIONS; i++) {
-		cfg_opt_t one = CFG_STR_CB(conf_destination_options[i].name, NULL, CFGF_NODEFAULT, on_section_value);
-
-		if (conf_option_is_list(&conf_destination_options[i]))
-			one.flags |= CFGF_LIST;
-		inside[i] = one;
-	}
-	inside[CONF_DESTINATION_OPTIONS] = (cfg_opt_t)CFG_END();
-
-	for (size_t i = 0; i < CONF_OPTIONS; i++) {
-		cfg_opt_t one = CFG_STR_CB(conf_options[i].name, NULL, CFGF_NODEFAULT, on_value);
-
-		if (conf_option_is_list(&conf_options[i]))
-			one.flags |= CFGF_LIST;
-		options[i] = one;
-	}
-	options[CONF_OPTIONS] = (cfg_opt_t)CFG_SEC("relay", inside, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES);
+	make_table(inside, conf_destination_options, CONF_DESTINATION_OPTIONS, on_section_value);
+	make_table(options, conf_options, CONF_OPTIONS, on_value);
+	options[n++] = (cfg_opt_t)CFG_SEC("relay", inside, flags);
 	/* Without host and mx, the first two. */
-	options[CONF_OPTIONS + 1] = (cfg_opt_t)CFG_SEC("destination", inside + 2, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES);
-	options[CONF_OPTIONS + 2] = (cfg_opt_t)CFG_END();
+	options[n++] = (cfg_opt_t)CFG_SEC("destination", inside + 2, flags);
+	for (size_t i = 0; conf_section_kinds[i] != NULL; i++)
+		options[n++] = (cfg_opt_t)CFG_SEC(conf_section_kinds[i], kept, flags);
+	options[n] = (cfg_opt_t)CFG_END();
 	if ((cfg = cfg_init(options, CFGF_NONE)) == NULL)
 		log_fatal("event=out-of-memory");
 	cfg_set_error_function(cfg, on_error);
 	cfg_set_validate_func(cfg, "relay", on_section);
 	cfg_set_validate_func(cfg, "destination", on_section);
+	for (size_t i = 0; conf_section_kinds[i] != NULL; i++)
+		cfg_set_validate_func(cfg, conf_section_kinds[i], on_kept);
 	rc = cfg_parse_buf(cfg, text);
 	cfg_free(cfg);
+	free(kept);
 	if (rc != CFG_SUCCESS)
 		fail(p, 1, "this is no configuration; minimta.conf(5) says how options are written");
 	return p->failed ? -1 : 0;
@@ -390,5 +502,7 @@ conf_parse(struct conf *conf, const char *text, size_t len, const char *name, in
 	rc = scan(&p, copy, len) != 0 ? -1 : run(&p, copy);
 	current = NULL;
 	free(copy);
+	free(p.names);
+	free(p.kept_lines);
 	return rc;
 }

@@ -24,16 +24,18 @@ static const char *
 item(const struct conf *c, const struct conf_option *o, size_t n, char buffer[80])
 {
 	const void *at = (const char *)c + o->offset;
+	const struct conf_networks *networks;
 	char address[INET6_ADDRSTRLEN];
 
 	if (o->type == CONF_LISTEN)
 		return n < c->n_listen ? c->listen[n].name : NULL;
 	if (o->type != CONF_NETWORKS)
 		return (*(char *const *const *)at)[n];
-	if (n >= c->n_trusted)
+	networks = at;
+	if (n >= networks->n)
 		return NULL;
-	inet_ntop(c->trusted[n].family, c->trusted[n].address, address, sizeof(address));
-	snprintf(buffer, 80, "%s/%u", address, c->trusted[n].prefix);
+	inet_ntop(networks->list[n].family, networks->list[n].address, address, sizeof(address));
+	snprintf(buffer, 80, "%s/%u", address, networks->list[n].prefix);
 	return buffer;
 }
 
@@ -72,6 +74,9 @@ print_value(const void *at, const struct conf_option *o, FILE *f)
 	case CONF_COUNT:
 		fprintf(f, "%u", *(const uint32_t *)at);
 		break;
+	case CONF_INT:
+		fprintf(f, "%d", *(const int *)at);
+		break;
 	case CONF_DURATION:
 		fputs(conf_duration_text(text, *(const int64_t *)at), f);
 		break;
@@ -105,6 +110,23 @@ print_destination(const struct conf_destination *d, FILE *f)
 	fputs(" }\n", f);
 }
 
+static void
+print_section(const struct conf_section *s, FILE *f)
+{
+	fprintf(f, "%s ", s->kind);
+	quoted(f, s->title);
+	fputs(" {", f);
+	for (size_t i = 0; i < s->n; i++) {
+		fprintf(f, " %s = {", s->entries[i].name);
+		for (size_t v = 0; v < s->entries[i].n; v++) {
+			fputs(v > 0 ? ", " : " ", f);
+			quoted(f, s->entries[i].values[v]);
+		}
+		fputs(" }", f);
+	}
+	fputs(" }\n", f);
+}
+
 void
 conf_print(const struct conf *c, FILE *f)
 {
@@ -118,4 +140,6 @@ conf_print(const struct conf *c, FILE *f)
 	}
 	for (size_t i = 0; i < c->n_destinations; i++)
 		print_destination(&c->destinations[i], f);
+	for (size_t i = 0; i < c->n_sections; i++)
+		print_section(&c->sections[i], f);
 }

@@ -15,6 +15,7 @@
 #include "lib/address.h"
 #include "lib/conf_option.h"
 #include "lib/log.h"
+#include "lib/mailbox.h"
 
 static int wrong(char why[CONF_WHY], const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
@@ -132,17 +133,17 @@ conf_address(struct conf_listen *l, const char *text, int port, char why[CONF_WH
 }
 
 static int
-set_listen(struct conf *c, const char *text, char why[CONF_WHY])
+set_listen(struct conf_listen **list, size_t *n, const char *text, char why[CONF_WHY])
 {
 	struct conf_listen l;
 
 	if (conf_address(&l, text, -1, why) != 0)
 		return -1;
-	for (size_t i = 0; i < c->n_listen; i++)
-		if (strcmp(c->listen[i].name, l.name) == 0 && strcmp(strrchr(l.name, ':'), ":0") != 0)
+	for (size_t i = 0; i < *n; i++)
+		if (strcmp((*list)[i].name, l.name) == 0 && strcmp(strrchr(l.name, ':'), ":0") != 0)
 			return wrong(why, "%s is given twice; name each address once", l.name);
-	c->listen = grow(c->listen, c->n_listen + 1, sizeof(l));
-	c->listen[c->n_listen++] = l;
+	*list = grow(*list, *n + 1, sizeof(l));
+	(*list)[(*n)++] = l;
 	return 0;
 }
 
@@ -206,14 +207,14 @@ parse_network(struct conf_network *n, const char *text, char why[CONF_WHY])
 }
 
 static int
-set_network(struct conf *c, const char *text, char why[CONF_WHY])
+set_network(struct conf_networks *networks, const char *text, char why[CONF_WHY])
 {
 	struct conf_network n;
 
 	if (parse_network(&n, text, why) != 0)
 		return -1;
-	c->trusted = grow(c->trusted, c->n_trusted + 1, sizeof(n));
-	c->trusted[c->n_trusted++] = n;
+	networks->list = grow(networks->list, networks->n + 1, sizeof(n));
+	networks->list[networks->n++] = n;
 	return 0;
 }
 
@@ -228,6 +229,16 @@ append(char ***list, const char *text, char why[CONF_WHY])
 	*list = grow(*list, n + 2, sizeof(char *));
 	(*list)[n] = copy(text);
 	(*list)[n + 1] = NULL;
+	return 0;
+}
+
+/* Goes into replies and log lines. */
+static int
+check_text(const char *text, char why[CONF_WHY])
+{
+	for (const char *p = text; *p != '\0'; p++)
+		if (*p < 0x20 || *p > 0x7e)
+			return wrong(why, "%s holds more than printable ASCII; write it without", logq(text));
 	return 0;
 }
 
@@ -330,6 +341,35 @@ set_delimiter(char **to, const char *text, char why[CONF_WHY])
 	return set_text(to, text);
 }
 
+/* %u, once, is the user; nothing else is replaced. */
+static int
+set_mbox(char **to, const char *text, char why[CONF_WHY])
+{
+	static const char right[] = "write maildir, or the path of an mbox with %u for the user, as in /var/mail/%u, or ~/mbox";
+	const char *user = strstr(text, "%u");
+
+	if (strcmp(text, "maildir") == 0)
+		return set_text(to, text);
+	if (strncmp(text, "~/", 2) == 0)
+		return strchr(text, '%') == NULL ? set_below(to, text + 2, why) == 0 ? set_text(to, text) : -1 :
+		    wrong(why, "%s is not a place for mailboxes; %s", logq(text), right);
+	if (text[0] != '/' || user == NULL || strchr(user + 1, '%') != NULL || strchr(text, '%') != user ||
+	    strstr(text, "/../") != NULL || user[-1] != '/' || text[strlen(text) - 1] == '/')
+		return wrong(why, "%s is not a place for mailboxes; %s", logq(text), right);
+	return set_path(to, text, PATH_MAX / 2, why);
+}
+
+static int
+set_folder(char **to, const char *text, char why[CONF_WHY])
+{
+	char folder[MAILBOX_FOLDER_MAX];
+
+	if (text[0] != '\0' && mailbox_folder(folder, text)[0] == '\0')
+		return wrong(why, "%s is no name for a folder; write letters, digits, - and _, and dots between levels, as in "
+		    "Junk, or ''", logq(text));
+	return set_text(to, text);
+}
+
 static int
 set_choice(char **to, const struct conf_option *o, const char *text, char why[CONF_WHY])
 {
@@ -393,6 +433,22 @@ set_count(void *to, const struct conf_option *o, const char *text, char why[CONF
 }
 
 static int
+set_int(int *to, const struct conf_option *o, const char *text, char why[CONF_WHY])
+{
+	const char *p = text + (text[0] == '-');
+	uint64_t n;
+
+	if (conf_digits(&p, &n) != 0 || *p != '\0' || n > INT32_MAX)
+		return wrong(why, "%s is not a number; write one from %lld to %lld", logq(text), (long long)o->least,
+		    (long long)o->most);
+	*to = text[0] == '-' ? -(int)n : (int)n;
+	if (*to < o->least || *to > o->most)
+		return wrong(why, "%s is out of range; write a number from %lld to %lld", logq(text), (long long)o->least,
+		    (long long)o->most);
+	return 0;
+}
+
+static int
 set_duration(int64_t *to, const struct conf_option *o, const char *text, char why[CONF_WHY])
 {
 	char least[32], most[32];
@@ -422,10 +478,17 @@ set_size(uint64_t *to, const struct conf_option *o, const char *text, char why[C
 	return 0;
 }
 
-int
-conf_option_set(struct conf *c, const struct conf_option *o, const char *text, char why[CONF_WHY])
+/* Of an array with its count right behind it. */
+static size_t *
+count_of(void *array)
 {
-	void *to = (char *)c + o->offset;
+	return (size_t *)(void *)((char *)array + sizeof(void *));
+}
+
+int
+conf_value_set(void *base, const struct conf_option *o, const char *text, char why[CONF_WHY])
+{
+	void *to = (char *)base + o->offset;
 
 	switch (o->type) {
 	case CONF_HOSTNAME:
@@ -444,6 +507,12 @@ conf_option_set(struct conf *c, const struct conf_option *o, const char *text, c
 		return set_user(to, text, why);
 	case CONF_DELIMITER:
 		return set_delimiter(to, text, why);
+	case CONF_MBOX:
+		return set_mbox(to, text, why);
+	case CONF_FOLDER:
+		return set_folder(to, text, why);
+	case CONF_TEXT:
+		return check_text(text, why) != 0 ? -1 : set_text(to, text);
 	case CONF_CHOICE:
 		return set_choice(to, o, text, why);
 	case CONF_BOOL:
@@ -451,6 +520,8 @@ conf_option_set(struct conf *c, const struct conf_option *o, const char *text, c
 	case CONF_PORT:
 	case CONF_COUNT:
 		return set_count(to, o, text, why);
+	case CONF_INT:
+		return set_int(to, o, text, why);
 	case CONF_DURATION:
 		return set_duration(to, o, text, why);
 	case CONF_SIZE:
@@ -459,16 +530,24 @@ conf_option_set(struct conf *c, const struct conf_option *o, const char *text, c
 		return set_word(to, o, text, why);
 	case CONF_DOMAINS:
 		return set_domain(to, text, why);
+	case CONF_TEXTS:
+		return check_text(text, why) != 0 ? -1 : append(to, text, why);
 	case CONF_SERVERS:
 		return set_server(to, text, why);
 	case CONF_LISTEN:
-		return set_listen(c, text, why);
+		return set_listen(to, count_of(to), text, why);
 	case CONF_NETWORKS:
-		return set_network(c, text, why);
+		return set_network(to, text, why);
 	case CONF_HOSTS:
 		break;
 	}
 	return wrong(why, "%s is of no known type", o->name);
+}
+
+int
+conf_option_set(struct conf *c, const struct conf_option *o, const char *text, char why[CONF_WHY])
+{
+	return conf_value_set(c, o, text, why);
 }
 
 struct conf_destination *
