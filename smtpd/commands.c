@@ -45,9 +45,11 @@ static const struct command commands[] = {
 	    "Says who you are, for clients that know no extensions." },
 	{ "MAIL", SESSION_READY, 0, command_mail, "MAIL FROM:<you@example.org>",
 	    "Begins a message and names its sender; <> is a sender that gets no bounces.\n"
-	    "After it may follow SIZE=bytes, BODY=7BIT or BODY=8BITMIME, SMTPUTF8." },
+	    "After it may follow SIZE=bytes, BODY=7BIT or BODY=8BITMIME, SMTPUTF8, RET=FULL or\n"
+	    "RET=HDRS, ENVID=id." },
 	{ "RCPT", SESSION_MAIL | SESSION_RCPT, 0, command_rcpt, "RCPT TO:<somebody@example.com>",
-	    "Names a recipient; once for each." },
+	    "Names a recipient; once for each.\n"
+	    "After it may follow NOTIFY=NEVER or of SUCCESS,FAILURE,DELAY, ORCPT=rfc822;address." },
 	{ "DATA", SESSION_RCPT, COMMAND_LAST | COMMAND_BARE, command_data, "DATA",
 	    "Then wait for 354 and send header, empty line and text. A line with only a dot ends it;\n"
 	    "a line that begins with a dot gets one more in front." },
@@ -261,10 +263,10 @@ command_ehlo(struct session *s, const char *argument)
 
 	/* A local program is also told which domain completes a bare name: sendmail(8) writes it into From. */
 	if (hello(s, argument, true))
-		session_reply(s, 250, NULL, "%s greets %s\nPIPELINING\nSIZE %llu\n8BITMIME\nSMTPUTF8\nCHUNKING\n"
+		session_reply(s, 250, NULL, "%s greets %s\nPIPELINING\nSIZE %llu\n8BITMIME\nSMTPUTF8\nCHUNKING\nDSN\n"
 		    "ENHANCEDSTATUSCODES\nLIMITS RCPTMAX=%u\n%s%s%sHELP", conf->hostname, s->helo,
 		    (unsigned long long)conf->message_size, conf->recipients,
-		    s->local ? "XORIGIN " : "", s->local ? conf_origin(conf) : "", s->local ? "\n" : "");
+		    s->local ? "XORIGIN " : "", s->local ? conf_origin(conf) : "", s->local ? "\nXLATER\n" : "");
 }
 
 static void
@@ -354,7 +356,7 @@ command_mail(struct session *s, const char *argument)
 		session_reply(s, 501, "5.5.4", "Syntax: MAIL FROM:<you@example.org>");
 	else if (!parse_path(s, &sender, path, flags, "5.1.7", &end))
 		return;
-	else if (params_mail(end, s->srv->process.conf->message_size, &params, &refusal) < 0)
+	else if (params_mail(end, s->srv->process.conf->message_size, s->local, &params, &refusal) < 0)
 		session_refuse(s, &refusal);
 	else if (!params.utf8 && needs_utf8(path, end))
 		refuse_address(s, ADDRESS_NEEDS_UTF8, "5.1.7", NULL);
@@ -371,6 +373,7 @@ command_rcpt(struct session *s, const char *argument)
 {
 	const char *path = params_after(argument, "TO:"), *end;
 	int flags = ADDRESS_BARE | (s->tx->utf8 ? ADDRESS_UTF8 : 0);
+	struct params_rcpt params;
 	struct refusal refusal;
 	struct address to;
 
@@ -378,7 +381,7 @@ command_rcpt(struct session *s, const char *argument)
 		session_reply(s, 501, "5.5.4", "Syntax: RCPT TO:<somebody@example.com>");
 	else if (!parse_path(s, &to, path, flags, "5.1.3", &end))
 		return;
-	else if (params_none(end, &refusal) < 0)
+	else if (params_rcpt(end, s->tx->utf8, &params, &refusal) < 0)
 		session_refuse(s, &refusal);
 	else if (!keeps_pace(s, NETWORK_RECIPIENTS, s->srv->process.conf->network_recipient_rate, "Recipients"))
 		return;
@@ -387,7 +390,7 @@ command_rcpt(struct session *s, const char *argument)
 	else if (HASH_COUNT(s->tx->recipients) >= s->srv->process.conf->recipients)
 		session_reply(s, 452, "4.5.3", "Too many recipients for one message; send it again to the rest");
 	else
-		recipient_ask(s, to.text);
+		recipient_ask(s, to.text, &params);
 }
 
 static void

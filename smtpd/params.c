@@ -147,11 +147,61 @@ take_unknown(const struct parameter *p, struct refusal *r)
 	return -1;
 }
 
-int
-params_mail(const char *text, uint64_t most, struct params_mail *m, struct refusal *r)
+static int
+take_utf8(const struct parameter *p, struct params_mail *m, struct refusal *r)
 {
-	enum { SIZE = 1, BODY = 2, UTF8 = 4 } seen, had = 0;
+	m->utf8 = true;
+	return p->value == NULL ? 0 : refuse(r, 501, "SMTPUTF8 takes no value");
+}
+
+static int
+take_ret(const struct parameter *p, struct params_mail *m, struct refusal *r)
+{
+	if (p->value != NULL && dsn_ret_parse(p->value, p->value_len, &m->ret) == 0)
+		return 0;
+	return refuse(r, 501, "RET= is FULL or HDRS");
+}
+
+static int
+take_envid(const struct parameter *p, struct params_mail *m, struct refusal *r)
+{
+	if (p->value != NULL && dsn_envid_parse(m->envid, p->value, p->value_len) == 0)
+		return 0;
+	return refuse(r, 501, "ENVID= takes up to 100 characters of xtext (RFC 3461), which stand for printable ASCII");
+}
+
+static int
+take_notify(const struct parameter *p, struct params_rcpt *m, struct refusal *r)
+{
+	if (p->value != NULL && dsn_notify_parse(p->value, p->value_len, &m->notify) == 0)
+		return 0;
+	return refuse(r, 501, "NOTIFY= is NEVER, or a list of SUCCESS, FAILURE and DELAY");
+}
+
+static int
+take_orcpt(const struct parameter *p, bool utf8, struct params_rcpt *m, struct refusal *r)
+{
+	if (p->value != NULL && dsn_orcpt_parse(m->orcpt, p->value, p->value_len, utf8) == 0)
+		return 0;
+	return refuse(r, 501, "ORCPT= takes a type, a semicolon and an address in xtext, as ORCPT=rfc822;bob@example.org");
+}
+
+/* Each once. */
+static int
+take_once(unsigned *had, unsigned seen, struct refusal *r)
+{
+	if (*had & seen)
+		return refuse(r, 501, "A parameter was given twice");
+	*had |= seen;
+	return 0;
+}
+
+int
+params_mail(const char *text, uint64_t most, bool local, struct params_mail *m, struct refusal *r)
+{
+	enum { SIZE = 1, BODY = 2, UTF8 = 4, RET = 8, ENVID = 16, LATER = 32 } seen;
 	struct parameter p;
+	unsigned had = 0;
 	int status;
 
 	memset(m, 0, sizeof(*m));
@@ -166,27 +216,49 @@ params_mail(const char *text, uint64_t most, struct params_mail *m, struct refus
 			status = take_body(&p, m, r);
 		} else if (same(p.name, p.name_len, "SMTPUTF8")) {
 			seen = UTF8;
-			m->utf8 = true;
-			status = p.value == NULL ? 0 : refuse(r, 501, "SMTPUTF8 takes no value");
+			status = take_utf8(&p, m, r);
+		} else if (same(p.name, p.name_len, "RET")) {
+			seen = RET;
+			status = take_ret(&p, m, r);
+		} else if (same(p.name, p.name_len, "ENVID")) {
+			seen = ENVID;
+			status = take_envid(&p, m, r);
+		} else if (local && same(p.name, p.name_len, "XLATER") && p.value == NULL) {
+			seen = LATER;
+			m->later = true;
+			status = 0;
 		} else
 			return take_unknown(&p, r);
-		if (status < 0)
+		if (status < 0 || take_once(&had, seen, r) < 0)
 			return -1;
-		if (had & seen)
-			return refuse(r, 501, "A parameter was given twice");
-		had |= seen;
 	}
 	return 0;
 }
 
 int
-params_none(const char *text, struct refusal *r)
+params_rcpt(const char *text, bool utf8, struct params_rcpt *m, struct refusal *r)
 {
+	enum { NOTIFY = 1, ORCPT = 2 } seen;
 	struct parameter p;
+	unsigned had = 0;
+	int status;
 
+	memset(m, 0, sizeof(*m));
 	if (*text != '\0' && *text != ' ')
-		return refuse(r, 501, "Nothing may follow <address>");
-	return parameter_next(&text, &p) ? take_unknown(&p, r) : 0;
+		return refuse(r, 501, "A space is needed between <address> and parameters");
+	while (parameter_next(&text, &p)) {
+		if (same(p.name, p.name_len, "NOTIFY")) {
+			seen = NOTIFY;
+			status = take_notify(&p, m, r);
+		} else if (same(p.name, p.name_len, "ORCPT")) {
+			seen = ORCPT;
+			status = take_orcpt(&p, utf8, m, r);
+		} else
+			return take_unknown(&p, r);
+		if (status < 0 || take_once(&had, seen, r) < 0)
+			return -1;
+	}
+	return 0;
 }
 
 enum params_bdat

@@ -1,5 +1,6 @@
 /*
- * Arguments of commands, taken apart: RFC 5321, 4.1; RFC 1870 (SIZE), 6152 (BODY), 6531 (SMTPUTF8), 3030 (BDAT). Pure.
+ * Arguments of commands, taken apart: RFC 5321, 4.1; RFC 1870 (SIZE), 6152 (BODY), 6531 (SMTPUTF8), 3030 (BDAT), 3461 (DSN).
+ * Pure.
  */
 #ifndef SMTPD_PARAMS_H
 #define SMTPD_PARAMS_H
@@ -7,6 +8,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "lib/dsn.h"
 
 /* A refusal in a form that can be kept until it can be said. code 0: none. */
 struct refusal {
@@ -23,12 +26,23 @@ void	refusal_from(struct refusal *, int code, const char *enhanced, const char *
 struct params_mail {
 	uint64_t size;			/* 0: not declared */
 	bool	 eight_bit, utf8;
+	bool	 later;			/* XLATER, our own, for local programs: first tried when the queue is run */
+	uint8_t	 ret;			/* enum dsn_ret */
+	char	 envid[DSN_ENVID_MAX + 1];	/* decoded, "" none */
 };
 
-/* What follows the path of MAIL. 0, or -1 with what to reply. `most` is the size limit that SIZE= is held against. */
-int	params_mail(const char *text, uint64_t most, struct params_mail *, struct refusal *);
-/* Nothing may follow the path of RCPT. */
-int	params_none(const char *text, struct refusal *);
+struct params_rcpt {
+	uint8_t	 notify;		/* enum dsn_notify */
+	char	 orcpt[DSN_ORCPT_MAX + 1];	/* decoded, "" none */
+};
+
+/*
+ * What follows the path of MAIL. 0, or -1 with what to reply. `most` is the size limit that SIZE= is held against; local: from
+ * a program of this machine.
+ */
+int	params_mail(const char *text, uint64_t most, bool local, struct params_mail *, struct refusal *);
+/* What follows the path of RCPT. utf8: MAIL said SMTPUTF8. */
+int	params_rcpt(const char *text, bool utf8, struct params_rcpt *, struct refusal *);
 
 enum params_bdat {
 	PARAMS_BDAT_OK,

@@ -95,8 +95,9 @@ ask(struct session *s)
 }
 
 void
-recipient_ask(struct session *s, const char *address)
+recipient_ask(struct session *s, const char *address, const struct params_rcpt *said)
 {
+	s->tx->asking_for = *said;
 	free(s->tx->asking);
 	if ((s->tx->asking = strdup(address)) == NULL)
 		log_fatal("event=out-of-memory");

@@ -6,11 +6,12 @@
 
 #include "lib/ipc.h"
 
+struct params_rcpt;
 struct session;
 struct smtpd;
 
 /* Asks and suspends; the reply to RCPT follows. */
-void	recipient_ask(struct session *, const char *address);
+void	recipient_ask(struct session *, const char *address, const struct params_rcpt *);
 void	recipient_timeout(struct session *);
 void	recipient_lookup_down(struct smtpd *);
 

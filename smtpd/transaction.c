@@ -40,6 +40,12 @@ transaction_new(struct session *s, const struct address *sender, const struct pa
 	tx->declared = m->size;
 	tx->eight_bit = m->eight_bit;
 	tx->utf8 = m->utf8;
+	tx->ret = m->ret;
+	if (m->envid[0] != '\0' && (tx->envid = strdup(m->envid)) == NULL) {
+		free(tx->sender);
+		free(tx);
+		return -1;
+	}
 	tx->began_ms = clock_ms();
 	s->tx = tx;
 	s->state = SESSION_MAIL;
@@ -79,12 +85,14 @@ transaction_free(struct session *s)
 	abort_in_queue(s);
 	HASH_ITER(hh, tx->recipients, r, next) {
 		HASH_DEL(tx->recipients, r);
+		free(r->orcpt);
 		free(r);
 	}
 	forget_content(s);
 	session_hold(s, -tx->recipients_size);
 	free(tx->asking);
 	free(tx->sender);
+	free(tx->envid);
 	free(tx);
 	s->tx = NULL;
 	s->state = SESSION_READY;
@@ -95,13 +103,18 @@ transaction_add(struct session *s, const char *address, bool local, const void *
 {
 	size_t size = strlen(address) + 1;
 	struct recipient *r = calloc(1, sizeof(*r) + size);
+	const struct params_rcpt *said = &s->tx->asking_for;
+	int64_t held = (int64_t)(sizeof(*r) + size + strlen(said->orcpt));
 
-	if (r == NULL)
+	if (r == NULL || (said->orcpt[0] != '\0' && (r->orcpt = strdup(said->orcpt)) == NULL)) {
+		free(r);
 		return -1;
-	session_hold(s, (int64_t)(sizeof(*r) + size));
-	s->tx->recipients_size += (int64_t)(sizeof(*r) + size);
+	}
+	session_hold(s, held);
+	s->tx->recipients_size += held;
 	memcpy(r->address, address, size);
 	r->local = local;
+	r->notify = said->notify;
 	r->token_len = (uint8_t)len;
 	if (len > 0)
 		memcpy(r->token, token, len);
@@ -147,7 +160,7 @@ send_envelope(struct session *s, struct ipc *queue)
 	struct recipient *r, *next;
 	char client[400];
 	struct envelope_sender sender = { .address = tx->sender, .client = client, .session = s->id_word,
-	    .session_id = s->id, .size = tx->declared, .flags = envelope_flags_of(s) };
+	    .session_id = s->id, .size = tx->declared, .flags = envelope_flags_of(s), .envid = tx->envid, .ret = tx->ret };
 	struct pack p;
 
 	snprintf(client, sizeof(client), "%s (%s)", s->client, s->helo);
@@ -155,7 +168,8 @@ send_envelope(struct session *s, struct ipc *queue)
 	envelope_pack_sender(&p, &sender);
 	ipc_send_pack(queue, MSG_MAIL_BEGIN, tx->id, &p, -1);
 	HASH_ITER(hh, tx->recipients, r, next) {
-		envelope_pack_rcpt(&p, &(struct envelope_rcpt){ .address = r->address, .local = r->local });
+		envelope_pack_rcpt(&p, &(struct envelope_rcpt){ .address = r->address, .local = r->local, .notify = r->notify,
+		    .orcpt = r->orcpt });
 		pack_blob(&p, r->token, r->token_len);
 		ipc_send_pack(queue, MSG_MAIL_RCPT, tx->id, &p, -1);
 	}

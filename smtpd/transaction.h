@@ -24,6 +24,8 @@ struct smtpd;
 struct recipient {
 	UT_hash_handle	 hh;			/* by address: who is named twice gets one copy */
 	bool		 local;
+	uint8_t		 notify;		/* as RCPT said: enum dsn_notify */
+	char		*orcpt;			/* NULL none */
 	uint8_t		 token_len;
 	uint8_t		 token[64];		/* lookup's, for queue */
 	char		 address[];
@@ -34,8 +36,11 @@ struct transaction {
 	char		*sender;
 	uint64_t	 declared;		/* SIZE=, 0 unknown */
 	bool		 eight_bit, utf8;	/* as MAIL said */
+	uint8_t		 ret;			/* so, too: enum dsn_ret */
+	char		*envid;			/* NULL none */
 	struct recipient *recipients;		/* in the order they came */
 	char		*asking;		/* the one that lookup is looking at; NULL */
+	struct params_rcpt asking_for;		/* what was said of it */
 	int64_t		 began_ms;
 	int64_t		 room_until_ms;		/* so long it waits for room on the way to queue; 0: it does not */
 

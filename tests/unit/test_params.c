@@ -12,38 +12,51 @@ static const struct {
 	int		 code;		/* 0: fine */
 	uint64_t	 size;
 	bool		 eight_bit, utf8;
+	uint8_t		 ret;
+	const char	*envid;
 } mail[] = {
-	{ "", 0, 0, false, false },
-	{ "  ", 0, 0, false, false },
-	{ " SIZE=0", 0, 0, false, false },
-	{ " SIZE=1000", 0, 1000, false, false },
-	{ " size=1000  body=8bitmime smtputf8 ", 0, 1000, true, true },
-	{ " BODY=7BIT", 0, 0, false, false },
-	{ " SIZE=1001", 552, 0, false, false },
-	{ " SIZE=18446744073709551615", 552, 0, false, false },
-	{ " SIZE=18446744073709551616", 501, 0, false, false },
-	{ " SIZE=99999999999999999999999999", 501, 0, false, false },
-	{ " SIZE=-1", 501, 0, false, false },
-	{ " SIZE=+1", 501, 0, false, false },
-	{ " SIZE=1k", 501, 0, false, false },
-	{ " SIZE=", 501, 0, false, false },
-	{ " SIZE", 501, 0, false, false },
-	{ " SIZE=1 SIZE=1", 501, 0, false, false },
-	{ " BODY=BINARYMIME", 501, 0, false, false },
-	{ " BODY", 501, 0, false, false },
-	{ " BODY=7BIT BODY=7BIT", 501, 0, false, false },
-	{ " SMTPUTF8=yes", 501, 0, false, false },
-	{ " AUTH=<>", 555, 0, false, false },
-	{ " SIZEX=1", 555, 0, false, false },
-	{ " =1", 555, 0, false, false },
-	{ "SIZE=1", 501, 0, false, false },
+	{ "", 0, 0, false, false, 0, NULL },
+	{ "  ", 0, 0, false, false, 0, NULL },
+	{ " SIZE=0", 0, 0, false, false, 0, NULL },
+	{ " SIZE=1000", 0, 1000, false, false, 0, NULL },
+	{ " size=1000  body=8bitmime smtputf8 ", 0, 1000, true, true, 0, NULL },
+	{ " BODY=7BIT", 0, 0, false, false, 0, NULL },
+	{ " SIZE=1001", 552, 0, false, false, 0, NULL },
+	{ " SIZE=18446744073709551615", 552, 0, false, false, 0, NULL },
+	{ " SIZE=18446744073709551616", 501, 0, false, false, 0, NULL },
+	{ " SIZE=99999999999999999999999999", 501, 0, false, false, 0, NULL },
+	{ " SIZE=-1", 501, 0, false, false, 0, NULL },
+	{ " SIZE=+1", 501, 0, false, false, 0, NULL },
+	{ " SIZE=1k", 501, 0, false, false, 0, NULL },
+	{ " SIZE=", 501, 0, false, false, 0, NULL },
+	{ " SIZE", 501, 0, false, false, 0, NULL },
+	{ " SIZE=1 SIZE=1", 501, 0, false, false, 0, NULL },
+	{ " BODY=BINARYMIME", 501, 0, false, false, 0, NULL },
+	{ " BODY", 501, 0, false, false, 0, NULL },
+	{ " BODY=7BIT BODY=7BIT", 501, 0, false, false, 0, NULL },
+	{ " SMTPUTF8=yes", 501, 0, false, false, 0, NULL },
+	{ " RET=full ENVID=q+2B1", 0, 0, false, false, DSN_RET_FULL, "q+1" },
+	{ " RET=HDRS SIZE=5", 0, 5, false, false, DSN_RET_HDRS, NULL },
+	{ " RET=FULL RET=HDRS", 501, 0, false, false, 0, NULL },
+	{ " RET=", 501, 0, false, false, 0, NULL },
+	{ " RET", 501, 0, false, false, 0, NULL },
+	{ " RET=BODY", 501, 0, false, false, 0, NULL },
+	{ " ENVID=a ENVID=b", 501, 0, false, false, 0, NULL },
+	{ " ENVID=a+0Ab", 501, 0, false, false, 0, NULL },
+	{ " ENVID=a=b", 501, 0, false, false, 0, NULL },
+	{ " ENVID=", 501, 0, false, false, 0, NULL },
+	{ " ENVID", 501, 0, false, false, 0, NULL },
+	{ " AUTH=<>", 555, 0, false, false, 0, NULL },
+	{ " SIZEX=1", 555, 0, false, false, 0, NULL },
+	{ " =1", 555, 0, false, false, 0, NULL },
+	{ "SIZE=1", 501, 0, false, false, 0, NULL },
 };
 
 START_TEST(parameters_of_mail)
 {
 	struct params_mail m;
 	struct refusal r = { 0 };
-	int result = params_mail(mail[_i].in, 1000, &m, &r);
+	int result = params_mail(mail[_i].in, 1000, false, &m, &r);
 
 	ck_assert_int_eq(result, mail[_i].code == 0 ? 0 : -1);
 	if (result < 0) {
@@ -54,6 +67,8 @@ START_TEST(parameters_of_mail)
 	ck_assert_uint_eq(m.size, mail[_i].size);
 	ck_assert_int_eq(m.eight_bit, mail[_i].eight_bit);
 	ck_assert_int_eq(m.utf8, mail[_i].utf8);
+	ck_assert_uint_eq(m.ret, mail[_i].ret);
+	ck_assert_str_eq(m.envid, mail[_i].envid == NULL ? "" : mail[_i].envid);
 }
 END_TEST
 
@@ -62,24 +77,50 @@ START_TEST(unknown_parameter_is_named)
 	struct params_mail m;
 	struct refusal r;
 
-	ck_assert_int_eq(params_mail(" SIZE=1 RET=HDRS", 1000, &m, &r), -1);
+	ck_assert_int_eq(params_mail(" SIZE=1 REF=HDRS", 1000, false, &m, &r), -1);
 	ck_assert_int_eq(r.code, 555);
 	ck_assert_str_eq(r.enhanced, "5.5.4");
-	ck_assert_ptr_nonnull(strstr(r.text, "RET"));
+	ck_assert_ptr_nonnull(strstr(r.text, "REF"));
 	ck_assert_ptr_null(strstr(r.text, "HDRS"));
 }
 END_TEST
 
-START_TEST(recipients_have_none)
-{
-	struct refusal r;
+static const struct {
+	const char	*in;
+	int		 code;		/* 0: fine */
+	uint8_t		 notify;
+	const char	*orcpt;
+	bool		 utf8;
+} rcpt[] = {
+	{ "", 0, 0, "", false },
+	{ "   ", 0, 0, "", false },
+	{ " NOTIFY=NEVER", 0, DSN_NEVER, "", false },
+	{ " notify=success,delay orcpt=rfc822;bob+40x", 0, DSN_SUCCESS | DSN_DELAY, "rfc822;bob@x", false },
+	{ " ORCPT=utf-8;\xc3\xb6@x", 0, 0, "utf-8;\xc3\xb6@x", true },
+	{ " ORCPT=utf-8;\xc3\xb6@x", 501, 0, "", false },
+	{ " NOTIFY=NEVER,SUCCESS", 501, 0, "", false },
+	{ " NOTIFY=SUCCESS NOTIFY=DELAY", 501, 0, "", false },
+	{ " NOTIFY", 501, 0, "", false },
+	{ " NOTIFY=", 501, 0, "", false },
+	{ " ORCPT=rfc822;a ORCPT=rfc822;a", 501, 0, "", false },
+	{ " ORCPT=bob@x", 501, 0, "", false },
+	{ " ORCPT=rfc822;a+0Ab", 501, 0, "", false },
+	{ " ORCPT", 501, 0, "", false },
+	{ " SIZE=1", 555, 0, "", false },
+	{ "x", 501, 0, "", false },
+};
 
-	ck_assert_int_eq(params_none("", &r), 0);
-	ck_assert_int_eq(params_none("   ", &r), 0);
-	ck_assert_int_eq(params_none(" NOTIFY=NEVER", &r), -1);
-	ck_assert_int_eq(r.code, 555);
-	ck_assert_int_eq(params_none("x", &r), -1);
-	ck_assert_int_eq(r.code, 501);
+START_TEST(parameters_of_rcpt)
+{
+	struct params_rcpt m;
+	struct refusal r = { 0 };
+
+	ck_assert_int_eq(params_rcpt(rcpt[_i].in, rcpt[_i].utf8, &m, &r), rcpt[_i].code == 0 ? 0 : -1);
+	ck_assert_int_eq(r.code, rcpt[_i].code);
+	if (rcpt[_i].code != 0)
+		return;
+	ck_assert_uint_eq(m.notify, rcpt[_i].notify);
+	ck_assert_str_eq(m.orcpt, rcpt[_i].orcpt);
 }
 END_TEST
 
@@ -162,7 +203,7 @@ main(void)
 
 	tcase_add_loop_test(t, parameters_of_mail, 0, sizeof(mail) / sizeof(mail[0]));
 	tcase_add_test(t, unknown_parameter_is_named);
-	tcase_add_test(t, recipients_have_none);
+	tcase_add_loop_test(t, parameters_of_rcpt, 0, sizeof(rcpt) / sizeof(rcpt[0]));
 	tcase_add_loop_test(t, chunks, 0, sizeof(bdat) / sizeof(bdat[0]));
 	tcase_add_test(t, keyword_before_a_path);
 	tcase_add_loop_test(t, words_with_a_code, 0, sizeof(said) / sizeof(said[0]));
