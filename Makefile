@@ -115,6 +115,7 @@ smtpd_SRC	:= \
 	smtpd/stream.c \
 	smtpd/commands.c \
 	smtpd/params.c \
+	smtpd/proxy.c \
 	smtpd/recipient.c \
 	smtpd/transaction.c \
 	smtpd/content.c \
@@ -264,6 +265,7 @@ UNIT	:= \
 	mx \
 	mx_order \
 	pack \
+	proxy \
 	pages \
 	probe \
 	probe_steps \
@@ -286,6 +288,7 @@ UNIT	:= \
 	callbacks \
 	recipients \
 	maildir \
+	mbox \
 	lookup \
 	mda \
 	dkim \
@@ -318,6 +321,7 @@ FUZZ	:= \
 	ipc \
 	letter \
 	probe_steps \
+	proxy \
 	reply \
 	smtpd \
 	wire \

@@ -232,6 +232,7 @@ START_TEST(all_options_round_trip)
 	check_parses_to_same("hostname = MX.Example.ORG domains = { Example.org, example.net }\n"
 	    "listen = { 127.0.0.1:2525, '[::1]:2525', 0.0.0.0:0 }\n"
 	    "trusted_networks = { 127.0.0.0/8, '::1', 2001:db8::/32, '::ffff:10.0.0.0/104' }\n"
+	    "proxy_networks = { 192.0.2.7, '::2' } xclient_networks = 127.0.0.1\n"
 	    "aliases = '' root_mail = admin@example.org maildir = Mail/in virtual_directory = /srv/mail\n"
 	    "virtual_user = vmail recipient_delimiter = '' smtp_port = 2626 deliver_to_private_mx = yes\n"
 	    "retry_first = 1500ms retry_most = 1h1m1s expire = 2d3h message_size = 65537 header_size = 4K\n"
@@ -351,10 +352,14 @@ trusts(const struct conf *c, const char *text)
 START_TEST(questions)
 {
 	struct conf *c = must("hostname = mx.example\ndomains = { example.org, xn--bcher-kva.example }\n"
-	    "trusted_networks = { 192.0.2.128/25, 10.1.2.3, 2001:db8:8000::/33 }\n"
+	    "trusted_networks = { 192.0.2.128/25, 10.1.2.3, 2001:db8:8000::/33 } proxy_networks = 192.0.2.7\n"
 	    "relay '*' { host = out.example } relay example.net { host = net.example:587 }\n");
 	struct sockaddr un = { .sa_family = AF_UNIX };
+	struct sockaddr_in proxy = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(0xc0000207) };
 
+	ck_assert(conf_networks_have(&c->proxies, (struct sockaddr *)&proxy));
+	ck_assert(!conf_networks_have(&c->xclients, (struct sockaddr *)&proxy));
+	ck_assert(!conf_is_trusted(c, (struct sockaddr *)&proxy));
 	ck_assert(conf_is_local(c, "EXAMPLE.org"));
 	ck_assert(conf_is_local(c, "MX.example"));
 	ck_assert(!conf_is_local(c, "sub.example.org"));
