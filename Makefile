@@ -141,6 +141,7 @@ queue_SRC	:= \
 	queue/admin.c \
 	queue/announce.c \
 	queue/append.c \
+	queue/await.c \
 	queue/bounce.c \
 	queue/cache.c \
 	queue/check.c \

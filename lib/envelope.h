@@ -19,6 +19,7 @@ enum envelope_flags {
 	ENVELOPE_HEADER_8BIT = 32,	/* the header has bytes above 0x7f; with SMTPUTF8 it is an internationalised one */
 	ENVELOPE_SPF_FAIL = 64,		/* its sender's SPF record says that the client may not: nobody is told anything by mail */
 	ENVELOPE_JUNK = 128,		/* accepted, but a filter takes it for spam: into the folder for it */
+	ENVELOPE_LATER = 256,		/* from a local program: first tried when the queue is run, or after a while */
 };
 
 struct envelope_sender {

@@ -4,6 +4,7 @@
  */
 #include "lib/mailbox.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -41,6 +42,22 @@ mailbox_untag(const struct conf *conf, const char *local, char *to)
 	return true;
 }
 
+/* Letters that every reader of folders understands; a dot divides, so that nothing empty may be between two. */
+char *
+mailbox_folder(char to[MAILBOX_FOLDER_MAX], const char *name)
+{
+	size_t len = strlen(name);
+
+	to[0] = '\0';
+	if (len == 0 || len + 2 > MAILBOX_FOLDER_MAX || name[0] == '.' || name[len - 1] == '.' || strstr(name, "..") != NULL)
+		return to;
+	for (const char *p = name; *p != '\0'; p++)
+		if (!isascii((unsigned char)*p) || (!isalnum((unsigned char)*p) && strchr("._-", *p) == NULL))
+			return to;
+	snprintf(to, MAILBOX_FOLDER_MAX, ".%s", name);
+	return to;
+}
+
 static int
 fits(int n, size_t size)
 {
@@ -60,6 +77,36 @@ find_user(const char *name, struct passwd **pw_r)
 	return MAILBOX_TEMPORARY;
 }
 
+/* %u is the user. The part of the path before it is the administrator's, and exists. */
+static bool
+place_mbox(struct mailbox *r, const char *form, const char *name)
+{
+	const char *user = strstr(form, "%u"), *end;
+
+	r->mbox = true;
+	if (strncmp(form, "~/", 2) == 0)
+		return fits(snprintf(r->base, sizeof(r->base), "%s", r->home), sizeof(r->base)) &&
+		    fits(snprintf(r->maildir, sizeof(r->maildir), "%s", form + 2), sizeof(r->maildir));
+	if (user == NULL || strchr(name, '/') != NULL || name[0] == '.')
+		return false;
+	for (end = user; end > form && end[-1] != '/'; end--)
+		continue;
+	return fits(snprintf(r->base, sizeof(r->base), "%.*s", (int)(end - form), form), sizeof(r->base)) &&
+	    fits(snprintf(r->maildir, sizeof(r->maildir), "%.*s%s%s", (int)(user - end), end, name, user + 2), sizeof(r->maildir));
+}
+
+/* Where a system user's mail lies, by the password file and the configuration. */
+static bool
+place_user(struct mailbox *r, const struct conf *conf, const struct passwd *pw)
+{
+	if (pw->pw_dir[0] != '/' || !fits(snprintf(r->home, sizeof(r->home), "%s", pw->pw_dir), sizeof(r->home)))
+		return false;
+	if (strcmp(conf->mailbox, "maildir") != 0)
+		return place_mbox(r, conf->mailbox, pw->pw_name);
+	return fits(snprintf(r->base, sizeof(r->base), "%s", pw->pw_dir), sizeof(r->base)) &&
+	    fits(snprintf(r->maildir, sizeof(r->maildir), "%s", conf->maildir), sizeof(r->maildir));
+}
+
 static enum mailbox_result
 find_system(const struct conf *conf, uid_t started_by, const char *name, struct mailbox *r)
 {
@@ -74,8 +121,7 @@ find_system(const struct conf *conf, uid_t started_by, const char *name, struct 
 		return MAILBOX_FOUND;
 	r->uid = pw->pw_uid;
 	r->gid = pw->pw_gid;
-	if (pw->pw_dir[0] != '/' || !fits(snprintf(r->base, sizeof(r->base), "%s", pw->pw_dir), sizeof(r->base)) ||
-	    !fits(snprintf(r->maildir, sizeof(r->maildir), "%s", conf->maildir), sizeof(r->maildir))) {
+	if (!place_user(r, conf, pw)) {
 		log_error("event=bad-home user=%s home=%s", logq(name), logq(pw->pw_dir));
 		return MAILBOX_TEMPORARY;
 	}
@@ -176,5 +222,8 @@ mailbox_find_tagged(const struct conf *conf, uid_t started_by, const char *local
 
 	if (result != MAILBOX_NONE || strlen(local) > ADDRESS_LOCAL_MAX || !mailbox_untag(conf, local, base))
 		return result;
-	return mailbox_find(conf, started_by, base, domain, r);
+	result = mailbox_find(conf, started_by, base, domain, r);
+	if (result == MAILBOX_FOUND && r != NULL)
+		mailbox_folder(r->folder, local + strlen(base) + strlen(conf->delimiter));
+	return result;
 }

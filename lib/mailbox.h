@@ -13,6 +13,7 @@
 
 #define MAILBOX_UID_MIN		1000	/* people; what is below are services, whose mail goes by aliases */
 #define MAILBOX_UID_NOBODY	65534
+#define MAILBOX_FOLDER_MAX	128	/* of a folder's name, with its dot and NUL */
 
 enum mailbox_result {
 	MAILBOX_FOUND,
@@ -26,6 +27,9 @@ struct mailbox {
 	bool	root;			/* root's mail, in the state directory */
 	char	base[PATH_MAX];		/* an existing directory, where the walk to the Maildir begins */
 	char	maildir[PATH_MAX];	/* below base; made where it is missing */
+	bool	mbox;			/* it is no Maildir but one file */
+	char	folder[MAILBOX_FOLDER_MAX];	/* of the Maildir, for the tag; "" none */
+	char	home[PATH_MAX];		/* of a system user; "" of others */
 	char	user[256];		/* for the log: "alice", "example.org/anna" */
 };
 
@@ -41,6 +45,8 @@ enum mailbox_result	 mailbox_find_tagged(const struct conf *, uid_t started_by, 
 			    struct mailbox *r);
 /* The part before the first delimiter in `to` (as large as local); false where there is none to take off. */
 bool			 mailbox_untag(const struct conf *, const char *local, char *to);
+/* The folder of a Maildir++ for a name: ".lists.abc" for "lists.abc"; "" for what is no good name of one. Returns to. */
+char			*mailbox_folder(char to[MAILBOX_FOLDER_MAX], const char *name);
 /* ASCII to lower case, in place: names of users and aliases are compared this way, and no other bytes are touched. */
 char			*mailbox_lower(char *);
 

@@ -60,6 +60,7 @@ static const struct condition {
 	/* None that names a process that is to get signals. */
 	{ "descriptor-flags", "fcntl", 1, { { 1, SCMP_CMP_LE, F_SETFL, 0 } } },
 	{ "descriptor-flags", "fcntl", 1, { { 1, SCMP_CMP_EQ, F_DUPFD_CLOEXEC, 0 } } },
+	{ "file-lock", "fcntl", 1, { { 1, SCMP_CMP_EQ, F_SETLK, 0 } } },
 	{ "open-for-reading", "open", 1, { { 1, SCMP_CMP_MASKED_EQ, ANY_WRITING, 0 } } },
 	{ "open-for-reading", "openat", 1, { { 2, SCMP_CMP_MASKED_EQ, ANY_WRITING, 0 } } },
 	{ "thread", "clone", 1, { { 0, SCMP_CMP_MASKED_EQ, CLONE_THREAD | NEW_NAMESPACE, CLONE_THREAD } } },
@@ -107,10 +108,10 @@ static const struct row rows[PROC_COUNT] = {
 	    "linkat getdents64 flock fstatfs statfs statx eventfd2 thread fadvise64 sync_file_range thread-name "
 	    "sched_getaffinity" },
 	[PROC_DELIVERY] = { "_minimta_delivery", ROOT_EMPTY, FILES_NONE, "tcp-socket connect" },
-	/* The parent forks and becomes the recipient; the child writes a Maildir. Neither may execute anything. */
+	/* The parent forks and becomes the recipient; the child writes a mailbox. Neither may execute anything. */
 	[PROC_MDA] = { NULL, ROOT_KEEP, FILES_MAIL,
 	    "fork wait4 waitid end-child pipe2 memfd_create close_range setgroups setresuid setresgid die-with-parent hide read-capabilities "
-	    "umask openat open code-memory access faccessat faccessat2 stat lstat statx readlink readlinkat pread64 pwrite64 fsync "
+	    "umask openat openat2 open file-lock ftruncate getdents64 code-memory access faccessat faccessat2 stat lstat statx readlink readlinkat pread64 pwrite64 fsync "
 	    "unlinkat renameat renameat2 mkdirat uname unix-socket connect" },
 	/* unix-socket: syslog(3) connects again when the daemon was restarted. */
 	[PROC_LOGGER] = { "_minimta_logger", ROOT_KEEP, FILES_NONE, "unix-socket connect open-for-reading stat uname" },

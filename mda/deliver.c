@@ -6,24 +6,22 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "lib/address.h"
 #include "lib/log.h"
 #include "lib/mailbox.h"
-#include "mda/maildir.h"
+#include "mda/child.h"
 #include "mda/mda.h"
 
 #define RUNNING_MAX	20
 #define CHILD_MS	(5 * 60 * 1000)
-#define RESULT_MAX	4096		/* less than a pipe holds, so that a child never waits for us */
+#define BUSY_MS		1000		/* then a mailbox that somebody else has locked is tried again */
+#define BUSY_TRIES	30
 
 static void	pump(struct mda *);
 
@@ -37,74 +35,20 @@ finish(struct delivery *d, enum job_outcome outcome, const char *enhanced, const
 	local_job_result(d, &r);
 }
 
-/* ---- in the child ---- */
-
-static int
-become(const struct mailbox *mb)
-{
-	if (geteuid() == 0 && (setgroups(1, &mb->gid) != 0 || setresgid(mb->gid, mb->gid, mb->gid) != 0 ||
-	    setresuid(mb->uid, mb->uid, mb->uid) != 0))
-		return -1;
-	if (geteuid() != mb->uid || getuid() != mb->uid)
-		return -1;
-	/* The way back must be shut, whatever the kernel or its configuration. */
-	return mb->uid != 0 && setresuid(0, 0, 0) == 0 ? -1 : 0;
-}
-
+/* For its turn, or for a lock. */
 static void
-close_all_but(int a, int b)
+leave_waiting(struct delivery *d)
 {
-	unsigned low = (unsigned)(a < b ? a : b), high = (unsigned)(a < b ? b : a);
+	struct mda *m = d->job->mda;
 
-#ifdef TEST_KILL
-	return;		/* the kill points' log is among them */
-#endif
-	if (low > 3)
-		close_range(3, low - 1, 0);
-	if (high > low + 1)
-		close_range(low + 1, high - 1, 0);
-	close_range(high + 1, ~0U, 0);
+	if (d->is_locked)
+		TAILQ_REMOVE(&m->locked, d, entry);
+	else
+		TAILQ_REMOVE(&m->waiting, d, entry);
+	timer_stop(&d->timeout);
+	d->is_locked = false;
+	d->state = DELIVERY_NAMED;
 }
-
-static void
-child_say(int fd, const struct maildir_result *from, uint32_t index)
-{
-	struct job_result r = { .index = index, .outcome = from->outcome, .enhanced = (char *)from->enhanced,
-	    .host = (char *)"", .text = (char *)from->text };
-	struct pack p;
-
-	pack_init(&p);
-	job_pack_result(&p, &r);
-	if (write(fd, p.data, p.len) != (ssize_t)p.len)
-		_exit(1);
-}
-
-/* Nothing of root's is left open here, and nothing may be logged: the log's channel belongs to the parent. */
-static void __attribute__((noreturn))
-child_run(const struct delivery *d, const struct mailbox *mb, int result_fd)
-{
-	const struct local_job *job = d->job;
-	struct maildir_result result = { .outcome = JOB_DEFERRED, .enhanced = "4.3.5", .text = "could not become the recipient" };
-	struct maildir_mail mail = { .base = mb->base, .maildir = mb->maildir, .owner = mb->uid,
-	    .hostname = job->mda->process.conf->hostname, .sender = job->begin.sender, .recipient = d->address,
-	    .head = job->begin.head, .content_fd = job->content_fd, .size = job->begin.size };
-
-	close_all_but(job->content_fd, result_fd);
-	signal(SIGTERM, SIG_DFL);
-	signal(SIGCHLD, SIG_DFL);
-	signal(SIGXFSZ, SIG_IGN);
-	umask(077);
-	if (become(mb) == 0) {
-		/* Cleared by the change of user; without mda nobody would hear the result, and it would be delivered again. */
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		prctl(PR_SET_DUMPABLE, 0);
-		maildir_deliver(&mail, &result);
-	}
-	child_say(result_fd, &result, d->index);
-	_exit(0);
-}
-
-/* ---- in the parent ---- */
 
 static void
 leave_running(struct delivery *d)
@@ -127,23 +71,47 @@ on_timeout(void *arg)
 	kill(d->pid, SIGKILL);
 }
 
-/* What a child that ended by itself said; it was the recipient's then, and is checked like a stranger. */
+static void
+on_again(void *arg)
+{
+	struct delivery *d = arg;
+	struct mda *m = d->job->mda;
+
+	leave_waiting(d);
+	d->state = DELIVERY_WAITING;
+	TAILQ_INSERT_TAIL(&m->waiting, d, entry);
+	pump(m);
+}
+
+static void
+wait_for_lock(struct delivery *d)
+{
+	d->state = DELIVERY_WAITING;
+	d->is_locked = true;
+	TAILQ_INSERT_TAIL(&d->job->mda->locked, d, entry);
+	timer_set(&d->timeout, on_again, d);
+	timer_start(&d->timeout, BUSY_MS);
+}
+
 static void
 take_result(struct delivery *d)
 {
-	uint8_t bytes[RESULT_MAX];
-	ssize_t n = read(d->result_fd, bytes, sizeof(bytes));
 	struct job_result r;
-	struct unpack u;
+	bool busy;
+	int rc = child_read(d->result_fd, &r, &busy);
 
 	leave_running(d);
-	unpack_init(&u, bytes, n > 0 ? (size_t)n : 0);
-	if (job_unpack_result(&u, &r) != 0) {
+	if (rc != 0) {
 		finish(d, JOB_DEFERRED, "4.3.0", "the delivery ended without a result");
 		return;
 	}
-	r.index = d->index;
-	local_job_result(d, &r);
+	if (busy && r.outcome == JOB_DEFERRED && d->job->queue != NULL && !d->job->cancelled &&
+	    !d->job->mda->process.stopping && ++d->busy < BUSY_TRIES) {
+		wait_for_lock(d);
+	} else {
+		r.index = d->index;
+		local_job_result(d, &r);
+	}
 	job_free_result(&r);
 }
 
@@ -248,8 +216,7 @@ pump(struct mda *m)
 	struct delivery *d;
 
 	while (!m->process.stopping && m->n_running < RUNNING_MAX && (d = TAILQ_FIRST(&m->waiting)) != NULL) {
-		TAILQ_REMOVE(&m->waiting, d, entry);
-		d->state = DELIVERY_NAMED;
+		leave_waiting(d);
 		start(d);
 	}
 }
@@ -259,6 +226,7 @@ deliver_init(struct mda *m)
 {
 	TAILQ_INIT(&m->waiting);
 	TAILQ_INIT(&m->running);
+	TAILQ_INIT(&m->locked);
 	m->child_ended = evsignal_new(m->process.base, SIGCHLD, on_child_ended, m);
 	if (m->child_ended == NULL || event_add(m->child_ended, NULL) != 0)
 		log_fatal("event=start-failed what=\"no event for SIGCHLD\"");
@@ -291,7 +259,7 @@ deliver_cancel(struct local_job *job)
 		if (d->state != DELIVERY_NAMED && d->state != DELIVERY_WAITING)
 			continue;
 		if (d->state == DELIVERY_WAITING)
-			TAILQ_REMOVE(&job->mda->waiting, d, entry);
+			leave_waiting(d);
 		last--;
 		local_job_done_without(d);
 	}
@@ -311,9 +279,8 @@ deliver_stop(struct mda *m)
 {
 	struct delivery *d;
 
-	while ((d = TAILQ_FIRST(&m->waiting)) != NULL) {
-		TAILQ_REMOVE(&m->waiting, d, entry);
-		d->state = DELIVERY_NAMED;
+	while ((d = TAILQ_FIRST(&m->waiting)) != NULL || (d = TAILQ_FIRST(&m->locked)) != NULL) {
+		leave_waiting(d);
 		finish(d, JOB_DEFERRED, "4.3.2", "the server is stopping");
 	}
 }

@@ -1,71 +1,36 @@
 /*
  * Maildir delivery: tmp, fsync, new, fsync of the directory. Decides what is too strange to be written to (links, other
- * people's directories) and what a failure means; nearly all are temporary, since an administrator can mend them. No
- * path is walked twice: every step is relative to a directory that is open and checked.
+ * people's directories), into which folder a message goes, and how much a Maildir may hold. No path is walked twice:
+ * every step is relative to a directory that is open and checked.
  */
 #include "mda/maildir.h"
 
+#include <ctype.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/clock.h"
-#include "lib/header.h"
 #include "lib/killpoint.h"
 
-#define HEADER_LOOK	(1024U * 1024)	/* of content are searched for Delivered-To: above any header_size */
-#define BUFFER_SIZE	(64U * 1024)
 #define NAME_SIZE	400
+#define SIZE_WORD	",S="		/* in a name, so that who adds up sizes needs not look at the file */
 
 struct writer {
-	const struct maildir_mail	*mail;
-	struct maildir_result		*result;
+	const struct maildir_place	*place;
+	const struct mail		*mail;
+	struct mail_result		*result;
 	int				 dir, tmp, new, file;	/* -1: not open */
 	char				 name[NAME_SIZE];	/* in tmp, while it is there; "" before */
+	char				 final[NAME_SIZE + 32];	/* in new */
 	bool				 in_new;
-	bool				 held_cr;	/* a CR that may be half of a CRLF */
-	size_t				 len;
-	char				 buffer[BUFFER_SIZE];
 };
-
-static int	give_up(struct writer *, enum job_outcome, const char *enhanced, const char *fmt, ...)
-		    __attribute__((format(printf, 4, 5)));
-
-static int
-give_up(struct writer *w, enum job_outcome outcome, const char *enhanced, const char *fmt, ...)
-{
-	va_list ap;
-
-	w->result->outcome = outcome;
-	snprintf(w->result->enhanced, sizeof(w->result->enhanced), "%s", enhanced);
-	va_start(ap, fmt);
-	vsnprintf(w->result->text, sizeof(w->result->text), fmt, ap);
-	va_end(ap);
-	return -1;
-}
-
-/* What errno means for a mailbox: full (RFC 3463, 3.3), a full disk, or something to be mended. */
-static int
-fail_errno(struct writer *w, const char *what, const char *which)
-{
-	int why = errno;
-
-	if (why == EDQUOT || why == EFBIG)
-		return give_up(w, JOB_DEFERRED, "4.2.2", "mailbox full: %s %s: %s", what, which, strerror(why));
-	if (why == ENOSPC)
-		return give_up(w, JOB_DEFERRED, "4.3.1", "disk full: %s %s: %s", what, which, strerror(why));
-	if (why == ELOOP || why == ENOTDIR)
-		return give_up(w, JOB_DEFERRED, "4.3.5", "%s %s: a symbolic link or no directory", what, which);
-	return give_up(w, JOB_DEFERRED, "4.3.0", "%s %s: %s", what, which, strerror(why));
-}
 
 /* ---- directories ---- */
 
@@ -75,10 +40,10 @@ check_owner(struct writer *w, int fd, const char *which)
 	struct stat st;
 
 	if (fstat(fd, &st) != 0)
-		return fail_errno(w, "stat", which);
-	if (st.st_uid != w->mail->owner)
-		return give_up(w, JOB_DEFERRED, "4.3.5", "%s is owned by uid %u, expected %u", which, (unsigned)st.st_uid,
-		    (unsigned)w->mail->owner);
+		return mail_fail_errno(w->result, "stat", which);
+	if (st.st_uid != w->place->owner)
+		return mail_fail(w->result, JOB_DEFERRED, "4.3.5", "%s is owned by uid %u, expected %u", which,
+		    (unsigned)st.st_uid, (unsigned)w->place->owner);
 	return 0;
 }
 
@@ -91,13 +56,13 @@ open_directory(struct writer *w, int at, const char *name)
 	if (fd == -1 && errno == ENOENT) {
 		KILLPOINT("mkdir", name);
 		if (mkdirat(at, name, 0700) != 0 && errno != EEXIST)
-			return fail_errno(w, "make directory", name);
+			return mail_fail_errno(w->result, "make directory", name);
 		if (fsync(at) != 0)
-			return fail_errno(w, "sync the directory of", name);
+			return mail_fail_errno(w->result, "sync the directory of", name);
 		fd = openat(at, name, flags);
 	}
 	if (fd == -1)
-		return fail_errno(w, "open directory", name);
+		return mail_fail_errno(w->result, "open directory", name);
 	if (check_owner(w, fd, name) != 0) {
 		close(fd);
 		return -1;
@@ -110,19 +75,19 @@ static int
 open_maildir(struct writer *w)
 {
 	char part[256];
-	const char *p = w->mail->maildir;
+	const char *p = w->place->maildir;
 	size_t len;
 	int next;
 
-	w->dir = open(w->mail->base, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	w->dir = open(w->place->base, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (w->dir == -1)
-		return fail_errno(w, "open", w->mail->base);
+		return mail_fail_errno(w->result, "open", w->place->base);
 	for (; *p != '\0'; p += len + (p[len] == '/')) {
 		len = strcspn(p, "/");
 		if (len == 0)
 			continue;
 		if (len >= sizeof(part) || (len == 2 && strncmp(p, "..", 2) == 0))
-			return give_up(w, JOB_DEFERRED, "4.3.5", "%s is no name for a Maildir", w->mail->maildir);
+			return mail_fail(w->result, JOB_DEFERRED, "4.3.5", "%s is no name for a Maildir", w->place->maildir);
 		memcpy(part, p, len);
 		part[len] = '\0';
 		if ((next = open_directory(w, w->dir, part)) == -1)
@@ -133,13 +98,41 @@ open_maildir(struct writer *w)
 	return 0;
 }
 
+/* ---- folders ---- */
+
+/* A Maildir++ folder has a file that says so. */
+static int
+mark_folder(struct writer *w, int folder)
+{
+	int fd = openat(folder, "maildirfolder", O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+	if (fd == -1)
+		return mail_fail_errno(w->result, "create", "maildirfolder");
+	close(fd);
+	return 0;
+}
+
+static int
+enter_folder(struct writer *w)
+{
+	const char *name = w->place->folder;
+	struct stat st;
+	int folder;
+
+	if (name[0] == '\0' || (!w->place->make_folder && fstatat(w->dir, name, &st, AT_SYMLINK_NOFOLLOW) != 0 && errno == ENOENT))
+		return 0;
+	if ((folder = open_directory(w, w->dir, name)) == -1)
+		return -1;
+	close(w->dir);
+	w->dir = folder;
+	return w->place->make_folder ? mark_folder(w, folder) : 0;
+}
+
 static int
 open_all(struct writer *w)
 {
 	int cur;
 
-	if (open_maildir(w) != 0)
-		return -1;
 	if ((cur = open_directory(w, w->dir, "cur")) == -1)
 		return -1;
 	close(cur);
@@ -147,6 +140,80 @@ open_all(struct writer *w)
 		return -1;
 	return 0;
 }
+
+/* ---- how much there is ---- */
+
+static uint64_t
+size_of_file(int dir, const char *name)
+{
+	const char *said = strstr(name, SIZE_WORD);
+	struct stat st;
+
+	if (said != NULL && isdigit((unsigned char)said[strlen(SIZE_WORD)]))
+		return strtoull(said + strlen(SIZE_WORD), NULL, 10);
+	return fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) ? (uint64_t)st.st_size : 0;
+}
+
+static DIR *
+list_directory(int at, const char *name)
+{
+	int fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	DIR *d = fd != -1 ? fdopendir(fd) : NULL;
+
+	if (fd != -1 && d == NULL)
+		close(fd);
+	return d;
+}
+
+static uint64_t
+size_of_files(int at, const char *name)
+{
+	DIR *d = list_directory(at, name);
+	uint64_t sum = 0;
+	struct dirent *e;
+
+	if (d == NULL)
+		return 0;
+	while ((e = readdir(d)) != NULL)
+		if (e->d_name[0] != '.')
+			sum += size_of_file(dirfd(d), e->d_name);
+	closedir(d);
+	return sum;
+}
+
+/* The Maildir and its folders. */
+static uint64_t
+size_of_maildir(int dir)
+{
+	uint64_t sum = size_of_files(dir, "cur") + size_of_files(dir, "new");
+	DIR *d = list_directory(dir, ".");
+	char path[300];
+	struct dirent *e;
+
+	while (d != NULL && (e = readdir(d)) != NULL) {
+		if (e->d_name[0] != '.' || e->d_name[1] == '\0' || strcmp(e->d_name, "..") == 0)
+			continue;
+		snprintf(path, sizeof(path), "%s/cur", e->d_name);
+		sum += size_of_files(dir, path);
+		snprintf(path, sizeof(path), "%s/new", e->d_name);
+		sum += size_of_files(dir, path);
+	}
+	if (d != NULL)
+		closedir(d);
+	return sum;
+}
+
+static int
+check_size(struct writer *w)
+{
+	uint64_t most = w->mail->mailbox_size;
+
+	if (most > 0 && (w->mail->size > most || size_of_maildir(w->dir) > most - w->mail->size))
+		return mail_fail(w->result, JOB_DEFERRED, "4.2.2", "mailbox full: it may hold %llu bytes", (unsigned long long)most);
+	return 0;
+}
+
+/* ---- the steps ---- */
 
 /* Unique on this host: time, process and chance; and on others by the host's name. No '/', no ':'. */
 static int
@@ -157,150 +224,50 @@ open_file(struct writer *w)
 	uint64_t chance = 0;
 
 	if (getrandom(&chance, sizeof(chance), 0) != sizeof(chance))
-		return fail_errno(w, "get", "random bytes");
+		return mail_fail_errno(w->result, "get", "random bytes");
 	snprintf(host, sizeof(host), "%s", w->mail->hostname);
 	for (char *p = host; *p != '\0'; p++)
-		if (*p == '/' || *p == ':')
+		if (*p == '/' || *p == ':' || *p == ',')
 			*p = '_';
 	snprintf(w->name, sizeof(w->name), "%lld.M%dP%ldR%llx.%s", (long long)(now_ms / 1000), (int)(now_ms % 1000 * 1000),
 	    (long)getpid(), (unsigned long long)chance, host);
 	KILLPOINT("open", "message");
 	w->file = openat(w->tmp, w->name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (w->file == -1) {
-		fail_errno(w, "create", w->name);
+		mail_fail_errno(w->result, "create", w->name);
 		w->name[0] = '\0';
 		return -1;
 	}
 	return 0;
 }
 
-/* ---- the text ---- */
-
-static int
-flush(struct writer *w)
-{
-	ssize_t n;
-
-	for (size_t at = 0; at < w->len; at += (size_t)n) {
-		KILLPOINT("write", "message");
-		if ((n = write(w->file, w->buffer + at, w->len - at)) < 0)
-			return fail_errno(w, "write", "the message");
-	}
-	w->len = 0;
-	return 0;
-}
-
-static int
-put(struct writer *w, char c)
-{
-	if (w->len == sizeof(w->buffer) && flush(w) != 0)
-		return -1;
-	w->buffer[w->len++] = c;
-	return 0;
-}
-
-/* CRLF becomes LF, which is what readers of a Maildir expect; any other byte stays. */
-static int
-put_text(struct writer *w, const char *text, size_t len)
-{
-	for (size_t i = 0; i < len; i++) {
-		if (w->held_cr && text[i] != '\n' && put(w, '\r') != 0)
-			return -1;
-		w->held_cr = text[i] == '\r';
-		if (!w->held_cr && put(w, text[i]) != 0)
-			return -1;
-	}
-	return 0;
-}
-
-static int
-put_string(struct writer *w, const char *text)
-{
-	return put_text(w, text, strlen(text));
-}
-
-static int
-put_fields(struct writer *w)
-{
-	if (put_string(w, "Return-Path: <") != 0 || put_string(w, w->mail->sender) != 0 ||
-	    put_string(w, ">\nDelivered-To: ") != 0 || put_string(w, w->mail->recipient) != 0 || put_string(w, "\n") != 0)
-		return -1;
-	return put_string(w, w->mail->head);
-}
-
-static int
-put_content(struct writer *w)
-{
-	char piece[BUFFER_SIZE];
-	uint64_t at = 0;
-	size_t most;
-	ssize_t n;
-
-	for (; at < w->mail->size; at += (uint64_t)n) {
-		most = w->mail->size - at < sizeof(piece) ? (size_t)(w->mail->size - at) : sizeof(piece);
-		n = pread(w->mail->content_fd, piece, most, (off_t)at);
-		if (n <= 0)
-			return give_up(w, JOB_DEFERRED, "4.3.0", "the message could not be read");
-		if (put_text(w, piece, (size_t)n) != 0)
-			return -1;
-	}
-	return w->held_cr ? put(w, '\r') : 0;
-}
-
-/* ---- the steps ---- */
-
-/* RFC 5321, 6.3: it has been here. The header may be large, but never larger than HEADER_LOOK (smtpd's bound). */
-static int
-check_loop(struct writer *w)
-{
-	size_t len = w->mail->size < HEADER_LOOK ? (size_t)w->mail->size : HEADER_LOOK, at = 0;
-	char *text = malloc(len + 1);
-	struct header_field f;
-	ssize_t n;
-	int rc = 0;
-
-	if (text == NULL)
-		return give_up(w, JOB_DEFERRED, "4.3.0", "out of memory");
-	n = pread(w->mail->content_fd, text, len, 0);
-	while (rc == 0 && n > 0 && header_next(text, (size_t)n, &at, &f)) {
-		char *value;
-
-		if (!header_is(&f, "Delivered-To"))
-			continue;
-		value = header_value(f.name, (size_t)(f.value - f.name) + f.value_len, "Delivered-To");
-		if (value != NULL && strcasecmp(value, w->mail->recipient) == 0)
-			rc = give_up(w, JOB_FAILED, "5.4.6", "mail loop: it has been delivered to %.200s before", value);
-		free(value);
-	}
-	free(text);
-	return rc;
-}
-
 static int
 write_file(struct writer *w)
 {
+	off_t size;
 	int rc;
 
-	if (put_fields(w) != 0 || put_content(w) != 0 || flush(w) != 0)
+	if (mail_write(w->mail, w->file, MAIL_PLAIN, w->result) != 0)
 		return -1;
 	KILLPOINT("fsync", "message");
-	if (fsync(w->file) != 0)
-		return fail_errno(w, "sync", "the message");
+	if (fsync(w->file) != 0 || (size = lseek(w->file, 0, SEEK_CUR)) < 0)
+		return mail_fail_errno(w->result, "sync", "the message");
+	snprintf(w->final, sizeof(w->final), "%s" SIZE_WORD "%lld", w->name, (long long)size);
 	rc = close(w->file);
 	w->file = -1;
-	return rc == 0 ? 0 : fail_errno(w, "close", "the message");
+	return rc == 0 ? 0 : mail_fail_errno(w->result, "close", "the message");
 }
 
 static int
 move_to_new(struct writer *w)
 {
 	KILLPOINT("rename", "message");
-	if (renameat(w->tmp, w->name, w->new, w->name) != 0)
-		return fail_errno(w, "move to", "new");
+	if (renameat(w->tmp, w->name, w->new, w->final) != 0)
+		return mail_fail_errno(w->result, "move to", "new");
 	w->in_new = true;
 	KILLPOINT("fsync", "new");
 	if (fsync(w->new) != 0)
-		return fail_errno(w, "sync", "new");
+		return mail_fail_errno(w->result, "sync", "new");
 	return 0;
 }
 
@@ -309,7 +276,7 @@ static void
 clean_up(struct writer *w)
 {
 	if (w->name[0] != '\0' && w->result->outcome != JOB_DELIVERED)
-		unlinkat(w->in_new ? w->new : w->tmp, w->name, 0);
+		unlinkat(w->in_new ? w->new : w->tmp, w->in_new ? w->final : w->name, 0);
 	if (w->file != -1)
 		close(w->file);
 	if (w->tmp != -1)
@@ -321,15 +288,17 @@ clean_up(struct writer *w)
 }
 
 void
-maildir_deliver(const struct maildir_mail *mail, struct maildir_result *result)
+maildir_deliver(const struct maildir_place *place, const struct mail *mail, struct mail_result *result)
 {
-	struct writer w = { .mail = mail, .result = result, .dir = -1, .tmp = -1, .new = -1, .file = -1 };
+	struct writer w = { .place = place, .mail = mail, .result = result, .dir = -1, .tmp = -1, .new = -1, .file = -1 };
 
 	memset(result, 0, sizeof(*result));
-	if (check_loop(&w) == 0 && open_all(&w) == 0 && open_file(&w) == 0 && write_file(&w) == 0 && move_to_new(&w) == 0) {
+	if (open_maildir(&w) == 0 && check_size(&w) == 0 && enter_folder(&w) == 0 && open_all(&w) == 0 && open_file(&w) == 0 &&
+	    write_file(&w) == 0 && move_to_new(&w) == 0) {
 		result->outcome = JOB_DELIVERED;
 		snprintf(result->enhanced, sizeof(result->enhanced), "2.0.0");
-		snprintf(result->text, sizeof(result->text), "stored as new/%.300s", w.name);
+		snprintf(result->text, sizeof(result->text), "stored as %s%snew/%.250s", place->folder,
+		    place->folder[0] != '\0' ? "/" : "", w.final);
 	}
 	clean_up(&w);
 }

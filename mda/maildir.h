@@ -4,33 +4,20 @@
 #ifndef MDA_MAILDIR_H
 #define MDA_MAILDIR_H
 
-#include <stdint.h>
+#include <stdbool.h>
 #include <sys/types.h>
 
-#include "lib/job.h"
+#include "mda/mail.h"
 
-struct maildir_mail {
+struct maildir_place {
 	const char	*base;		/* existing directory; symbolic links on the way to it are root's business */
 	const char	*maildir;	/* below it, without ".."; made where it is missing; links are refused */
 	uid_t		 owner;		/* what is found must be owned by him */
-	const char	*hostname;	/* for the file's name */
-	const char	*sender;	/* Return-Path */
-	const char	*recipient;	/* Delivered-To */
-	const char	*head;		/* fields to put in front, CRLF-ended */
-	int		 content_fd;	/* read with pread: several deliveries share it */
-	uint64_t	 size;
+	const char	*folder;	/* of Maildir++, as in ".Junk"; "" the Maildir itself */
+	bool		 make_folder;	/* where it is missing; otherwise such mail goes to the Maildir itself */
 };
 
-struct maildir_result {
-	enum job_outcome outcome;
-	char		 enhanced[12];
-	char		 text[400];
-};
-
-/*
- * JOB_DELIVERED only when the file is in new/ and it and the directory are synced; otherwise nothing is in new/.
- * A message that has been delivered to this recipient before (Delivered-To) fails: it goes in circles.
- */
-void	maildir_deliver(const struct maildir_mail *, struct maildir_result *);
+/* JOB_DELIVERED only when the file is in new/ and it and the directory are synced; otherwise nothing is in new/. */
+void	maildir_deliver(const struct maildir_place *, const struct mail *, struct mail_result *);
 
 #endif

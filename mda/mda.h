@@ -19,7 +19,7 @@ struct mda;
 
 enum delivery_state {
 	DELIVERY_NAMED,			/* the job has not begun */
-	DELIVERY_WAITING,		/* for a free place */
+	DELIVERY_WAITING,		/* for a free place, or for a mailbox to be unlocked */
 	DELIVERY_RUNNING,		/* a child is at work */
 	DELIVERY_DONE,			/* its result has been sent, or is of no interest any more */
 };
@@ -33,9 +33,11 @@ struct delivery {
 	pid_t			 pid;		/* of DELIVERY_RUNNING */
 	int			 result_fd;
 	bool			 timed_out;
+	bool			 is_locked;	/* of DELIVERY_WAITING: it waits for its mailbox, not for a place */
+	unsigned		 busy;		/* how often its mailbox was locked */
 	int64_t			 started_ms;
 	struct timer		 timeout;
-	TAILQ_ENTRY(delivery)	 entry;		/* in waiting or running */
+	TAILQ_ENTRY(delivery)	 entry;		/* in waiting, running or locked */
 };
 
 TAILQ_HEAD(delivery_list, delivery);
@@ -58,7 +60,7 @@ struct mda {
 	struct process		 process;
 	uid_t			 started_by;
 	struct local_job	*jobs;
-	struct delivery_list	 waiting, running;
+	struct delivery_list	 waiting, running, locked;
 	unsigned		 n_running;
 	struct event		*child_ended;
 	uint64_t		 delivered, deferred, failed;

@@ -116,6 +116,18 @@ static const struct {
 	    "directory, as in Maildir" },
 	{ "maildir = ../x\n", "f:1: maildir: ../x leads elsewhere; write a name below the home directory, as in Maildir" },
 	{ "virtual_user = '-x'\n", "f:1: virtual_user: -x is not a user's name; write a name from the password file" },
+	{ "mailbox = mbox\n", "f:1: mailbox: mbox is not a place for mailboxes; write maildir, or the path of an mbox with %u for the "
+	    "user, as in /var/mail/%u, or ~/mbox" },
+	{ "mailbox = /var/mail\n", "f:1: mailbox: /var/mail is not a place for mailboxes; write maildir, or the path of an mbox with %u "
+	    "for the user, as in /var/mail/%u, or ~/mbox" },
+	{ "mailbox = /var/mail/%u%u\n", "f:1: mailbox: /var/mail/%u%u is not a place for mailboxes; write maildir, or the path of an mbox "
+	    "with %u for the user, as in /var/mail/%u, or ~/mbox" },
+	{ "mailbox = /var/mail/a%u\n", "f:1: mailbox: /var/mail/a%u is not a place for mailboxes; write maildir, or the path of an mbox "
+	    "with %u for the user, as in /var/mail/%u, or ~/mbox" },
+	{ "mailbox = '~/../x'\n", "f:1: mailbox: ../x leads elsewhere; write a name below the home directory, as in Maildir" },
+	{ "junk_folder = a/b\n", "f:1: junk_folder: a/b is no name for a folder; write letters, digits, - and _, and dots between levels, "
+	    "as in Junk, or ''" },
+	{ "tag_folders = maybe\n", "f:1: tag_folders: maybe is not possible for tag_folders; choose one of: no existing create" },
 	{ "recipient_delimiter = ab\n", "f:1: recipient_delimiter: ab cannot stand between user and tag; write one of + - _ "
 	    "= # ~ ^, or ''" },
 	{ "root_mail = 'a@@b'\n", "f:1: root_mail: a@@b is not an address; write one as in admin@example.org, or a local "
@@ -234,6 +246,7 @@ START_TEST(all_options_round_trip)
 	    "trusted_networks = { 127.0.0.0/8, '::1', 2001:db8::/32, '::ffff:10.0.0.0/104' }\n"
 	    "proxy_networks = { 192.0.2.7, '::2' } xclient_networks = 127.0.0.1\n"
 	    "aliases = '' root_mail = admin@example.org maildir = Mail/in virtual_directory = /srv/mail\n"
+	    "mailbox = /var/mail/%u mailbox_size = 3M junk_folder = a.b tag_folders = create\n"
 	    "virtual_user = vmail recipient_delimiter = '' smtp_port = 2626 deliver_to_private_mx = yes\n"
 	    "retry_first = 1500ms retry_most = 1h1m1s expire = 2d3h message_size = 65537 header_size = 4K\n"
 	    "dns_servers = { 127.0.0.1:5353, '[::1]:53', 192.0.2.1 } log_to = stderr log_level = debug\n"

@@ -14,11 +14,13 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include "lib/mailbox.h"
 #include "mda/maildir.h"
 
 static char dir[128];
-static struct maildir_mail mail;
-static struct maildir_result result;
+static struct mail mail;
+static struct maildir_place place;
+static struct mail_result result;
 
 static const char *
 in_dir(const char *name)
@@ -42,8 +44,9 @@ set_up(void)
 {
 	snprintf(dir, sizeof(dir), "/tmp/minimta-test.XXXXXX");
 	ck_assert_ptr_nonnull(mkdtemp(dir));
-	mail = (struct maildir_mail){ .base = dir, .maildir = "mail/box", .owner = geteuid(), .hostname = "a/b:c.example",
-	    .sender = "s@x.example", .recipient = "r+t@example.org", .head = "Received: by us\r\n\tfor you\r\n" };
+	place = (struct maildir_place){ .base = dir, .maildir = "mail/box", .owner = geteuid(), .folder = "" };
+	mail = (struct mail){ .hostname = "a/b:c,d.example", .sender = "s@x.example", .recipient = "r+t@example.org",
+	    .head = "Received: by us\r\n\tfor you\r\n" };
 	set_content("Subject: x\r\n\r\nbody\r\n", 20);
 }
 
@@ -104,11 +107,18 @@ delivered(size_t *len_r)
 }
 
 static void
+deliver(void)
+{
+	if (mail_check_loop(&mail, &result) == 0)
+		maildir_deliver(&place, &mail, &result);
+}
+
+static void
 assert_refused(enum job_outcome outcome, const char *enhanced, const char *words)
 {
 	char path[1024];
 
-	maildir_deliver(&mail, &result);
+	deliver();
 	ck_assert_int_eq(result.outcome, outcome);
 	ck_assert_str_eq(result.enhanced, enhanced);
 	ck_assert_msg(strstr(result.text, words) != NULL, "%s", result.text);
@@ -116,14 +126,24 @@ assert_refused(enum job_outcome outcome, const char *enhanced, const char *words
 	ck_assert_int_eq(count_files("mail/box/new", path), 0);
 }
 
+static void
+assert_refused_with_mail(enum job_outcome outcome, const char *enhanced, const char *words)
+{
+	deliver();
+	ck_assert_int_eq(result.outcome, outcome);
+	ck_assert_str_eq(result.enhanced, enhanced);
+	ck_assert_msg(strstr(result.text, words) != NULL, "%s", result.text);
+}
+
 START_TEST(test_deliver)
 {
+	char *text, size[32];
 	struct stat st;
-	char *text;
+	size_t len;
 
-	maildir_deliver(&mail, &result);
+	deliver();
 	ck_assert_msg(result.outcome == JOB_DELIVERED, "%s", result.text);
-	text = delivered(NULL);
+	text = delivered(&len);
 	ck_assert_str_eq(text, "Return-Path: <s@x.example>\nDelivered-To: r+t@example.org\nReceived: by us\n\tfor you\n"
 	    "Subject: x\n\nbody\n");
 	free(text);
@@ -132,6 +152,87 @@ START_TEST(test_deliver)
 	ck_assert_int_eq(st.st_mode & 0777, 0700);
 	ck_assert_ptr_null(strchr(result.text + strlen("stored as new/"), '/'));
 	ck_assert_ptr_null(strchr(result.text, ':'));
+	/* Who adds up sizes reads them there. */
+	snprintf(size, sizeof(size), ",S=%lld", (long long)len);
+	ck_assert_str_eq(strstr(result.text, ",S="), size);
+}
+END_TEST
+
+START_TEST(test_junk)
+{
+	char *text;
+
+	mail.flags = ENVELOPE_JUNK;
+	deliver();
+	text = delivered(NULL);
+	ck_assert_ptr_nonnull(strstr(text, "\nX-Spam-Flag: YES\nReceived: by us\n"));
+	free(text);
+}
+END_TEST
+
+START_TEST(test_folders)
+{
+	char path[1024], name[MAILBOX_FOLDER_MAX];
+	struct stat st;
+
+	place.folder = mailbox_folder(name, "lists.a-b_1");
+	deliver();
+	ck_assert_int_eq(count_files("mail/box/new", path), 1);
+	place.make_folder = true;
+	deliver();
+	ck_assert_int_eq(count_files("mail/box/.lists.a-b_1/new", path), 1);
+	ck_assert_int_eq(stat(in_dir("mail/box/.lists.a-b_1/maildirfolder"), &st), 0);
+	ck_assert_ptr_nonnull(strstr(result.text, "stored as .lists.a-b_1/new/"));
+	/* Where it is, it is used, made or not. */
+	place.make_folder = false;
+	deliver();
+	ck_assert_int_eq(count_files("mail/box/.lists.a-b_1/new", path), 2);
+	ck_assert_int_eq(symlink("/tmp", in_dir("mail/box/.link")), 0);
+	place.folder = ".link";
+	deliver();
+	ck_assert_int_eq(result.outcome, JOB_DEFERRED);
+	ck_assert_ptr_nonnull(strstr(result.text, "symbolic link"));
+}
+END_TEST
+
+START_TEST(test_folder_names)
+{
+	static const char *const bad[] = { "", ".", "..", "a..b", ".a", "a.", "a/b", "../a", "a b", "\xc3\xa4", "a\tb", "a:b" };
+	char name[MAILBOX_FOLDER_MAX], long_one[200];
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		ck_assert_msg(mailbox_folder(name, bad[i])[0] == '\0', "%s", bad[i]);
+	memset(long_one, 'a', sizeof(long_one));
+	long_one[MAILBOX_FOLDER_MAX - 1] = '\0';
+	ck_assert_str_eq(mailbox_folder(name, long_one), "");
+	long_one[MAILBOX_FOLDER_MAX - 2] = '\0';
+	ck_assert_uint_eq(strlen(mailbox_folder(name, long_one)), MAILBOX_FOLDER_MAX - 1);
+	ck_assert_str_eq(mailbox_folder(name, "Lists.abc"), ".Lists.abc");
+}
+END_TEST
+
+/* All folders together; by what a name says, or else by the file. */
+START_TEST(test_mailbox_size)
+{
+	FILE *f;
+
+	place.folder = ".other";
+	place.make_folder = true;
+	deliver();
+	place.folder = "";
+	ck_assert_ptr_nonnull(f = fopen(in_dir("mail/box/.other/cur/1.x:2,S"), "w"));
+	fprintf(f, "%892s", "");
+	fclose(f);
+	mail.mailbox_size = 1000 + mail.size;
+	deliver();
+	ck_assert_int_eq(result.outcome, JOB_DELIVERED);
+	assert_refused_with_mail(JOB_DEFERRED, "4.2.2", "it may hold 1020 bytes");
+	ck_assert_ptr_nonnull(f = fopen(in_dir("mail/box/.other/cur/2.x,S=5000:2,S"), "w"));
+	fclose(f);
+	mail.mailbox_size = 5000;
+	assert_refused_with_mail(JOB_DEFERRED, "4.2.2", "mailbox full");
+	mail.mailbox_size = 1;
+	assert_refused_with_mail(JOB_DEFERRED, "4.2.2", "mailbox full");
 }
 END_TEST
 
@@ -140,7 +241,7 @@ START_TEST(test_every_delivery_is_a_file)
 	char path[1024];
 
 	for (int i = 0; i < 20; i++)
-		maildir_deliver(&mail, &result);
+		deliver();
 	ck_assert_int_eq(count_files("mail/box/new", path), 20);
 }
 END_TEST
@@ -156,7 +257,7 @@ START_TEST(test_large)
 	memset(content + at, '\r', len - at);
 	close(mail.content_fd);
 	set_content(content, len);
-	maildir_deliver(&mail, &result);
+	deliver();
 	ck_assert_int_eq(result.outcome, JOB_DELIVERED);
 	text = delivered(&got);
 	body = strstr(text, "x\n");
@@ -177,7 +278,7 @@ START_TEST(test_loop)
 	assert_refused(JOB_FAILED, "5.4.6", "mail loop");
 	close(mail.content_fd);
 	set_content(body, sizeof(body) - 1);
-	maildir_deliver(&mail, &result);
+	deliver();
 	ck_assert_int_eq(result.outcome, JOB_DELIVERED);
 }
 END_TEST
@@ -193,7 +294,7 @@ START_TEST(test_links)
 		nftw(in_dir(links[i]), remove_one, 8, FTW_DEPTH | FTW_PHYS);
 		snprintf(path, sizeof(path), "%s", in_dir(links[i]));
 		ck_assert_int_eq(symlink("/tmp", path), 0);
-		maildir_deliver(&mail, &result);
+		deliver();
 		ck_assert_int_eq(result.outcome, JOB_DEFERRED);
 		ck_assert_msg(strstr(result.text, "symbolic link") != NULL, "%s: %s", links[i], result.text);
 		ck_assert_int_eq(unlink(path), 0);
@@ -205,15 +306,15 @@ START_TEST(test_strange_places)
 {
 	FILE *f;
 
-	mail.maildir = "../x";
+	place.maildir = "../x";
 	assert_refused(JOB_DEFERRED, "4.3.5", "no name for a Maildir");
-	mail.maildir = "mail/box";
-	mail.base = "/nonexistent";
+	place.maildir = "mail/box";
+	place.base = "/nonexistent";
 	assert_refused(JOB_DEFERRED, "4.3.0", "/nonexistent");
-	mail.base = dir;
-	mail.owner = geteuid() + 1;
+	place.base = dir;
+	place.owner = geteuid() + 1;
 	assert_refused(JOB_DEFERRED, "4.3.5", "is owned by uid");
-	mail.owner = geteuid();
+	place.owner = geteuid();
 	ck_assert_int_eq(nftw(in_dir("mail"), remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
 	ck_assert_ptr_nonnull(f = fopen(in_dir("mail"), "w"));
 	fclose(f);
@@ -255,6 +356,10 @@ main(void)
 	tcase_add_test(tests, test_deliver);
 	tcase_add_test(tests, test_every_delivery_is_a_file);
 	tcase_add_test(tests, test_large);
+	tcase_add_test(tests, test_junk);
+	tcase_add_test(tests, test_folders);
+	tcase_add_test(tests, test_folder_names);
+	tcase_add_test(tests, test_mailbox_size);
 	tcase_add_test(tests, test_loop);
 	tcase_add_test(tests, test_links);
 	tcase_add_test(tests, test_strange_places);
