@@ -69,6 +69,7 @@ struct facts {
 	time_t		 now;			/* when the session began */
 	const char	*hostname;		/* ours */
 	char *const	*domains;		/* ours, NULL-terminated */
+	struct reverse_address own;		/* the address that the client connected to; len 0 when it is not known */
 	/* CONNECT */
 	struct sockaddr_storage client;
 	struct reverse_address address;
@@ -98,8 +99,8 @@ struct facts {
 	/* ---- found: each counts when its bit is in `known`; there is none for a filter that was off, exempt or late ---- */
 	unsigned	 known;			/* enum fact */
 	struct facts_standing standing;
-	struct { enum iprev_result result; enum iprev_look look; bool helo; char name[DNS_NAME_MAX + 1]; } reverse;
-	struct { unsigned listed, percent; int score; } blocklists, whitelists;
+	struct { enum iprev_result result; enum iprev_look look; char name[DNS_NAME_MAX + 1]; } reverse;
+	struct { unsigned listed, percent; int score; bool enough; } blocklists, whitelists;	/* enough: of lists or points */
 	struct facts_spf spf;
 	struct facts_dkim *dkim;		/* owned by the filter's run of this message */
 	struct { char result[12]; unsigned sets; char sealer[DKIM_NAME_MAX + 1]; bool believed; } arc;
@@ -112,5 +113,9 @@ struct facts {
 const char	*facts_stage_name(enum facts_stage);	/* "connect", "helo", "mail", "rcpt", "data", "header", "end" */
 /* Whether something vouches for the client, so that it waits for nothing: known, or on a white list. */
 bool		 facts_is_vouched_for(const struct facts *);
+/* Whether HELO gave the name that the address leads to and back: a fact, and no reason to refuse (RFC 5321, 4.1.4). */
+bool		 facts_helo_is_reverse(const struct facts *);
+/* What stands behind the last @ of an address; "" for the null sender. */
+const char	*facts_domain(const char *address);
 
 #endif

@@ -18,6 +18,7 @@
 
 #include "filters/facts.h"
 
+struct access;
 struct conf_option;
 struct dns;
 struct filter;
@@ -77,6 +78,8 @@ struct filter_config {			/* of one filter, as configured; lives as long as the p
 	enum facts_stage	 stage, decides;	/* where it starts and its verdict falls: the filter's, unless configure() says
 						 * otherwise */
 	void			*options;	/* filter->options_size bytes, filled in by its table */
+	void			*kept;		/* what configure() and start() made of them; release() frees it */
+	const struct access	*access;	/* the lists of who is exempt, refused … (filters/access.h) */
 };
 
 struct filter {
@@ -85,21 +88,33 @@ struct filter {
 	enum facts_stage	 stage;		/* what it needs is known then: it starts */
 	enum facts_stage	 decides;	/* its verdict falls then; STAGE_RCPT for most */
 	unsigned		 needs;		/* enum fact: settled before it starts, also when who gives them is off */
-	unsigned		 gives;		/* enum fact: settled with its verdict */
+	unsigned		 insists;	/* of those: without a filter that gives them it must not be on */
+	unsigned		 gives;		/* enum fact: settled with its finding */
 	bool			 last;		/* starts when all before it that decide at the same stage are settled, with
 						 * their score */
 	enum filter_mode	 mode, hermes;	/* by default, and with `hermes = yes` */
 	uint32_t		 deadline_ms;	/* of a run; 0: it never waits */
 	const struct conf_option *options;	/* what may stand in its section; offsets in its options struct */
 	size_t			 n_options, options_size, state_size;
+	const char *const	*hermes_values;	/* other defaults with `hermes = yes`: name, value, …, NULL */
 
-	/* Optional. Once, after the options were read: derives, checks. 0, or -1 with a phrase in why. */
+	/* Optional. Once, after the options were read: derives, checks. 0, or -1 with a phrase in why, which stays. */
 	int			(*configure)(struct filter_config *, const char **why_r);
+	/* Optional. What a process keeps for it as long as it runs (not for those who only read the configuration). */
+	void			(*start)(struct filter_config *, struct dns *, struct memory *);
+	/* Optional. Frees what either of them made, also after a configure() that failed. */
+	void			(*release)(struct filter_config *);
 	/* Optional. Whether it has anything to say here; false: skipped, and not recorded. */
 	bool			(*applies)(const struct filter_config *, const struct facts *);
 	enum filter_progress	(*run)(struct filter_run *);
 	void			(*cancel)(struct filter_run *);
-	/* Optional, for those that run over the body (stage HEADER): it, behind the empty line, in any pieces, and its end.
+	/*
+	 * Optional. When its verdict is taken, once the facts in `weighs` are settled: they may change its finding. At every
+	 * verdict of which it is a part, so that it must come to the same each time.
+	 */
+	unsigned		 weighs;
+	void			(*weigh)(struct filter_run *);
+	/* Optional, for those that run over the body (stage HEADER, no needs): it, behind the empty line, in any pieces, and its end.
 	 * Their finding comes some time after `end`. */
 	void			(*body)(struct filter_run *, const void *, size_t);
 	void			(*end)(struct filter_run *);
