@@ -37,6 +37,9 @@ LIB	:= \
 	lib/rate.c \
 	lib/sandbox.c \
 	lib/address.c \
+	lib/aliases.c \
+	lib/alias_file.c \
+	lib/command.c \
 	lib/dsn.c \
 	lib/envelope.c \
 	lib/header.c \
@@ -62,6 +65,11 @@ MX	:= \
 	mx/resolver.c
 
 FILTERS	:= \
+	filters/memory.c \
+	filters/memory_client.c \
+	filters/memory_core.c \
+	filters/memory_pack.c \
+	filters/memory_table.c \
 	filters/arc.c \
 	filters/arc_seal.c \
 	filters/arc_sets.c \
@@ -106,6 +114,7 @@ smtpd_SRC	:= \
 	smtpd/main.c \
 	smtpd/smtpd.c \
 	smtpd/listener.c \
+	smtpd/client.c \
 	smtpd/crowd.c \
 	smtpd/network.c \
 	smtpd/tally.c \
@@ -128,8 +137,6 @@ resolver_SRC	:= \
 
 lookup_SRC	:= \
 	lookup/main.c \
-	lookup/aliases.c \
-	lookup/alias_file.c \
 	lookup/callbacks.c \
 	lookup/recipients.c \
 	lookup/targets.c \
@@ -342,10 +349,12 @@ PARTS	:= $(OUT)/libparts.a
 objects	= $(patsubst %.c,$(OUT)/%.o,$(1))
 part_SRC := $(foreach p,$(PROGRAMS),$(wordlist 2,999,$($(p)_SRC)))
 
-all: $(PROGRAMS:%=$(OUT)/bin/%) $(if $(sendmail_SRC),$(OUT)/bin/mailq $(OUT)/bin/newaliases)
-
 # sendmail by its other names.
-$(OUT)/bin/mailq $(OUT)/bin/newaliases: $(OUT)/bin/sendmail
+NAMES	:= mailq newaliases hoststat rmail send-mail
+
+all: $(PROGRAMS:%=$(OUT)/bin/%) $(NAMES:%=$(OUT)/bin/%)
+
+$(NAMES:%=$(OUT)/bin/%): $(OUT)/bin/sendmail
 	ln -sf sendmail $@
 
 $(OUT)/%.o: %.c
@@ -411,8 +420,7 @@ install: all
 		$(DESTDIR)$(PREFIX)/share/minimta $(DESTDIR)$(UNITS)
 	install $(patsubst %,$(OUT)/bin/%,$(filter $(SBIN),$(PROGRAMS))) $(DESTDIR)$(PREFIX)/sbin
 	install $(patsubst %,$(OUT)/bin/%,$(filter-out $(SBIN),$(PROGRAMS))) $(DESTDIR)$(PREFIX)/libexec/minimta
-	ln -sf ../sbin/sendmail $(DESTDIR)$(PREFIX)/bin/mailq
-	ln -sf ../sbin/sendmail $(DESTDIR)$(PREFIX)/bin/newaliases
+	$(foreach n,$(NAMES),ln -sf ../sbin/sendmail $(DESTDIR)$(PREFIX)/bin/$(n) &&) :
 	install -m 644 minimta.conf $(DESTDIR)$(PREFIX)/share/minimta
 	test -e $(DESTDIR)/etc/minimta/minimta.conf || install -m 644 minimta.conf $(DESTDIR)/etc/minimta
 	sed 's|@PREFIX@|$(PREFIX)|g' minimta.service >$(DESTDIR)$(UNITS)/minimta.service
@@ -421,7 +429,7 @@ install: all
 
 # Configuration, queue and users stay: they are not ours to throw away.
 uninstall:
-	rm -f $(patsubst %,$(DESTDIR)$(PREFIX)/sbin/%,$(SBIN)) $(DESTDIR)$(PREFIX)/bin/mailq $(DESTDIR)$(PREFIX)/bin/newaliases
+	rm -f $(patsubst %,$(DESTDIR)$(PREFIX)/sbin/%,$(SBIN)) $(patsubst %,$(DESTDIR)$(PREFIX)/bin/%,$(NAMES))
 	rm -f $(patsubst %,$(DESTDIR)$(PREFIX)/libexec/minimta/%,$(filter-out $(SBIN),$(PROGRAMS)))
 	rm -f $(DESTDIR)$(PREFIX)/share/minimta/minimta.conf $(DESTDIR)$(UNITS)/minimta.service $(foreach p,$(pages),$(call page_to,$(p)))
 	-rmdir $(DESTDIR)$(PREFIX)/libexec/minimta $(DESTDIR)$(PREFIX)/share/minimta

@@ -33,7 +33,7 @@ enum memory_op {
 	MEMORY_WROTE,			/* key: a local sender, other: whom it wrote to */
 	MEMORY_RATE,			/* key: what is counted; counts one more -> count within window_s, left_s. Beyond
 					 * `passes` (0: any) it is not counted: count is above that, and left_s says until when */
-	MEMORY_OPS,
+	MEMORY_OPS,			/* those above are asked of tables */
 	MEMORY_CALLBACK,		/* key: a sender's address -> callback, why. Not remembered: its domain's servers are asked,
 					 * by delivery, which takes up to half a minute. Without a server running: failed */
 };
@@ -101,9 +101,11 @@ struct memory	*memory_new_local(struct memory_core *);
  * for MSG_MEMORY. A question that has no answer after MEMORY_DEADLINE_MS has failed, too.
  */
 #define MEMORY_DEADLINE_MS	5000
+#define MEMORY_CALLBACK_MS	40000	/* for a callback; memory_on_callback is the handler for MSG_CALLBACK */
 struct memory	*memory_new_client(void);
 void		 memory_set_ipc(struct memory *, struct ipc *);		/* NULL: none */
 void		 memory_ipc_down(struct memory *, struct ipc *gone, struct ipc *next);
 int		 memory_on_answer(struct memory *, struct ipc *, struct ipc_message *);
+int		 memory_on_callback(struct memory *, struct ipc *, struct ipc_message *);
 
 #endif
