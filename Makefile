@@ -41,6 +41,7 @@ LIB	:= \
 	lib/alias_file.c \
 	lib/command.c \
 	lib/dsn.c \
+	lib/credentials.c \
 	lib/envelope.c \
 	lib/header.c \
 	lib/ids.c \
@@ -190,6 +191,7 @@ delivery_SRC	:= \
 	delivery/client_reply.c \
 	delivery/client_steps.c \
 	delivery/client_verdict.c \
+	delivery/login.c \
 	delivery/pool.c \
 	delivery/reach.c
 
@@ -256,6 +258,8 @@ UNIT	:= \
 	clock \
 	commands \
 	conf \
+	credentials \
+	login \
 	dsn \
 	dns_answer \
 	dns_cache \
