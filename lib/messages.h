@@ -84,12 +84,15 @@ enum msg_phase {
 	M(STATUS_ASK,	MASTER,	ANY, RUN,	0, 0, NOFD) \
 	M(STATUS,	ANY,	MASTER, RUN,	2, 65536, NOFD)		/* str: "key=value ..." of this process */ \
 	/* smtpd asks lookup; id = question */ \
-	M(TRUST_ASK,	SMTPD,	LOOKUP, RUN,	8, 4096, FD)		/* u64 session, str address if RCPT shall follow; fd: the client's */ \
+	M(TRUST_ASK,	SMTPD,	LOOKUP, RUN,	8, 4096, FD)		/* u64 session, str address if RCPT shall follow, str client */ \
+						/* where a proxy or XCLIENT named another one; fd: who connected */ \
 	M(TRUST,	LOOKUP,	SMTPD, RUN,	1, 256, NOFD)		/* u8 trusted, blob token */ \
 	M(RCPT_ASK,	SMTPD,	LOOKUP, RUN,	14, 4096, NOFD)		/* u64 session, str address, blob trust token */ \
 	M(RCPT,		LOOKUP,	SMTPD, RUN,	2, 4096, NOFD)		/* u8 enum rcpt_verdict, str text, blob token */ \
 	/* what filters remember; id = question */ \
 	M(MEMORY_ASK,	SMTPD,	LOOKUP, RUN,	27, 4096, NOFD)		/* filters/memory_pack.h: memory_pack_question; is answered */ \
+	M(CALLBACK_ASK,	SMTPD,	LOOKUP, RUN,	5, 4096, NOFD)		/* str address of a sender */ \
+	M(CALLBACK,	LOOKUP,	SMTPD, RUN,	5, 1024, NOFD)		/* u8 enum memory_callback, str why */ \
 	M(MEMORY_NOTE,	SMTPD,	LOOKUP, RUN,	27, 4096, NOFD)		/* the same; is not */ \
 	M(MEMORY,	LOOKUP,	SMTPD, RUN,	20, 20, NOFD)		/* memory_pack_answer */ \
 	/* a message on its way in; id = transaction, chosen by smtpd */ \
