@@ -5,6 +5,7 @@ take mail from every loopback address for anywhere, and send it to the sink, or 
 """
 import glob
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -108,6 +109,22 @@ class Minimta(mt.Server):
 		text = subprocess.run([os.path.join(self.bin, "mailq")], env={**self.env, "MINIMTA_CONTROL": self.control},
 			stdin=subprocess.DEVNULL, capture_output=True, timeout=w.RUN_SECONDS, text=True).stdout
 		return time.monotonic() - started, text
+
+	def mailq_timed(self):
+		"""Seconds to the first line of a list of all mail and to its end, and how many lines name the host that is away."""
+		started, first, lines = time.monotonic(), None, 0
+		with subprocess.Popen([os.path.join(self.bin, "mailq")], env={**self.env, "MINIMTA_CONTROL": self.control},
+			stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as child:
+			for line in child.stdout:
+				first = first or time.monotonic() - started
+				lines += b"dead.example" in line
+		return first, time.monotonic() - started, lines
+
+	def known(self):
+		"""How many messages queue knows of by now."""
+		text = subprocess.run([os.path.join(self.bin, "minimtactl"), "status", "--json"], stdin=subprocess.DEVNULL,
+			env={**self.env, "MINIMTA_CONTROL": self.control}, capture_output=True, timeout=60, text=True).stdout
+		return sum(int(n) for n in re.findall(r'"messages"\s*:\s*"?(\d+)', text))
 
 	def settled(self):
 		"""Whether all that came in has been tried: attempts wait for the dead host's next probe at once."""
