@@ -60,6 +60,7 @@ enum msg_phase {
 	/* master and its children: the start, in this order */ \
 	M(CONFIG,	MASTER,	ANY, START,	0, 0, FD)		/* sealed memfd: configuration text */ \
 	M(SECRET,	MASTER,	KEEPERS, START,	32, 32, NOFD)		/* key of lookup's tokens */ \
+	M(SRS,		MASTER,	KEEPERS, ALWAYS,	10, 600, NOFD)		/* str, str: secrets that sign rewritten senders, "" none */ \
 	M(LISTENER,	MASTER,	SMTPD, START,	1, 300, FD)		/* str: "address:port", for the log */ \
 	M(PEER,		MASTER,	ANY, ALWAYS,	5, 5, FD)		/* u8 proc, u32 instance: a channel to it; at any time */ \
 	M(GO,		MASTER,	ANY, START,	0, 0, NOFD)		/* enter the sandbox and work */ \
@@ -104,9 +105,10 @@ enum msg_phase {
 	M(MAIL_ABORT,	SMTPD,	QUEUE, RUN,	0, 0, NOFD)		/* the transaction is forgotten; no answer */ \
 	M(MAIL_DONE,	QUEUE,	SMTPD, RUN,	12, 4096, NOFD)		/* u16 code (250, 451, 452, 552, 554), str text, str id */ \
 	/* queue asks lookup; id = question */ \
-	M(EXPAND_ASK,	QUEUE,	LOOKUP, RUN,	5, 4096, NOFD)		/* str address of a local recipient */ \
+	M(EXPAND_ASK,	QUEUE,	LOOKUP, RUN,	5, 4096, NOFD)		/* str address of a local recipient, str sender of the mail */ \
 	M(EXPAND,	LOOKUP,	QUEUE, RUN,	1, 65536, NOFD)		/* u8 enum expand_verdict, u8 more, u16 n, n * (u8 enum */ \
-								/* target_kind, str address), str text (on failure) */ \
+								/* target_kind, str address, u64 id), str text (on failure), */ \
+								/* str new reverse-path, "" as it is */ \
 	/* lookup has delivery ask a domain's own servers about an address; id = call. Nothing is sent */ \
 	M(CALL_ASK,	LOOKUP,	DELIVERY, RUN,	6, 4096, NOFD)		/* u8 enum call_kind, str address */ \
 	M(CALL,		DELIVERY, LOOKUP, RUN,	11, 4096, NOFD)		/* u8 enum probe_result, u16 code, str host, str text */ \
@@ -157,6 +159,9 @@ enum call_kind {
 enum target_kind {
 	TARGET_MAILBOX,		/* local@domain: to mda as it stands */
 	TARGET_REMOTE,		/* local@domain elsewhere: to delivery */
+	TARGET_OWN_MAILBOX,	/* local@domain: its mailbox, whatever ~/.forward says */
+	TARGET_COMMAND,		/* of the alias that local@domain is; mda finds it by the id */
+	TARGET_FILE,		/* likewise */
 };
 
 /* The name of a process ("smtpd") or message ("RCPT_ASK"); "?" for what is out of range. */

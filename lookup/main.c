@@ -18,7 +18,7 @@
 #include "lib/pack.h"
 #include "lib/process.h"
 #include "lib/token.h"
-#include "lookup/alias_file.h"
+#include "lib/alias_file.h"
 #include "lookup/recipients.h"
 #include "lookup/trust.h"
 #include "lookup/verify.h"
@@ -30,6 +30,8 @@ struct lookup {
 	struct process		 process;
 	struct recipients	 recipients;
 	struct alias_file	*aliases;
+	struct srs_secrets	 srs;
+	char			 secrets[2][SRS_SECRET_MAX];
 	uint64_t		 questions, expansions, trusts;
 };
 
@@ -49,6 +51,7 @@ judge_local(struct lookup *l, const struct address *a)
 	case RECIPIENT_ALIAS:
 	case RECIPIENT_MAILBOX:
 	case RECIPIENT_ROOT:
+	case RECIPIENT_SRS:
 		return (struct verdict){ RCPT_LOCAL, "recipient ok" };
 	case RECIPIENT_TEMPORARY:
 		return (struct verdict){ RCPT_TEMPORARY, "the recipient cannot be looked up now, please try again later" };
@@ -130,17 +133,18 @@ on_rcpt_ask(void *arg, struct ipc *peer, struct ipc_message *m)
 /* ---- TRUST ---- */
 
 static bool
-answer_trust(struct lookup *l, struct ipc *peer, uint64_t id, uint64_t session, int fd)
+answer_trust(struct lookup *l, struct ipc *peer, uint64_t id, uint64_t session, int fd, const char *claimed)
 {
 	uint8_t token[TOKEN_SIZE];
 	char who[80];
-	bool trusted = trust_client(l->process.conf, fd, who, sizeof(who));
+	bool trusted = trust_client(l->process.conf, fd, claimed, who, sizeof(who));
 	struct pack p;
 
 	l->trusts++;
 	if (trusted)
 		token_make(token, l->process.secret, TOKEN_TRUSTED, session, "", clock_wall());
-	log_debug("session=%s event=trust client=%s trusted=%s", id_text(session), logq(who), trusted ? "yes" : "no");
+	log_debug("session=%s event=trust client=%s claimed=%s trusted=%s", id_text(session), logq(who), logq(claimed),
+	    trusted ? "yes" : "no");
 	pack_init(&p);
 	pack_u8(&p, trusted);
 	pack_blob(&p, token, trusted ? sizeof(token) : 0);
@@ -170,8 +174,9 @@ on_trust_ask(void *arg, struct ipc *peer, struct ipc_message *m)
 	struct lookup *l = arg;
 	struct address a;
 	struct unpack u;
+	char claimed[64] = "";
+	bool trusted = false, asks_rcpt, bad;
 	uint64_t session;
-	bool trusted;
 
 	unpack_init(&u, m->data, m->len);
 	session = unpack_u64(&u);
@@ -179,13 +184,18 @@ on_trust_ask(void *arg, struct ipc *peer, struct ipc_message *m)
 		answer_later(peer, m->id);
 		return 0;
 	}
-	trusted = answer_trust(l, peer, m->id, session, m->fd);
+	asks_rcpt = !unpack_end(&u);
+	bad = asks_rcpt && !take_address(&a, &u);
+	if (!bad && !unpack_end(&u))
+		unpack_str_to(&u, claimed, sizeof(claimed));
+	bad |= !unpack_end(&u);
+	if (!bad)
+		trusted = answer_trust(l, peer, m->id, session, m->fd, claimed);
 	close(m->fd);
-	if (unpack_end(&u))
-		return 0;
-	if (!take_address(&a, &u) || !unpack_end(&u))
+	if (bad)
 		return ipc_fail(peer, "TRUST_ASK with an address that is not canonical");
-	answer_rcpt(l, peer, m->id, session, &a, trusted);
+	if (asks_rcpt)
+		answer_rcpt(l, peer, m->id, session, &a, trusted);
 	return 0;
 }
 
@@ -198,7 +208,7 @@ targets_that_fit(const struct expansion *e, size_t first)
 	size_t bytes = 0, n = 0;
 
 	while (first + n < e->n && n < UINT16_MAX && bytes < EXPAND_BYTES)
-		bytes += 5 + strlen(e->targets[first + n++].address);
+		bytes += 13 + strlen(e->targets[first + n++].address);
 	return n;
 }
 
@@ -217,8 +227,10 @@ send_expansion(struct ipc *peer, uint64_t id, const struct expansion *e)
 		for (size_t i = at; i < at + n; i++) {
 			pack_u8(&p, (uint8_t)e->targets[i].kind);
 			pack_str(&p, e->targets[i].address);
+			pack_u64(&p, e->targets[i].id);
 		}
 		pack_str(&p, e->text);
+		pack_str(&p, e->owner);
 		ipc_send_pack(peer, MSG_EXPAND, id, &p, -1);
 		at += n;
 	} while (at < total);
@@ -229,23 +241,40 @@ static int
 on_expand_ask(void *arg, struct ipc *peer, struct ipc_message *m)
 {
 	struct lookup *l = arg;
-	char text[ADDRESS_MAX];
+	char text[ADDRESS_MAX], sender[ADDRESS_MAX];
 	struct expansion e;
 	struct address a;
 	struct unpack u;
 
 	unpack_init(&u, m->data, m->len);
 	unpack_str_to(&u, text, sizeof(text));
+	unpack_str_to(&u, sender, sizeof(sender));
 	if (!unpack_end(&u) || address_parse(&a, text, ADDRESS_UTF8 | ADDRESS_BARE, NULL) != ADDRESS_OK)
 		return ipc_fail(peer, "EXPAND_ASK without an address");
 	l->expansions++;
 	l->recipients.aliases = alias_file_get(l->aliases);
-	targets_find(&l->recipients, &a, &e);
+	targets_find(&l->recipients, &a, sender, &e);
 	if (e.verdict != EXPAND_OK)
 		log_warn("event=expand-failed to=%s what=%s", logq(text), logq(e.text));
 	send_expansion(peer, m->id, &e);
 	expansion_free(&e);
 	return 0;
+}
+
+/* ---- SRS ---- */
+
+static int
+on_srs(void *arg, struct ipc *master, struct ipc_message *m)
+{
+	struct lookup *l = arg;
+	struct unpack u;
+
+	unpack_init(&u, m->data, m->len);
+	for (int i = 0; i < 2; i++) {
+		unpack_str_to(&u, l->secrets[i], sizeof(l->secrets[i]));
+		l->srs.list[i] = l->secrets[i][0] != '\0' ? l->secrets[i] : NULL;
+	}
+	return unpack_end(&u) ? 0 : ipc_fail(master, "SRS is malformed");
 }
 
 /* ---- the tools ---- */
@@ -344,7 +373,7 @@ on_reconfigure(void *arg, const struct conf *old)
 	l->recipients.conf = conf;
 	if (strcmp(old->aliases, conf->aliases) != 0) {
 		alias_file_free(l->aliases);
-		l->aliases = alias_file_new(conf->aliases);
+		l->aliases = alias_file_new(conf->aliases, l->recipients.started_by, false);
 		l->recipients.aliases = NULL;
 	}
 	log_roots_mail(l);
@@ -354,6 +383,7 @@ static const struct ipc_handler handlers[] = {
 	{ MSG_TRUST_ASK, on_trust_ask },
 	{ MSG_RCPT_ASK, on_rcpt_ask },
 	{ MSG_EXPAND_ASK, on_expand_ask },
+	{ MSG_SRS, on_srs },
 	{ MSG_CONTROL, on_control },
 	{ MSG_NONE, NULL },
 };
@@ -367,8 +397,8 @@ main(void)
 	process_init(&l.process, PROC_LOOKUP);
 	if (!l.process.has_secret)
 		log_fatal("event=start-failed what=\"no key for tokens\"");
-	l.recipients = (struct recipients){ .conf = l.process.conf, .started_by = geteuid() };
-	l.aliases = alias_file_new(l.process.conf->aliases);
+	l.recipients = (struct recipients){ .conf = l.process.conf, .started_by = geteuid(), .srs = &l.srs };
+	l.aliases = alias_file_new(l.process.conf->aliases, l.recipients.started_by, false);
 	/* Loads the system's modules for user names, some of which do more at their start than the sandbox allows. */
 	getpwnam("no such user");
 	process_sandbox(&l.process);

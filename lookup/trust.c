@@ -40,8 +40,22 @@ trust_local_program(const struct conf *conf, int fd, char *who, size_t size)
 	return true;
 }
 
+/* Another address than who connected is claimed: only from where proxies are may that be, and then it is what counts. */
+static bool
+trust_claim(const struct conf *conf, const struct sockaddr *peer, const char *claimed)
+{
+	struct sockaddr_in four = { .sin_family = AF_INET };
+	struct sockaddr_in6 six = { .sin6_family = AF_INET6 };
+
+	if (!conf_networks_have(&conf->proxies, peer) && !conf_networks_have(&conf->xclients, peer))
+		return false;
+	if (inet_pton(AF_INET, claimed, &four.sin_addr) == 1)
+		return conf_is_trusted(conf, (struct sockaddr *)&four);
+	return inet_pton(AF_INET6, claimed, &six.sin6_addr) == 1 && conf_is_trusted(conf, (struct sockaddr *)&six);
+}
+
 bool
-trust_client(const struct conf *conf, int fd, char *who, size_t size)
+trust_client(const struct conf *conf, int fd, const char *claimed, char *who, size_t size)
 {
 	struct sockaddr_storage peer;
 	socklen_t len = sizeof(peer);
@@ -54,14 +68,17 @@ trust_client(const struct conf *conf, int fd, char *who, size_t size)
 	switch (peer.ss_family) {
 	case AF_INET:
 		inet_ntop(AF_INET, &((struct sockaddr_in *)&peer)->sin_addr, who, (socklen_t)size);
-		return conf_is_trusted(conf, (struct sockaddr *)&peer);
+		break;
 	case AF_INET6:
 		inet_ntop(AF_INET6, &((struct sockaddr_in6 *)&peer)->sin6_addr, who, (socklen_t)size);
-		return conf_is_trusted(conf, (struct sockaddr *)&peer);
+		break;
 	case AF_UNIX:
 		return trust_local_program(conf, fd, who, size);
 	default:
 		snprintf(who, size, "address family %d", peer.ss_family);
 		return false;
 	}
+	if (claimed[0] != '\0')
+		return trust_claim(conf, (struct sockaddr *)&peer, claimed);
+	return conf_is_trusted(conf, (struct sockaddr *)&peer);
 }

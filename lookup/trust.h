@@ -10,6 +10,6 @@
 #include "lib/conf.h"
 
 /* fd comes from smtpd, which is not believed: only what the kernel says of it counts. who: for the log. */
-bool	trust_client(const struct conf *, int fd, char *who, size_t size);
+bool	trust_client(const struct conf *, int fd, const char *claimed, char *who, size_t size);
 
 #endif

@@ -11,6 +11,7 @@
 
 #include "lib/address.h"
 #include "lib/log.h"
+#include "smtpd/client.h"
 #include "smtpd/content.h"
 #include "smtpd/crowd.h"
 #include "smtpd/network.h"
@@ -33,6 +34,7 @@ static void	command_quit(struct session *, const char *);
 static void	command_rcpt(struct session *, const char *);
 static void	command_rset(struct session *, const char *);
 static void	command_vrfy(struct session *, const char *);
+static void	command_xclient(struct session *, const char *);
 static void	not_offered(struct session *, const char *);
 
 #define ANY	SESSION_ANY
@@ -68,7 +70,8 @@ static const struct command commands[] = {
 	{ "QUIT", ANY, COMMAND_BARE, command_quit, "QUIT",
 	    "Ends the session." },
 	HIDDEN("AUTH"), HIDDEN("STARTTLS"), HIDDEN("ETRN"), HIDDEN("TURN"), HIDDEN("SEND"), HIDDEN("SOML"),
-	HIDDEN("SAML"), HIDDEN("XCLIENT"), HIDDEN("XFORWARD"), HIDDEN("PROXY"), HIDDEN("BURL"),
+	HIDDEN("SAML"), { "XCLIENT", ANY, COMMAND_LAST | COMMAND_HIDDEN, command_xclient, NULL, NULL },
+	HIDDEN("XFORWARD"), HIDDEN("PROXY"), HIDDEN("BURL"),
 };
 
 #define N_COMMANDS	(sizeof(commands) / sizeof(commands[0]))
@@ -260,13 +263,17 @@ static void
 command_ehlo(struct session *s, const char *argument)
 {
 	const struct conf *conf = s->srv->process.conf;
+	char own[ADDRESS_DOMAIN_MAX + 64] = "";
 
 	/* A local program is also told which domain completes a bare name: sendmail(8) writes it into From. */
+	if (s->local)
+		snprintf(own, sizeof(own), "XORIGIN %s\nXLATER\n", conf_origin(conf));
+	else if (s->may_xclient)
+		snprintf(own, sizeof(own), "XCLIENT NAME ADDR PORT PROTO HELO\n");
 	if (hello(s, argument, true))
 		session_reply(s, 250, NULL, "%s greets %s\nPIPELINING\nSIZE %llu\n8BITMIME\nSMTPUTF8\nCHUNKING\nDSN\n"
-		    "ENHANCEDSTATUSCODES\nLIMITS RCPTMAX=%u\n%s%s%sHELP", conf->hostname, s->helo,
-		    (unsigned long long)conf->message_size, conf->recipients,
-		    s->local ? "XORIGIN " : "", s->local ? conf_origin(conf) : "", s->local ? "\nXLATER\n" : "");
+		    "ENHANCEDSTATUSCODES\nLIMITS RCPTMAX=%u\n%sHELP", conf->hostname, s->helo,
+		    (unsigned long long)conf->message_size, conf->recipients, own);
 }
 
 static void
@@ -502,6 +509,15 @@ not_offered(struct session *s, const char *argument)
 {
 	(void)argument;
 	session_reply(s, 502, "5.5.1", "Not offered here; EHLO says what is");
+}
+
+static void
+command_xclient(struct session *s, const char *argument)
+{
+	if (s->may_xclient)
+		client_xclient(s, argument);
+	else
+		not_offered(s, argument);
 }
 
 static void

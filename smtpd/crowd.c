@@ -127,7 +127,7 @@ crowd_admit(struct smtpd *srv, const struct sockaddr *address, struct network **
 	const struct conf *conf = srv->process.conf;
 	int64_t now = clock_ms();
 	struct network *n = network_enter(&srv->networks, address, now);
-	bool exempt = conf_is_trusted(conf, address);
+	bool exempt = conf_is_trusted(conf, address) || conf_networks_have(&conf->proxies, address);
 
 	if ((*network_r = n) == NULL)
 		return &no_memory;

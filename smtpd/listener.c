@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "lib/log.h"
+#include "smtpd/client.h"
 #include "smtpd/crowd.h"
 #include "smtpd/network.h"
 #include "smtpd/session.h"
@@ -63,7 +64,7 @@ turn_away(struct listener *l, int fd, const struct sockaddr *address, const stru
 	srv->total_turned_away++;
 	if (!may_log(srv))
 		return;
-	session_name_client(client, sizeof(client), address);
+	client_name(client, sizeof(client), address);
 	log_info("event=turned-away client=%s listener=%s reason=%s told=%s unlogged=%llu", logq(client), logq(l->name),
 	    why->word, n > 0 ? "yes" : "no", (unsigned long long)srv->turned_unlogged);
 	srv->turned_unlogged = 0;

@@ -75,6 +75,8 @@ ask_trust(struct session *s, struct ipc *lookup)
 	pack_init(&p);
 	pack_u64(&p, s->id);
 	pack_str(&p, s->tx->asking);
+	if (s->claimed)
+		pack_str(&p, s->client);
 	ipc_send_pack(lookup, MSG_TRUST_ASK, s->ask, &p, fd);
 	s->copied = true;
 	pack_free(&p);

@@ -4,8 +4,6 @@
  */
 #include "smtpd/session.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,8 +11,8 @@
 #include <unistd.h>
 
 #include "lib/log.h"
+#include "smtpd/client.h"
 #include "smtpd/crowd.h"
-#include "smtpd/network.h"
 #include "smtpd/smtpd.h"
 #include "smtpd/stream.h"
 #include "smtpd/transaction.h"
@@ -23,22 +21,6 @@
 #define QUESTION_BITS	24		/* of a question's id; the rest is the session's number */
 
 /* ---- birth ---- */
-
-void
-session_name_client(char *to, size_t size, const struct sockaddr *address)
-{
-	const struct sockaddr_in6 *six = (const void *)address;
-	const struct sockaddr_in *four = (const void *)address;
-
-	if (address->sa_family == AF_INET)
-		inet_ntop(AF_INET, &four->sin_addr, to, (socklen_t)size);
-	else if (address->sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&six->sin6_addr))
-		inet_ntop(AF_INET, &six->sin6_addr.s6_addr[12], to, (socklen_t)size);
-	else if (address->sa_family == AF_INET6)
-		inet_ntop(AF_INET6, &six->sin6_addr, to, (socklen_t)size);
-	else
-		snprintf(to, size, "unknown");
-}
 
 static void
 on_lifetime(void *arg)
@@ -55,30 +37,13 @@ on_lifetime(void *arg)
 }
 
 /* Who speaks before the greeting does not speak SMTP (RFC 5321, 4.3.1). */
-static void
-greet(struct session *s)
+void
+session_greet(struct session *s)
 {
 	if (!s->local && stream_sent_ahead(s))
 		session_end(s, "early-talker", 554, "5.5.0", "An SMTP client waits for the greeting");
 	else
 		session_reply(s, 220, NULL, "%s ESMTP minimta", s->srv->process.conf->hostname);
-	stream_go_on(s);
-}
-
-/* What it is told by, and counted under. */
-static void
-introduce(struct session *s, const struct sockaddr *address, struct network *network, unsigned uid)
-{
-	s->number = ++s->srv->last_number;
-	s->id = id_random();
-	snprintf(s->id_word, sizeof(s->id_word), "%s", id_text(s->id));
-	s->network = network;
-	s->local = address == NULL;
-	s->exempt = s->local || conf_is_trusted(s->srv->process.conf, address);
-	if (s->local)
-		snprintf(s->client, sizeof(s->client), "local uid %u", uid);
-	else
-		session_name_client(s->client, sizeof(s->client), address);
 }
 
 static void
@@ -103,15 +68,21 @@ session_new(struct smtpd *srv, int fd, const struct sockaddr *address, struct ne
 	s->srv = srv;
 	s->fd = fd;
 	s->listener = listener;
-	introduce(s, address, network, uid);
+	s->number = ++srv->last_number;
+	s->id = id_random();
+	snprintf(s->id_word, sizeof(s->id_word), "%s", id_text(s->id));
+	s->input = INPUT_COMMANDS;
+	client_connected(s, address, network, uid);
 	s->state = SESSION_START;
 	s->began_ms = s->last_ms = clock_ms();
-	session_await_command(s);
+	s->progress_ms = s->began_ms;
 	stream_init(s);
 	timer_set(&s->lifetime, on_lifetime, s);
 	timer_start(&s->lifetime, srv->process.conf->session_timeout_ms);
 	enlist(srv, s);
-	greet(s);
+	if (s->input == INPUT_COMMANDS)
+		session_greet(s);
+	stream_go_on(s);
 	return 0;
 }
 
@@ -259,9 +230,7 @@ session_finish(struct session *s)
 	HASH_DEL(srv->by_number, s);
 	srv->n_sessions--;
 	srv->n_local -= s->local;
-	if (s->network != NULL)
-		network_leave(&srv->networks, s->network, clock_ms());
-	s->network = NULL;
+	client_forget(s);
 	TAILQ_INSERT_TAIL(&srv->dead, s, next);
 	event_active(srv->reap, 0, 0);
 }

@@ -36,6 +36,7 @@ enum session_state {
 /* What comes from the client next. */
 enum session_input {
 	INPUT_COMMANDS,
+	INPUT_PROXY,		/* a header that says who the client is */
 	INPUT_TOO_LONG,		/* the rest of a line over its limit, thrown away */
 	INPUT_DATA,		/* content, to its final dot */
 	INPUT_CHUNK,		/* chunk_left bytes of a BDAT */
@@ -70,6 +71,8 @@ struct session {
 	bool			 local;		/* a program of this machine, by the control socket */
 	struct network		*network;	/* its /24 or /64, borrowed until the end; NULL when local */
 	bool			 exempt;	/* local or in trusted_networks: no paces, no hurry */
+	bool			 may_xclient;	/* who connected is in xclient_networks */
+	bool			 claimed;	/* the client is whom a proxy or XCLIENT named */
 	const char		*listener;	/* borrowed from the process */
 	char			 client[56];	/* "192.0.2.1", "2001:db8::1", "local uid 1000" */
 	char			*helo;		/* trace_helo_ok; NULL before EHLO */
@@ -131,6 +134,8 @@ struct session {
 int	session_new(struct smtpd *, int fd, const struct sockaddr *address, struct network *, unsigned uid,
 	    const char *listener);
 void	session_free(struct session *);		/* from the reaper and smtpd_free only */
+/* Says the banner; for a stranger that may take its time. */
+void	session_greet(struct session *);
 struct session	*session_find(struct smtpd *, uint64_t question);
 
 /* A reply. 5xx counts as an error, and one too many becomes 421 and the end. enhanced NULL: none (220, 250 EHLO, 354). */
@@ -156,7 +161,5 @@ void	session_finish(struct session *);
 bool	session_idle(const struct session *);
 /* So many bytes of memory more (or less) are held for it; what is left at its end is taken off. */
 void	session_hold(struct session *, int64_t bytes);
-/* "192.0.2.1", "2001:db8::1"; v4-mapped IPv6 is IPv4. At least 56 bytes. */
-void	session_name_client(char *to, size_t size, const struct sockaddr *);
 
 #endif

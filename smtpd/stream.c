@@ -12,6 +12,7 @@
 
 #include "lib/log.h"
 #include "lib/reply.h"
+#include "smtpd/client.h"
 #include "smtpd/content.h"
 #include "smtpd/commands.h"
 #include "smtpd/crowd.h"
@@ -170,6 +171,8 @@ work(struct session *s, size_t len)
 	while (used < len && may_go_on(s)) {
 		if (reads_content(s))
 			n = content_take(s, data + used, len - used);
+		else if (s->input == INPUT_PROXY)
+			n = client_take_proxy(s, data + used, len - used);
 		else
 			n = commands_take(s, data + used, len - used);
 		if (n == 0)
@@ -314,7 +317,8 @@ awaits_command(const struct session *s)
 static int64_t
 command_due(const struct session *s)
 {
-	return s->progress_ms + crowd_time(s, s->srv->process.conf->command_timeout_ms);
+	return s->progress_ms + crowd_time(s, s->input == INPUT_PROXY ? CLIENT_PROXY_MS :
+	    s->srv->process.conf->command_timeout_ms);
 }
 
 static int64_t
@@ -381,7 +385,7 @@ on_timer(void *arg)
 	else if (reads_content(s) && s->wait == WAIT_NONE)
 		content_timeout(s);
 	else if (awaits_command(s) && now >= command_due(s))
-		session_end(s, "timeout", 421, "4.4.2", "Waited too long for a command; goodbye");
+		session_end(s, s->input == INPUT_PROXY ? "no-proxy-header" : "timeout", 421, "4.4.2", "Waited too long for a command; goodbye");
 	stream_go_on(s);
 }
 

@@ -40,6 +40,7 @@ transaction_new(struct session *s, const struct address *sender, const struct pa
 	tx->declared = m->size;
 	tx->eight_bit = m->eight_bit;
 	tx->utf8 = m->utf8;
+	tx->later = m->later;
 	tx->ret = m->ret;
 	if (m->envid[0] != '\0' && (tx->envid = strdup(m->envid)) == NULL) {
 		free(tx->sender);
@@ -149,6 +150,7 @@ envelope_flags_of(const struct session *s)
 	const struct transaction *tx = s->tx;
 
 	return (tx->eight_bit || tx->wire.eight_bit ? ENVELOPE_8BIT : 0) | (tx->utf8 ? ENVELOPE_UTF8 : 0) |
+	    (tx->later ? ENVELOPE_LATER : 0) |
 	    (tx->wire.dot_lines ? ENVELOPE_DOTS : 0) | (s->trusted || s->local ? ENVELOPE_TRUSTED : 0) |
 	    (tx->wire.long_lines ? ENVELOPE_LONG_LINES : 0) | (tx->header.eight_bit ? ENVELOPE_HEADER_8BIT : 0);
 }

@@ -35,7 +35,7 @@ struct transaction {
 	uint64_t	 id;			/* towards queue */
 	char		*sender;
 	uint64_t	 declared;		/* SIZE=, 0 unknown */
-	bool		 eight_bit, utf8;	/* as MAIL said */
+	bool		 eight_bit, utf8, later;	/* as MAIL said */
 	uint8_t		 ret;			/* so, too: enum dsn_ret */
 	char		*envid;			/* NULL none */
 	struct recipient *recipients;		/* in the order they came */
