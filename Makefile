@@ -160,7 +160,7 @@ queue_SRC	:= \
 	queue/expand.c \
 	queue/expansion.c \
 	queue/flight.c \
-	queue/giveup.c \
+	queue/bouncecap.c \n	queue/past.c \n	queue/tell.c \
 	queue/idmap.c \
 	queue/index.c \
 	queue/intake.c \
@@ -204,7 +204,14 @@ mda_SRC		:= \
 	mda/mbox.c
 
 logger_SRC	:= \
-	logger/main.c
+	logger/main.c \
+	logger/counters.c \
+	logger/counters_text.c \
+	logger/journal.c \
+	logger/keep.c \
+	logger/match.c \
+	logger/search.c \
+	logger/tallies.c
 
 sendmail_SRC	:= \
 	tools/sendmail.c \

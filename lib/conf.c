@@ -46,12 +46,17 @@ const struct conf_option conf_options[CONF_OPTIONS] = {
 	{ "mailbox_size",	CONF_SIZE,	AT(mailbox_size),	0, 1024 * GIB, "0", NULL },
 	{ "tag_folders",	CONF_WORD,	AT(tag_folders),	.value = "no", .choices = "no existing create" },
 	{ "junk_folder",	CONF_FOLDER,	AT(junk_folder),	.value = "Junk" },
+	{ "credentials",	CONF_FILE,	AT(credentials),	.value = "" },
 	{ "inet",		CONF_WORD,	AT(inet),		.value = "any", .choices = "any ipv4 ipv6" },
 	{ "smtp_port",		CONF_PORT,	AT(smtp_port),		1, 65535, "25", NULL },
 	{ "deliver_to_private_mx", CONF_BOOL,	AT(private_mx),		.value = "no" },
 	{ "retry_first",	CONF_DURATION,	AT(retry_first_ms),	SECOND, 7 * DAY, "5m", NULL },
 	{ "retry_most",		CONF_DURATION,	AT(retry_most_ms),	SECOND, 7 * DAY, "4h", NULL },
 	{ "expire",		CONF_DURATION,	AT(expire_ms),		SECOND, 365 * DAY, "5d", NULL },
+	{ "retry_schedule",	CONF_DURATIONS,	AT(retry_schedule),	SECOND, 7 * DAY, "", NULL },
+	{ "delay_warnings",	CONF_DURATIONS,	AT(delay_warnings),	60 * SECOND, 365 * DAY, "4h, 1d", NULL },
+	{ "bounces_per_hour",	CONF_COUNT,	AT(bounces),		0, 1000000, "60", NULL },
+	{ "double_bounce_to",	CONF_MAILBOX,	AT(double_bounce_to),	.value = "" },
 	{ "delivery_connections", CONF_COUNT,	AT(delivery_connections), 1, 10000, "200", NULL },
 	{ "destination_connections", CONF_COUNT, AT(destination_connections), 1, 10000, "10", NULL },
 	{ "host_connections",	CONF_COUNT,	AT(host_connections),	1, 10000, "20", NULL },
@@ -89,6 +94,8 @@ const struct conf_option conf_options[CONF_OPTIONS] = {
 	{ "control",		CONF_SOCKET,	AT(control),		.value = "/run/minimta/control" },
 	{ "empty_directory",	CONF_PLACE,	AT(empty),		.value = "/run/minimta/empty" },
 	{ "segment_size",	CONF_SIZE,	AT(segment_size),	MIB, 2 * GIB, "64M", NULL },
+	{ "journal_size",	CONF_SIZE,	AT(journal_size),	0, 1024 * GIB, "100M", NULL },
+	{ "journal_keep",	CONF_DURATION,	AT(journal_keep_ms),	60 * SECOND, 3650 * DAY, "14d", NULL },
 	{ "log_to",		CONF_CHOICE,	AT(log_to),		.value = "", .choices = "stderr syslog" },
 	{ "log_level",		CONF_CHOICE,	AT(log_level),		.value = "info",
 	    .choices = "error warn info debug" },
@@ -100,8 +107,13 @@ const struct conf_option conf_options[CONF_OPTIONS] = {
 const struct conf_option conf_destination_options[CONF_DESTINATION_OPTIONS] = {
 	{ "host",		CONF_HOSTS,	AT(hosts),		.value = NULL },
 	{ "mx",			CONF_BOOL,	AT(mx),			.value = "no" },
+	{ "login",		CONF_TEXT,	AT(login),		.value = "" },
+	{ "login_without_tls",	CONF_BOOL,	AT(login_without_tls),	.value = "no" },
 	{ "inet",		CONF_WORD,	AT(inet),		.choices = "any ipv4 ipv6" },
 	{ "connections",	CONF_COUNT,	AT(connections),	1, 10000, NULL, NULL },
+	{ "source_ipv4",	CONF_ADDRESS,	AT(source_ipv4),	.value = "", .choices = "ipv4" },
+	{ "source_ipv6",	CONF_ADDRESS,	AT(source_ipv6),	.value = "", .choices = "ipv6" },
+	{ "helo",		CONF_HOSTNAME,	AT(helo),		.value = NULL },
 };
 
 static void
@@ -154,6 +166,14 @@ system_name(char *to, size_t size)
 	freeaddrinfo(found);
 }
 
+/* What is left open in a section. */
+static void
+complete_string(char **to, const char *with)
+{
+	if (*to == NULL)
+		out_of_memory(*to = strdup(with));
+}
+
 static void
 complete_destinations(struct conf *c)
 {
@@ -167,6 +187,10 @@ complete_destinations(struct conf *c)
 			d->inet = c->inet;
 		if (d->connections == 0)
 			d->connections = c->destination_connections;
+		complete_string(&d->login, "");
+		complete_string(&d->source_ipv4, "");
+		complete_string(&d->source_ipv6, "");
+		complete_string(&d->helo, c->hostname);
 	}
 }
 
@@ -318,6 +342,9 @@ conf_free(struct conf *c)
 	free(c->sections);
 	free(c->name);
 	for (size_t i = 0; i < c->n_destinations; i++) {
+		for (size_t o = 0; o < CONF_DESTINATION_OPTIONS; o++)
+			if (conf_destination_options[o].type <= CONF_CHOICE)
+				free(*(char **)((char *)&c->destinations[i] + conf_destination_options[o].offset));
 		free(c->destinations[i].domain);
 		for (size_t h = 0; h < c->destinations[i].n_hosts; h++)
 			free(c->destinations[i].hosts[h].name);
@@ -386,13 +413,30 @@ conf_is_trusted(const struct conf *c, const struct sockaddr *sa)
 const struct conf_destination *
 conf_destination_for(const struct conf *c, const char *domain)
 {
-	const struct conf_destination *all = NULL;
+	return conf_route_for(c, "", domain);
+}
+
+const struct conf_destination *
+conf_route_for(const struct conf *c, const char *sender, const char *domain)
+{
+	const struct conf_destination *all = NULL, *from = NULL, *d;
+	const char *at = strrchr(sender, '@');
 
 	for (size_t i = 0; i < c->n_destinations; i++) {
-		if (strcasecmp(c->destinations[i].domain, domain) == 0)
-			return &c->destinations[i];
-		if (strcmp(c->destinations[i].domain, "*") == 0)
-			all = &c->destinations[i];
+		d = &c->destinations[i];
+		if (!d->by_sender && strcasecmp(d->domain, domain) == 0)
+			return d;
+		if (!d->by_sender && strcmp(d->domain, "*") == 0)
+			all = d;
+		if (d->by_sender && at != NULL && (strcasecmp(d->domain, sender) == 0 ||
+		    (strcasecmp(d->domain, at) == 0 && from == NULL)))
+			from = d;
 	}
-	return all;
+	return from != NULL ? from : all;
+}
+
+bool
+conf_destination_is_own(const struct conf *c, const struct conf_destination *d)
+{
+	return d->login[0] != '\0' || d->source_ipv4[0] != '\0' || d->source_ipv6[0] != '\0' || strcmp(d->helo, c->hostname) != 0;
 }

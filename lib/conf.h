@@ -50,13 +50,21 @@ struct conf_host {
 
 #define CONF_HOSTS_MAX	8		/* of one relay */
 
-/* relay "example.net" { host = … }: with hosts. destination "example.net" { inet = … }: none, its mail goes by MX. */
+/*
+ * relay "example.net" { host = … }: with hosts. destination "example.net" { inet = … }: none, its mail goes by MX.
+ * sender "@example.org" { host = … }: a relay for mail from there, whatever its destination.
+ */
 struct conf_destination {
-	char	*domain;		/* lower case A-labels; "*" for all that no other one names */
+	char	*domain;		/* lower case A-labels; "*" for all that no other one names; of a sender: what it is from */
+	bool	 by_sender;		/* the domain is "someone@example.org" or "@example.org" */
 	struct conf_host *hosts;	size_t n_hosts;		/* in the order to try them */
 	bool	 mx;			/* the hosts' own MX records are asked for */
+	char	*login;			/* the entry in `credentials` to log in with; "": none */
+	bool	 login_without_tls;	/* though the password can be read on the way */
 	int	 inet;			/* enum conf_inet; default: the option of that name */
 	uint32_t connections;		/* default: destination_connections */
+	char	*source_ipv4, *source_ipv6;	/* addresses of ours to connect from; "": any */
+	char	*helo;			/* default: hostname */
 };
 
 /*
@@ -98,12 +106,17 @@ struct conf {
 
 	/* going out */
 	struct conf_destination *destinations;	size_t n_destinations;
+	char	 *credentials;		/* file with logins for relays; "" none */
 	int	  inet;			/* enum conf_inet: which addresses to connect to; any */
 	uint16_t  smtp_port;		/* of MX hosts; 25 */
 	bool	  private_mx;		/* deliver to loopback and private addresses found by MX; default false */
 	int64_t	  retry_first_ms;	/* default 5m; grows by half each time */
 	int64_t	  retry_most_ms;	/* default 4h */
 	int64_t	  expire_ms;		/* default 5d */
+	char	 *retry_schedule;	/* intervals instead of those two, the last one again and again; default "" */
+	char	 *delay_warnings;	/* after which times a sender hears that mail waits; default "4h, 1d" */
+	uint32_t  bounces;		/* reports an hour that strangers' mail may cause to one address; 60; 0: any */
+	char	 *double_bounce_to;	/* who gets bounces that come back; default "": nobody */
 	uint32_t  delivery_connections;	/* in all; 200 */
 	uint32_t  destination_connections; /* per next hop; 10 */
 	uint32_t  host_connections;	/* per address, whoever's mail it is; 20 */
@@ -149,6 +162,8 @@ struct conf {
 	char	 *control;		/* /run/minimta/control */
 	char	 *empty;		/* /run/minimta/empty: chroot of those that own nothing */
 	uint64_t  segment_size;		/* of the queue's log; default 64M, least 1M */
+	uint64_t  journal_size;		/* of the journal of decisions, all together; 0: none; default 100M */
+	int64_t	  journal_keep_ms;	/* default 14d */
 	char	 *log_to;		/* "stderr", "syslog"; default: stderr in the foreground, else syslog */
 	char	 *log_level;		/* error, warn, info, debug; default info */
 };
@@ -171,7 +186,14 @@ bool		 conf_is_trusted(const struct conf *, const struct sockaddr *);
 bool		 conf_networks_have(const struct conf_networks *, const struct sockaddr *);
 /* The section that a domain's mail follows (most specific: exact, then "*"), or NULL: by MX, and as for all. */
 const struct conf_destination *conf_destination_for(const struct conf *, const char *domain);
+/* The same for mail from a sender ("" null): exact domain, sender, "@domain" of the sender, "*". */
+const struct conf_destination *conf_route_for(const struct conf *, const char *sender, const char *domain);
+/* Whether connections for it differ from those for others to the same host: by login, source address or HELO name. */
+bool		 conf_destination_is_own(const struct conf *, const struct conf_destination *);
 
+/* "5m, 30m 2h": what CONF_DURATIONS holds, up to `most` of them. How many, or -1. */
+#define CONF_DURATIONS_MAX	16
+int		 conf_durations(const char *, int64_t ms_r[], size_t most);
 /* "5m", "1h30m", "2d", "90s", "250ms"; "10K", "50M", "2G". 0, or -1. A bare number is seconds, or bytes. */
 int		 conf_duration(const char *, int64_t *ms_r);
 int		 conf_size(const char *, uint64_t *bytes_r);

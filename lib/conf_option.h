@@ -12,11 +12,12 @@
 
 #define CONF_FILE_MAX	(1024U * 1024)
 
-#define CONF_OPTIONS	60
+#define CONF_OPTIONS	67
 extern const struct conf_option	conf_options[CONF_OPTIONS];
 
-/* What stands in a relay or destination section; the first one, host, in a relay only. Offsets in its struct. */
-#define CONF_DESTINATION_OPTIONS	4
+/* What stands in a relay, sender or destination section; the first ones in the former two only. Offsets in its struct. */
+#define CONF_DESTINATION_OPTIONS	9
+#define CONF_RELAY_OPTIONS		4
 extern const struct conf_option	conf_destination_options[CONF_DESTINATION_OPTIONS];
 
 /* The option of that name, or NULL; the name nearest to a wrong one, or NULL when none is near. */
@@ -35,7 +36,9 @@ struct conf_section *conf_section_add(struct conf *, const char *kind, const cha
 void		 conf_section_put(struct conf_section *, const char *name, const char *value, bool first, int line);
 void		 conf_section_free(struct conf_section *);	/* its contents */
 /* Appends a section; the same domain twice is refused. NULL with why. */
-struct conf_destination *conf_destination_add(struct conf *, bool relay, const char *domain, char why[CONF_WHY]);
+struct conf_destination *conf_destination_add(struct conf *, const char *kind, const char *title, char why[CONF_WHY]);
+/* "relay", "sender" or "destination". */
+const char	*conf_destination_kind(const struct conf_destination *);
 /* Replaces one of its values, or appends a host. 0, or -1 with why. */
 int		 conf_destination_set(struct conf_destination *, const struct conf_option *, const char *text,
 		    char why[CONF_WHY]);

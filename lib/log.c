@@ -13,6 +13,7 @@ static struct {
 	enum log_level	 level;
 	log_sink_fn	*sink;
 	void		*arg;
+	bool		 pass_info;
 } logging = { .process = "minimta", .level = LOG_LEVEL_INFO };
 
 void
@@ -44,13 +45,25 @@ log_set_sink(log_sink_fn *sink, void *arg)
 	logging.arg = arg;
 }
 
+void
+log_pass_info(bool on)
+{
+	logging.pass_info = on;
+}
+
+bool
+log_keeps(enum log_level level)
+{
+	return level <= logging.level;
+}
+
 static void
 log_vline(enum log_level level, const char *fmt, va_list ap)
 {
 	char line[LOG_LINE_MAX];
 	int len;
 
-	if (level > logging.level)
+	if (!log_keeps(level) && (level > LOG_LEVEL_INFO || !logging.pass_info))
 		return;
 	len = snprintf(line, sizeof(line), "%s: ", logging.process);
 	vsnprintf(line + len, sizeof(line) - (size_t)len, fmt, ap);

@@ -25,6 +25,9 @@ void	 log_init(const char *process);		/* name in front of lines on stderr; level
 void	 log_set_level(enum log_level);
 enum log_level log_level_named(const char *);		/* "error", "warn", "debug"; anything else is info */
 void	 log_set_sink(log_sink_fn *, void *arg);	/* NULL: stderr */
+/* Lines up to info go to the sink whatever the level is: logger keeps them in its journal, and asks log_keeps() itself. */
+void	 log_pass_info(bool);
+bool	 log_keeps(enum log_level);			/* by the level that is set */
 void	 log_line(enum log_level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Logs and exits 1: for start-up, out of memory and broken invariants only. */
 void	 log_fatal(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));

@@ -84,7 +84,8 @@ log_to_logger(void *arg, enum log_level level, const char *line)
 	struct ipc *logger = process_peer(p, PROC_LOGGER);
 
 	if (logger == NULL) {
-		fprintf(stderr, "%s\n", line);
+		if (log_keeps(level))
+			fprintf(stderr, "%s\n", line);
 		return;
 	}
 	if (!has_room(p, logger)) {
@@ -172,8 +173,10 @@ add_peer(struct process *p, int fd, enum proc proc, uint32_t instance)
 		pr->states[i] = (struct peer_state){ false, false };
 		if (p->draining)
 			ipc_send(ipc, MSG_RETIRE, 0, NULL, 0, -1);
-		if (proc == PROC_LOGGER && p->self != PROC_LOGGER)
+		if (proc == PROC_LOGGER && p->self != PROC_LOGGER) {
 			log_set_sink(log_to_logger, p);
+			log_pass_info(true);
+		}
 		if (p->on_peer != NULL)
 			p->on_peer(p->arg, ipc);
 		answer_retiring(p);
@@ -426,6 +429,7 @@ on_clock(void *arg, struct ipc *master, struct ipc_message *m)
 	(void)master;
 	unpack_init(&u, m->data, m->len);
 	clock_shift(unpack_i64(&u));
+	clock_shift_wall(unpack_i64(&u));
 	return 0;
 }
 
@@ -435,7 +439,7 @@ on_status_ask(void *arg, struct ipc *master, struct ipc_message *m)
 	struct process *p = arg;
 	struct ipc *logger = process_peer(p, PROC_LOGGER);
 	struct pack pk;
-	char text[4096] = "";
+	char text[16384] = "";
 
 	if (logger != NULL)
 		has_room(p, logger);		/* master asks every few seconds: what was dropped is told without a next line */

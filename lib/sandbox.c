@@ -26,7 +26,7 @@
 #include "lib/sandbox.h"
 
 enum root { ROOT_EMPTY, ROOT_SPOOL, ROOT_KEEP };
-enum files { FILES_NONE, FILES_SPOOL, FILES_READ, FILES_MAIL };	/* what can be opened, where the kernel has Landlock */
+enum files { FILES_NONE, FILES_SPOOL, FILES_READ, FILES_MAIL, FILES_HERE };	/* what can be opened, where the kernel has Landlock */
 
 struct row {
 	const char	*user;		/* NULL: stays what it is */
@@ -113,8 +113,9 @@ static const struct row rows[PROC_COUNT] = {
 	    "fork wait4 waitid end-child pipe2 memfd_create close_range setgroups setresuid setresgid die-with-parent hide read-capabilities "
 	    "umask openat openat2 open file-lock ftruncate getdents64 code-memory access faccessat faccessat2 stat lstat statx readlink readlinkat pread64 pwrite64 fsync "
 	    "unlinkat renameat renameat2 mkdirat uname unix-socket connect" },
-	/* unix-socket: syslog(3) connects again when the daemon was restarted. */
-	[PROC_LOGGER] = { "_minimta_logger", ROOT_KEEP, FILES_NONE, "unix-socket connect open-for-reading stat uname" },
+	/* unix-socket: syslog(3) connects again when the daemon was restarted. Here: the journal's folder, which it has gone to. */
+	[PROC_LOGGER] = { "_minimta_logger", ROOT_KEEP, FILES_HERE,
+	    "unix-socket connect openat open-for-reading stat uname pread64 ftruncate unlinkat renameat renameat2 getdents64" },
 };
 
 const char *
@@ -185,7 +186,7 @@ keep_capabilities(void)
 static int
 limit_files(const struct row *row, const char *spool)
 {
-	struct landlock_place place = { .path = row->files == FILES_SPOOL ? spool : "/",
+	struct landlock_place place = { .path = row->files == FILES_SPOOL ? spool : row->files == FILES_HERE ? "." : "/",
 	    .rights = row->files == FILES_READ ? LANDLOCK_READ : LANDLOCK_MAIL };
 
 	return landlock_enter(&place, row->files != FILES_NONE);

@@ -1,6 +1,7 @@
 /*
- * logger: takes every process' log lines and writes them, to standard error (foreground) or to syslog. It keeps nothing
- * and decides nothing; what comes in was escaped by its sender, and is escaped again here, since no sender is believed.
+ * logger: takes every process' log lines and writes them, to standard error (foreground) or to syslog. What is about a
+ * session or a message it keeps in its journal, too, with the records of filters' decisions (keep.c). It decides nothing;
+ * what comes in was escaped by its sender, and is escaped again here, since no sender is believed.
  *
  * In the background the standard error of all processes is a pipe that ends here (descriptor 4), so that a last word
  * of a library or of the kernel's sandbox is not lost.
@@ -17,6 +18,7 @@
 #include "lib/log.h"
 #include "lib/pack.h"
 #include "lib/process.h"
+#include "logger/keep.h"
 
 #define STRAY_FD	4
 #define STRAY_LINE_MAX	1024
@@ -26,6 +28,7 @@ struct logger {
 	struct process	 process;
 	bool		 to_syslog;
 	uint64_t	 lines;
+	struct keep	*keep;
 	struct event	*turn;		/* the end of a turn of the loop: what was gathered is written */
 	struct event	*stray;		/* what processes wrote to standard error */
 	char		 stray_line[STRAY_LINE_MAX];
@@ -77,9 +80,11 @@ on_turn(evutil_socket_t fd, short what, void *arg)
 	fflush_unlocked(stderr);
 }
 
+/* Info lines come whatever the level is, for the journal. */
 static int
 on_log(void *arg, struct ipc *peer, struct ipc_message *m)
 {
+	struct logger *lg = arg;
 	struct unpack u;
 	unsigned level;
 	char *line;
@@ -87,11 +92,42 @@ on_log(void *arg, struct ipc *peer, struct ipc_message *m)
 	unpack_init(&u, m->data, m->len);
 	level = unpack_u8(&u);
 	line = unpack_str(&u);
-	if (unpack_end(&u) && level <= LOG_LEVEL_DEBUG)
-		write_line(arg, (enum log_level)level, line);
-	else
+	if (unpack_end(&u) && level <= LOG_LEVEL_DEBUG) {
+		if (log_keeps((enum log_level)level))
+			write_line(lg, (enum log_level)level, line);
+		keep_line(lg->keep, proc_name(ipc_peer(peer)), line);
+	} else
 		ipc_fail(peer, "LOG: no log line");
 	free(line);
+	return 0;
+}
+
+static int
+on_journal(void *arg, struct ipc *peer, struct ipc_message *m)
+{
+	struct logger *lg = arg;
+
+	if (keep_record(lg->keep, (const char *)m->data, m->len) == 0)
+		return 0;
+	return ipc_fail(peer, "JOURNAL: no record of a decision");
+}
+
+static int
+on_control(void *arg, struct ipc *master, struct ipc_message *m)
+{
+	struct logger *lg = arg;
+	struct unpack u;
+	bool may_read;
+	char line[2048];
+
+	(void)master;
+	if (m->fd < 0)
+		return 0;
+	unpack_init(&u, m->data, m->len);
+	unpack_u32(&u);
+	may_read = unpack_u8(&u) == 1;
+	unpack_str_to(&u, line, sizeof(line));
+	keep_answer(lg->keep, m->fd, may_read, unpack_end(&u) ? line : "");
 	return 0;
 }
 
@@ -126,19 +162,40 @@ static void
 on_status(void *arg, char *to, size_t size)
 {
 	struct logger *lg = arg;
+	int n = snprintf(to, size, "lines=%llu", (unsigned long long)lg->lines);
 
-	snprintf(to, size, "lines=%llu", (unsigned long long)lg->lines);
+	keep_status(lg->keep, to + n, size - (size_t)n);
+}
+
+static void
+on_reconfigure(void *arg, const struct conf *old)
+{
+	struct logger *lg = arg;
+
+	(void)old;
+	keep_limit(lg->keep, lg->process.conf);
+}
+
+/* A successor begins with the counters as they are on disk. */
+static void
+on_drain(void *arg)
+{
+	keep_save(((struct logger *)arg)->keep);
 }
 
 static const struct ipc_handler handlers[] = {
 	{ MSG_LOG, on_log },
+	{ MSG_JOURNAL, on_journal },
+	{ MSG_CONTROL, on_control },
 	{ MSG_NONE, NULL },
 };
 
 int
 main(void)
 {
-	struct logger lg = { .process = { .handlers = handlers, .on_status = on_status } };
+	struct logger lg = { .process = { .handlers = handlers, .on_status = on_status, .on_reconfigure = on_reconfigure,
+	    .on_drain = on_drain } };
+	int rc;
 
 	lg.process.arg = &lg;
 	process_init(&lg.process, PROC_LOGGER);
@@ -153,6 +210,10 @@ main(void)
 	lg.turn = event_new(lg.process.base, -1, 0, on_turn, &lg);
 	if (lg.turn == NULL)
 		log_fatal("event=out-of-memory");
+	lg.keep = keep_open(lg.process.conf);
 	process_sandbox(&lg.process);
-	return process_run(&lg.process);
+	keep_start(lg.keep, lg.process.base);
+	rc = process_run(&lg.process);
+	keep_free(lg.keep);
+	return rc;
 }

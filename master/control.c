@@ -84,6 +84,8 @@ static const struct command {
 	{ "aliases", PROC_LOOKUP, NULL },
 	{ "verify", PROC_LOOKUP, NULL },
 	{ "route", PROC_RESOLVER, NULL },
+	{ "explain", PROC_LOGGER, NULL },
+	{ "stats", PROC_LOGGER, NULL },
 	{ "status", PROC_MASTER, run_status },
 	{ "clock", PROC_MASTER, run_clock },
 	{ "reload", PROC_MASTER, run_reload },
@@ -165,7 +167,7 @@ run_line(struct caller *c)
 			pass_on(c, cmd);
 		return;
 	}
-	answer(c, "error: unknown command; expected submit, queue, mailq, aliases, verify, route, status, reload, log or stop\n");
+	answer(c, "error: unknown command; expected submit, queue, mailq, aliases, verify, route, explain, stats, status, reload, log or stop\n");
 }
 
 /* ---- questions to all processes ---- */
@@ -301,7 +303,7 @@ answered(struct caller *c)
 		return;
 	}
 	c->queue_waits = false;
-	children_shift_clock(c->control->master, c->control->master->clock_offset_ms, true);
+	children_shift_clock(c->control->master, c->control->master->clock_offset_ms, c->control->master->clock_wall_ms, true);
 	ask_all(c);
 }
 
@@ -362,15 +364,16 @@ run_status(struct caller *c)
 static void
 run_clock(struct caller *c)
 {
-	int64_t offset;
+	int64_t offset, wall = 0;
 	char end;
+	int n = sscanf(c->line, "clock\t%" SCNd64 "\t%" SCNd64 "%c", &offset, &wall, &end);
 
 	if (!c->control->master->test_clock || !may_change(c)) {
 		answer(c, "error: the clock can be set only under minimta -T\n");
-	} else if (sscanf(c->line, "clock\t%" SCNd64 "%c", &offset, &end) != 1) {
-		answer(c, "error: expected: clock <milliseconds from real time>\n");
+	} else if (n != 2 && sscanf(c->line, "clock\t%" SCNd64 "%c", &offset, &end) != 1) {
+		answer(c, "error: expected: clock <milliseconds from real time> [<milliseconds more for the wall clock>]\n");
 	} else {
-		children_shift_clock(c->control->master, offset, false);
+		children_shift_clock(c->control->master, offset, wall, false);
 		c->quiet = c->queue_waits = true;
 		ask_all(c);
 	}
