@@ -93,7 +93,7 @@ find_route(struct route *r, const struct conf *conf, enum call_kind kind, const 
 	char hop[ROUTE_HOP_MAX];
 
 	if (kind == CALL_RECIPIENT)
-		route_hop(hop, conf, a->domain);
+		route_hop(hop, conf, "", a->domain);
 	else
 		snprintf(hop, sizeof(hop), "mx:%s", a->domain);
 	return route_parse(r, conf, hop);

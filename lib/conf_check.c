@@ -76,6 +76,28 @@ same_hosts(const struct conf_destination *a, const struct conf_destination *b)
 	return a->n_hosts > 0;
 }
 
+/* There is no encryption on the way out yet: who logs in all the same has to say that he knows. */
+static const struct conf_option *
+check_login(const struct conf *c, const struct conf_destination *d, char why[CONF_WHY])
+{
+	const char *kind = conf_destination_kind(d);
+
+	if (d->login[0] != '\0' && c->credentials[0] == '\0')
+		return fault(why, "credentials", "%s %s has a login, and no file of credentials is named; write credentials = "
+		    "/etc/minimta/credentials", kind, d->domain);
+	if (d->login[0] != '\0' && !d->login_without_tls)
+		return fault(why, "credentials", "%s %s has a login, and its connections are not encrypted; write "
+		    "login_without_tls = yes inside if the password may be readable on the way", kind, d->domain);
+	return NULL;
+}
+
+/* A next hop of its own, whoever else goes to the same hosts. */
+static bool
+is_apart(const struct conf *c, const struct conf_destination *d)
+{
+	return d->by_sender || conf_destination_is_own(c, d);
+}
+
 /* A domain that is ours is never sent on. Relays to the same hosts are one next hop, which has one set of limits. */
 static const struct conf_option *
 check_destinations(const struct conf *c, char why[CONF_WHY])
@@ -84,12 +106,14 @@ check_destinations(const struct conf *c, char why[CONF_WHY])
 
 	for (size_t i = 0; i < c->n_destinations; i++) {
 		a = &c->destinations[i];
+		if (check_login(c, a, why) != NULL)
+			return conf_option_find("credentials");
 		if (conf_is_local(c, a->domain))
 			return fault(why, "domains", "%s is ours (domains, hostname) and has a %s; take it out of one of them",
 			    a->domain, a->n_hosts > 0 ? "relay" : "destination");
 		for (size_t j = 0; j < i; j++) {
 			b = &c->destinations[j];
-			if (same_hosts(a, b) && (a->inet != b->inet || a->connections != b->connections))
+			if (!is_apart(c, a) && !is_apart(c, b) && same_hosts(a, b) && (a->inet != b->inet || a->connections != b->connections))
 				return fault(why, "inet", "relay %s and relay %s name the same hosts with different inet or "
 				    "connections; give them the same", b->domain, a->domain);
 		}

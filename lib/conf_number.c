@@ -54,6 +54,26 @@ conf_duration(const char *text, int64_t *ms_r)
 }
 
 int
+conf_durations(const char *text, int64_t ms_r[], size_t most)
+{
+	char one[32];
+	size_t n = 0, len;
+
+	for (text += strspn(text, ", "); *text != '\0'; text += strspn(text, ", ")) {
+		len = strcspn(text, ", ");
+		if (n == most || len >= sizeof(one))
+			return -1;
+		memcpy(one, text, len);
+		one[len] = '\0';
+		if (conf_duration(one, &ms_r[n]) != 0 || (n > 0 && ms_r[n] < ms_r[n - 1]))
+			return -1;
+		text += len;
+		n++;
+	}
+	return (int)n;
+}
+
+int
 conf_size(const char *text, uint64_t *bytes_r)
 {
 	static const char letters[] = "KMGT";

@@ -321,7 +321,7 @@ on_section_value(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
 		o++;
 	i = (size_t)(o - conf_destination_options);
 	if (p->section == NULL)
-		p->section = conf_destination_add(p->conf, strcmp(cfg_name(cfg), "relay") == 0, cfg_title(cfg), why);
+		p->section = conf_destination_add(p->conf, cfg_name(cfg), cfg_title(cfg), why);
 	if (p->section == NULL)
 		return fail(p, cfg->line, "%s: %s", cfg_name(cfg), why);
 	if (opt->nvalues == 1) {
@@ -369,8 +369,8 @@ on_section(cfg_t *cfg, cfg_opt_t *opt)
 {
 	struct parse *p = current;
 
-	if (strcmp(opt->name, "relay") == 0 && (p->section == NULL || p->section->n_hosts == 0))
-		return fail(p, cfg->line, "this relay has no host; write host = \"smtp.example.org:587\" inside");
+	if (strcmp(opt->name, "destination") != 0 && (p->section == NULL || p->section->n_hosts == 0))
+		return fail(p, cfg->line, "this %s has no host; write host = \"smtp.example.org:587\" inside", opt->name);
 	p->section = NULL;
 	memset(p->section_lines, 0, sizeof(p->section_lines));
 	return 0;
@@ -383,10 +383,9 @@ say_unknown(struct parse *p, cfg_t *cfg, const char *name)
 
 	if (cfg_title(cfg) != NULL && is_kept(cfg_name(cfg)))
 		fail(p, cfg->line, "%s is not expected here; write name = value", logq(name));
-	else if (cfg_title(cfg) != NULL && strcmp(cfg_name(cfg), "relay") == 0)
-		fail(p, cfg->line, "no such option in relay: %s; there are host, mx, inet and connections", logq(name));
 	else if (cfg_title(cfg) != NULL)
-		fail(p, cfg->line, "no such option in destination: %s; there are inet and connections", logq(name));
+		fail(p, cfg->line, "no such option in %s: %s; there are %sinet, connections, source_ipv4, source_ipv6 and helo",
+		    cfg_name(cfg), logq(name), strcmp(cfg_name(cfg), "destination") != 0 ? "host, mx, login, login_without_tls, " : "");
 	else if (near != NULL)
 		fail(p, cfg->line, "no such option: %s; did you mean %s?", logq(name), near);
 	else
@@ -466,8 +465,8 @@ run(struct parse *p, const char *text)
 	make_table(inside, conf_destination_options, CONF_DESTINATION_OPTIONS, on_section_value);
 	make_table(options, conf_options, CONF_OPTIONS, on_value);
 	options[n++] = (cfg_opt_t)CFG_SEC("relay", inside, flags);
-	/* Without host and mx, the first two. */
-	options[n++] = (cfg_opt_t)CFG_SEC("destination", inside + 2, flags);
+	options[n++] = (cfg_opt_t)CFG_SEC("sender", inside, flags);
+	options[n++] = (cfg_opt_t)CFG_SEC("destination", inside + CONF_RELAY_OPTIONS, flags);
 	for (size_t i = 0; conf_section_kinds[i] != NULL; i++)
 		options[n++] = (cfg_opt_t)CFG_SEC(conf_section_kinds[i], kept, flags);
 	options[n] = (cfg_opt_t)CFG_END();
@@ -475,6 +474,7 @@ run(struct parse *p, const char *text)
 		log_fatal("event=out-of-memory");
 	cfg_set_error_function(cfg, on_error);
 	cfg_set_validate_func(cfg, "relay", on_section);
+	cfg_set_validate_func(cfg, "sender", on_section);
 	cfg_set_validate_func(cfg, "destination", on_section);
 	for (size_t i = 0; conf_section_kinds[i] != NULL; i++)
 		cfg_set_validate_func(cfg, conf_section_kinds[i], on_kept);

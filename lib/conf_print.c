@@ -93,7 +93,7 @@ print_destination(const struct conf_destination *d, FILE *f)
 {
 	char host[300];
 
-	fputs(d->n_hosts > 0 ? "relay " : "destination ", f);
+	fprintf(f, "%s ", conf_destination_kind(d));
 	quoted(f, d->domain);
 	fputs(" {", f);
 	for (size_t i = 0; i < d->n_hosts; i++) {
@@ -103,7 +103,7 @@ print_destination(const struct conf_destination *d, FILE *f)
 		quoted(f, host);
 	}
 	fputs(d->n_hosts > 0 ? " }" : "", f);
-	for (size_t i = d->n_hosts > 0 ? 1 : 2; i < CONF_DESTINATION_OPTIONS; i++) {
+	for (size_t i = d->n_hosts > 0 ? 1 : CONF_RELAY_OPTIONS; i < CONF_DESTINATION_OPTIONS; i++) {
 		putc(' ', f);
 		print_value((const char *)d + conf_destination_options[i].offset, &conf_destination_options[i], f);
 	}

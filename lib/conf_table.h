@@ -25,7 +25,9 @@ enum conf_type {
 	CONF_DELIMITER,
 	CONF_MBOX,			/* "maildir", or a path with %u or ~/ */
 	CONF_FOLDER,			/* of a Maildir, or "" */
+	CONF_ADDRESS,			/* of the family that is its choices, "ipv4" or "ipv6"; or "" */
 	CONF_TEXT,			/* any printable ASCII */
+	CONF_DURATIONS,			/* some between commas or spaces, none shorter than the one before; or "" */
 	CONF_CHOICE,
 	/* one value, a number */
 	CONF_BOOL,

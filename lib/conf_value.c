@@ -3,6 +3,7 @@
  * conf_number.c. Pure, but for the parsing of numeric addresses by getaddrinfo (which asks nobody). Called by conf_parse.c
  * for each value in the file.
  */
+#include <arpa/inet.h>
 #include <sys/un.h>
 
 #include <limits.h>
@@ -464,6 +465,23 @@ set_duration(int64_t *to, const struct conf_option *o, const char *text, char wh
 }
 
 static int
+set_durations(char **to, const struct conf_option *o, const char *text, char why[CONF_WHY])
+{
+	char least[32], most[32];
+	int64_t ms[CONF_DURATIONS_MAX];
+	int n = conf_durations(text, ms, CONF_DURATIONS_MAX);
+
+	if (n < 0)
+		return wrong(why, "%s is not a list of durations; write up to %d of them, none shorter than the one before, as in "
+		    "\"5m, 30m, 2h\"", logq(text), CONF_DURATIONS_MAX);
+	for (int i = 0; i < n; i++)
+		if (ms[i] < o->least || ms[i] > o->most)
+			return wrong(why, "%s is out of range; write durations from %s to %s", logq(text),
+			    conf_duration_text(least, o->least), conf_duration_text(most, o->most));
+	return set_text(to, text);
+}
+
+static int
 set_size(uint64_t *to, const struct conf_option *o, const char *text, char why[CONF_WHY])
 {
 	char least[32], most[32];
@@ -476,6 +494,18 @@ set_size(uint64_t *to, const struct conf_option *o, const char *text, char why[C
 		    conf_size_text(least, (uint64_t)o->least), conf_size_text(most, (uint64_t)o->most));
 	*to = bytes;
 	return 0;
+}
+
+static int
+set_address(char **to, const struct conf_option *o, const char *text, char why[CONF_WHY])
+{
+	bool v4 = strcmp(o->choices, "ipv4") == 0;
+	uint8_t bytes[16];
+
+	if (text[0] != '\0' && inet_pton(v4 ? AF_INET : AF_INET6, text, bytes) != 1)
+		return wrong(why, "%s is not an %s address; write one as in %s", logq(text), v4 ? "IPv4" : "IPv6",
+		    v4 ? "192.0.2.1" : "2001:db8::1");
+	return set_text(to, text);
 }
 
 /* Of an array with its count right behind it. */
@@ -511,6 +541,10 @@ conf_value_set(void *base, const struct conf_option *o, const char *text, char w
 		return set_mbox(to, text, why);
 	case CONF_FOLDER:
 		return set_folder(to, text, why);
+	case CONF_ADDRESS:
+		return set_address(to, o, text, why);
+	case CONF_DURATIONS:
+		return set_durations(to, o, text, why);
 	case CONF_TEXT:
 		return check_text(text, why) != 0 ? -1 : set_text(to, text);
 	case CONF_CHOICE:
@@ -550,27 +584,58 @@ conf_option_set(struct conf *c, const struct conf_option *o, const char *text, c
 	return conf_value_set(c, o, text, why);
 }
 
-struct conf_destination *
-conf_destination_add(struct conf *c, bool relay, const char *title, char why[CONF_WHY])
+const char *
+conf_destination_kind(const struct conf_destination *d)
 {
-	char domain[ADDRESS_DOMAIN_MAX + 1] = "*";
-	struct conf_destination *d;
+	return d->by_sender ? "sender" : d->n_hosts > 0 ? "relay" : "destination";
+}
 
-	if ((strcmp(title, "*") != 0 || !relay) && address_domain(domain, title, ADDRESS_UTF8) != 0) {
-		wrong(why, "%s is not a domain; write a name as in example.net%s", logq(title),
+/* "someone@example.org" or "@example.org". */
+static int
+take_sender(char to[ADDRESS_MAX], const char *title, char why[CONF_WHY])
+{
+	struct address a;
+
+	to[0] = '@';
+	if (title[0] == '@' && address_domain(to + 1, title + 1, ADDRESS_UTF8) == 0)
+		return 0;
+	if (address_parse(&a, title, ADDRESS_UTF8, NULL) != ADDRESS_OK)
+		return wrong(why, "%s is not a sender; write an address as in anna@example.org, or @example.org for all of a domain",
+		    logq(title));
+	memcpy(to, a.text, ADDRESS_MAX);
+	return 0;
+}
+
+static int
+take_domain(char to[ADDRESS_MAX], const char *title, bool relay, char why[CONF_WHY])
+{
+	if (relay && strcmp(title, "*") == 0)
+		memcpy(to, "*", 2);
+	else if (address_domain(to, title, ADDRESS_UTF8) != 0)
+		return wrong(why, "%s is not a domain; write a name as in example.net%s", logq(title),
 		    relay ? ", or '*' for all others" : "; for all others set the option outside");
+	return 0;
+}
+
+struct conf_destination *
+conf_destination_add(struct conf *c, const char *kind, const char *title, char why[CONF_WHY])
+{
+	bool relay = strcmp(kind, "relay") == 0, by_sender = strcmp(kind, "sender") == 0;
+	struct conf_destination *d;
+	char name[ADDRESS_MAX];
+
+	if (by_sender ? take_sender(name, title, why) != 0 : take_domain(name, title, relay, why) != 0)
 		return NULL;
-	}
 	for (size_t i = 0; i < c->n_destinations; i++)
-		if (strcmp(c->destinations[i].domain, domain) == 0) {
+		if (strcasecmp(c->destinations[i].domain, name) == 0) {
 			d = &c->destinations[i];
-			wrong(why, "%s is given twice%s; keep one", logq(domain), (d->n_hosts > 0) != relay ?
+			wrong(why, "%s is given twice%s; keep one", logq(name), (d->n_hosts > 0) != (relay || by_sender) ?
 			    ", as a relay and as a destination" : "");
 			return NULL;
 		}
 	c->destinations = grow(c->destinations, c->n_destinations + 1, sizeof(*c->destinations));
 	d = &c->destinations[c->n_destinations++];
-	*d = (struct conf_destination){ .domain = copy(domain), .inet = -1 };
+	*d = (struct conf_destination){ .domain = copy(name), .by_sender = by_sender, .inet = -1 };
 	return d;
 }
 
@@ -605,18 +670,5 @@ add_host(struct conf_destination *d, const char *text, char why[CONF_WHY])
 int
 conf_destination_set(struct conf_destination *d, const struct conf_option *o, const char *text, char why[CONF_WHY])
 {
-	void *to = (char *)d + o->offset;
-
-	switch (o->type) {
-	case CONF_HOSTS:
-		return add_host(d, text, why);
-	case CONF_BOOL:
-		return set_bool(to, text, why);
-	case CONF_COUNT:
-		return set_count(to, o, text, why);
-	case CONF_WORD:
-		return set_word(to, o, text, why);
-	default:
-		return wrong(why, "%s is of no known type", o->name);
-	}
+	return o->type == CONF_HOSTS ? add_host(d, text, why) : conf_value_set(d, o, text, why);
 }

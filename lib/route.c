@@ -14,7 +14,7 @@
 #define WORD_RELAY_MX	"relay-mx:"
 
 static char *
-name_relay(char to[ROUTE_HOP_MAX], const struct conf_destination *d)
+name_relay(char to[ROUTE_HOP_MAX], const struct conf *conf, const struct conf_destination *d)
 {
 	size_t len = (size_t)snprintf(to, ROUTE_HOP_MAX, "%s", d->mx ? WORD_RELAY_MX : WORD_RELAY);
 
@@ -25,18 +25,20 @@ name_relay(char to[ROUTE_HOP_MAX], const struct conf_destination *d)
 		len += (size_t)snprintf(to + len, ROUTE_HOP_MAX - len, "%s%s%s%s:%u", i > 0 ? "," : "", v6 ? "[" : "", h->name,
 		    v6 ? "]" : "", (unsigned)h->port);
 	}
+	if (len < ROUTE_HOP_MAX && (d->by_sender || conf_destination_is_own(conf, d)))
+		len += (size_t)snprintf(to + len, ROUTE_HOP_MAX - len, "/%s=%s", d->by_sender ? "from" : "to", d->domain);
 	if (len >= ROUTE_HOP_MAX)
 		log_fatal("event=hop-too-long domain=%s", logq(d->domain));
 	return to;
 }
 
 char *
-route_hop(char to[ROUTE_HOP_MAX], const struct conf *conf, const char *domain)
+route_hop(char to[ROUTE_HOP_MAX], const struct conf *conf, const char *sender, const char *domain)
 {
-	const struct conf_destination *d = conf_destination_for(conf, domain);
+	const struct conf_destination *d = conf_route_for(conf, sender, domain);
 
 	if (d != NULL && d->n_hosts > 0)
-		return name_relay(to, d);
+		return name_relay(to, conf, d);
 	if (snprintf(to, ROUTE_HOP_MAX, WORD_MX "%s", domain) >= ROUTE_HOP_MAX)
 		log_fatal("event=hop-too-long domain=%s", logq(domain));
 	return to;
@@ -52,7 +54,7 @@ copy_name(char *to, const char *from, size_t len)
 	return 0;
 }
 
-/* 1 to 65535, digits only, to the next comma or the end, where *text is left. */
+/* 1 to 65535, digits only, to the next comma or slash or the end, where *text is left. */
 static int
 parse_port(const char **text, uint16_t *port_r)
 {
@@ -64,7 +66,7 @@ parse_port(const char **text, uint16_t *port_r)
 		if ((port = port * 10 + (unsigned)(**text - '0')) > 65535)
 			return -1;
 	*port_r = (uint16_t)port;
-	return **text == '\0' || **text == ',' ? 0 : -1;
+	return **text == '\0' || **text == ',' || **text == '/' ? 0 : -1;
 }
 
 static int
@@ -86,13 +88,15 @@ parse_relay(struct route *r, const char *text)
 		if (r->n == CONF_HOSTS_MAX || parse_host(&r->hosts[r->n++], &text) != 0)
 			return -1;
 	} while (*text++ == ',');
-	return 0;
+	/* What a section says must not be left out because it is gone. */
+	return text[-1] == '\0' || r->section != NULL ? 0 : -1;
 }
 
 int
 route_parse(struct route *r, const struct conf *conf, const char *hop)
 {
 	memset(r, 0, sizeof(*r));
+	r->section = route_destination(conf, hop);
 	if (strncmp(hop, WORD_MX, strlen(WORD_MX)) == 0) {
 		hop += strlen(WORD_MX);
 		r->mx = true;
@@ -119,7 +123,7 @@ route_destination(const struct conf *conf, const char *hop)
 	}
 	for (size_t i = 0; i < conf->n_destinations; i++) {
 		d = &conf->destinations[i];
-		if (d->n_hosts > 0 && strcmp(name_relay(name, d), hop) == 0)
+		if (d->n_hosts > 0 && strcmp(name_relay(name, conf, d), hop) == 0)
 			return d;
 	}
 	return NULL;
@@ -133,20 +137,26 @@ route_connections(const struct conf *conf, const char *hop)
 	return d != NULL ? d->connections : conf->destination_connections;
 }
 
+static bool
+same_section(const struct conf *a, const struct conf_destination *one, const struct conf *b, const struct conf_destination *other)
+{
+	char hop[ROUTE_HOP_MAX], other_hop[ROUTE_HOP_MAX];
+
+	if (strcmp(one->domain, other->domain) != 0 || (one->n_hosts > 0) != (other->n_hosts > 0))
+		return false;
+	if (one->n_hosts > 0 && strcmp(name_relay(hop, a, one), name_relay(other_hop, b, other)) != 0)
+		return false;
+	return strcmp(one->login, other->login) == 0 && strcmp(one->source_ipv4, other->source_ipv4) == 0 &&
+	    strcmp(one->source_ipv6, other->source_ipv6) == 0 && strcmp(one->helo, other->helo) == 0;
+}
+
 bool
 route_same(const struct conf *a, const struct conf *b)
 {
-	const struct conf_destination *one, *other;
-	char hop[ROUTE_HOP_MAX], other_hop[ROUTE_HOP_MAX];
-
 	if (a->n_destinations != b->n_destinations)
 		return false;
-	for (size_t i = 0; i < a->n_destinations; i++) {
-		one = &a->destinations[i];
-		other = &b->destinations[i];
-		if (strcmp(one->domain, other->domain) != 0 || (one->n_hosts > 0) != (other->n_hosts > 0) ||
-		    (one->n_hosts > 0 && strcmp(name_relay(hop, one), name_relay(other_hop, other)) != 0))
+	for (size_t i = 0; i < a->n_destinations; i++)
+		if (!same_section(a, &a->destinations[i], b, &b->destinations[i]))
 			return false;
-	}
 	return true;
 }

@@ -11,7 +11,7 @@
 #include "lib/address.h"
 #include "lib/conf.h"
 
-#define ROUTE_HOP_MAX	2400		/* CONF_HOSTS_MAX names with their ports, and a word */
+#define ROUTE_HOP_MAX	2800		/* CONF_HOSTS_MAX names with their ports, an address, and words */
 
 struct route_host {
 	char		name[ADDRESS_DOMAIN_MAX + 1];	/* without the brackets of an IPv6 address */
@@ -23,15 +23,17 @@ struct route {
 	bool		mx;		/* of which the MX records are to be asked for */
 	struct route_host hosts[CONF_HOSTS_MAX];	/* in the order to try them; of a domain the one, with smtp_port */
 	size_t		n;
+	const struct conf_destination *section;	/* that speaks of it, or NULL: what holds for all */
 };
 
 /*
- * The name of the next hop for an address; the scheduler groups by it, delivery parses it: "mx:DOMAIN", or
- * "relay:HOST:PORT,HOST:PORT" (an IPv6 host in brackets), or "relay-mx:…" where MX records of the hosts count. Returns to.
- * The domain is in A-labels or a literal.
+ * The name of the next hop for mail from a sender ("" null) to a domain (in A-labels or a literal); the scheduler groups by it,
+ * delivery parses it: "mx:DOMAIN", or "relay:HOST:PORT,HOST:PORT" (an IPv6 host in brackets), or "relay-mx:…" where MX records
+ * of the hosts count. Behind these "/to=DOMAIN" or "/from=SENDER" where the section is not to be mixed up with others for the
+ * same hosts. Returns to.
  */
-char	*route_hop(char to[ROUTE_HOP_MAX], const struct conf *, const char *domain);
-/* Takes it apart. 0, or -1 for what route_hop never makes. */
+char	*route_hop(char to[ROUTE_HOP_MAX], const struct conf *, const char *sender, const char *domain);
+/* Takes it apart. 0, or -1 for what route_hop never makes with this configuration. */
 int	 route_parse(struct route *, const struct conf *, const char *hop);
 /* The section of the configuration that speaks of this next hop, or NULL: what holds for all. */
 const struct conf_destination *route_destination(const struct conf *, const char *hop);

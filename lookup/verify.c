@@ -23,7 +23,7 @@ tell_hop(struct story *s, const char *address)
 	char hop[ROUTE_HOP_MAX];
 
 	if (at != NULL)
-		fprintf(s->out, "%s", route_hop(hop, s->r->conf, at + 1));
+		fprintf(s->out, "%s", route_hop(hop, s->r->conf, "", at + 1));
 }
 
 static void
@@ -54,6 +54,9 @@ verdict_of(enum recipient_kind kind, const struct alias *alias, const char *file
 	case RECIPIENT_ROOT:
 		snprintf(text, size, "root's mail");
 		return "local";
+	case RECIPIENT_SRS:
+		snprintf(text, size, "a rewritten sender of ours: bounces go back to him");
+		return "local";
 	case RECIPIENT_TEMPORARY:
 		snprintf(text, size, "cannot be looked up now: 451 4.3.0");
 		return "temporary";
@@ -72,7 +75,7 @@ tell_expansion(struct story *s, const struct address *a)
 
 	r.tell = tell;
 	r.tell_arg = s;
-	targets_find(&r, a, &e);
+	targets_find(&r, a, "somebody@elsewhere.invalid", &e);
 	if (s->left_out > 0)
 		fprintf(s->out, "S\t0\tmore\t%u more\t\n", s->left_out);
 	if (e.verdict != EXPAND_OK)

@@ -22,9 +22,22 @@ static const struct {
 	    "with spaces needs quotes" },
 	{ "spool = /a b\n", "f:1: no such option: b; minimta.conf(5) has the list, and a value with spaces needs quotes" },
 	{ "include(\"/etc/passwd\")\n", "f:1: \"(\" has no meaning here; write a value that holds it between quotes" },
-	{ "relay \"a.example\" { hots = b }\n", "f:1: no such option in relay: hots; there are host, mx, inet and "
-	    "connections" },
-	{ "destination a.example { host = b }\n", "f:1: no such option in destination: host; there are inet and connections" },
+	{ "relay \"a.example\" { hots = b }\n", "f:1: no such option in relay: hots; there are host, mx, login, "
+	    "login_without_tls, inet, connections, source_ipv4, source_ipv6 and helo" },
+	{ "destination a.example { host = b }\n", "f:1: no such option in destination: host; there are inet, connections, "
+	    "source_ipv4, source_ipv6 and helo" },
+	{ "sender a.example { host = b.example }\n", "f:1: sender: a.example is not a sender; write an address as in "
+	    "anna@example.org, or @example.org for all of a domain" },
+	{ "sender '@a.example' { inet = ipv4 }\n", "f:1: this sender has no host; write host = \"smtp.example.org:587\" inside" },
+	{ "sender '@a.example' { host = b.example }\nsender '@A.example' { host = b.example }\n",
+	    "f:2: sender: @a.example is given twice; keep one" },
+	{ "destination a.example { source_ipv4 = ::1 }\n", "f:1: destination: ::1 is not an IPv4 address; write one as in 192.0.2.1" },
+	{ "destination a.example { source_ipv6 = 192.0.2.1 }\n", "f:1: destination: 192.0.2.1 is not an IPv6 address; write one as in "
+	    "2001:db8::1" },
+	{ "relay a.example { host = b.example login = x login_without_tls = yes }\n", "f: relay a.example has a login, and no file of "
+	    "credentials is named; write credentials = /etc/minimta/credentials" },
+	{ "credentials = /x\nsender c@a.example { host = b.example login = x }\n", "f:1: sender c@a.example has a login, and its "
+	    "connections are not encrypted; write login_without_tls = yes inside if the password may be readable on the way" },
 	/* doubles */
 	{ "maildir = a\n\nmaildir = b\n", "f:3: maildir is given twice, first on line 1; keep one" },
 	{ "domains = { a.example }\ndomains = b.example\n", "f:2: domains is given twice, first on line 1; keep one" },
@@ -151,6 +164,9 @@ static const struct {
 	/* together */
 	{ "retry_first = 1h\n\nretry_most = 5m\n", "f:3: retry_most (5m) is shorter than retry_first (1h); make it as long or "
 	    "longer" },
+	{ "retry_schedule = '5m, 1m'\n", "f:1: \"5m, 1m\" is not a list of durations; write up to 16 of them, none shorter than the one "
+	    "before, as in \"5m, 30m, 2h\"" },
+	{ "delay_warnings = '1s'\n", "f:1: 1s is out of range; write durations from 1m to 365d" },
 	{ "retry_first = 5h\n", "f: retry_most (4h) is shorter than retry_first (5h); make it as long or longer" },
 	{ "retry_first = 2h\nexpire = 1h\n", "f:2: expire (1h) is shorter than retry_first (2h); nothing would be tried again" },
 	{ "message_size = 64K\nheader_size = 1M\n", "f:2: header_size (1M) is greater than message_size (64K); make it "
@@ -251,9 +267,13 @@ START_TEST(all_options_round_trip)
 	    "retry_first = 1500ms retry_most = 1h1m1s expire = 2d3h message_size = 65537 header_size = 4K\n"
 	    "dns_servers = { 127.0.0.1:5353, '[::1]:53', 192.0.2.1 } log_to = stderr log_level = debug\n"
 	    "relay example.com { host = smtp.example.com:587 } relay '*' { host = '[2001:db8::1]' }\n"
+	    "retry_schedule = '1m 10m,2h' delay_warnings = '' bounces_per_hour = 0 double_bounce_to = postmaster\n"
 	    "inet = ipv6 host_connections = 5 destination_connections = 7\n"
 	    "relay example.info { host = { a.example:587, '[2001:db8::2]:26', b.example } inet = ipv4 connections = 3 mx = yes }\n"
-	    "destination example.biz { inet = any }\n"
+	    "destination example.biz { inet = any } credentials = /etc/x\n"
+	    "destination example.name { source_ipv4 = 192.0.2.1 source_ipv6 = '2001:db8::1' helo = OUT.example }\n"
+	    "sender Anna@Example.org { host = a.example login = 'x y' login_without_tls = yes }\n"
+	    "sender '@example.org' { host = a.example:26 connections = 3 }\n"
 	    "relay example.edu { host = 192.0.2.9 } spool = /a state = /b control = /c empty_directory = /d\n");
 }
 END_TEST

@@ -50,7 +50,7 @@ START_TEST(there_and_back)
 	char hop[ROUTE_HOP_MAX];
 	struct route r;
 
-	ck_assert_str_eq(route_hop(hop, c, routes[_i].domain), routes[_i].hop);
+	ck_assert_str_eq(route_hop(hop, c, "", routes[_i].domain), routes[_i].hop);
 	ck_assert_int_eq(route_parse(&r, c, hop), 0);
 	ck_assert_int_eq(r.is_relay, routes[_i].is_relay);
 	ck_assert_int_eq(r.mx, routes[_i].mx);
@@ -71,7 +71,7 @@ START_TEST(without_sections)
 	char hop[ROUTE_HOP_MAX];
 	struct route r;
 
-	ck_assert_str_eq(route_hop(hop, c, "a.example"), "mx:a.example");
+	ck_assert_str_eq(route_hop(hop, c, "", "a.example"), "mx:a.example");
 	ck_assert_int_eq(route_parse(&r, c, hop), 0);
 	ck_assert_uint_eq(r.hosts[0].port, 2525);
 	ck_assert_ptr_null(route_destination(c, hop));
@@ -80,6 +80,49 @@ START_TEST(without_sections)
 	ck_assert_int_eq(route_parse(&r, c, "relay:gone.example:25"), 0);
 	ck_assert_ptr_null(route_destination(c, "relay:gone.example:25"));
 	ck_assert(route_same(c, c));
+	ck_assert(!route_same(c, other));
+	conf_free(c);
+	conf_free(other);
+}
+END_TEST
+
+/* By sender, and sections for the same hosts that must not be mixed up. */
+START_TEST(own_sections)
+{
+	static const struct { const char *sender, *domain, *hop, *login; } rows[] = {
+		{ "anna@our.example", "far.example", "relay:smtp.example.org:587/from=anna@our.example", "anna" },
+		{ "Anna@our.example", "far.example", "relay:smtp.example.org:587/from=anna@our.example", "anna" },
+		{ "bob@our.example", "far.example", "relay:smtp.example.org:587/from=@our.example", "all" },
+		{ "bob@elsewhere.example", "far.example", "relay:smart.example:25", "" },
+		{ "", "far.example", "relay:smart.example:25", "" },
+		{ "anna@our.example", "one.example", "relay:smart.example:25/to=one.example", "" },
+		{ "", "two.example", "relay:smart.example:25/to=two.example", "two" },
+		{ "anna@our.example", "direct.example", "mx:direct.example", "" },
+	};
+	static const char text[] = "credentials = /x\n"
+	    "sender '@our.example' { host = smtp.example.org:587 login = all login_without_tls = yes }\n"
+	    "sender anna@OUR.example { host = smtp.example.org:587 login = anna login_without_tls = yes inet = ipv4 }\n"
+	    "relay '*' { host = smart.example }\n"
+	    "relay one.example { host = smart.example helo = out.example source_ipv6 = '2001:db8::5' }\n"
+	    "relay two.example { host = smart.example login = two login_without_tls = yes connections = 2 }\n"
+	    "destination direct.example { source_ipv4 = 192.0.2.7 }\n";
+	struct conf *c = must(text), *other = must("relay '*' { host = smart.example }\n");
+	char hop[ROUTE_HOP_MAX];
+	struct route r;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		ck_assert_str_eq(route_hop(hop, c, rows[i].sender, rows[i].domain), rows[i].hop);
+		ck_assert_int_eq(route_parse(&r, c, hop), 0);
+		ck_assert_str_eq(r.section->login, rows[i].login);
+		/* Where the section is gone, nothing is sent without what it said. */
+		ck_assert_int_eq(route_parse(&r, other, hop), strchr(hop, '/') != NULL ? -1 : 0);
+	}
+	ck_assert_ptr_eq(route_destination(c, "mx:direct.example")->source_ipv4, conf_route_for(c, "", "direct.example")->source_ipv4);
+	ck_assert(route_same(c, c));
+	conf_free(other);
+	other = must("credentials = /x\nrelay '*' { host = smart.example }\n");
+	conf_free(c);
+	c = must("credentials = /x\nrelay '*' { host = smart.example login = two login_without_tls = yes }\n");
 	ck_assert(!route_same(c, other));
 	conf_free(c);
 	conf_free(other);
@@ -101,9 +144,9 @@ START_TEST(long_names)
 		name[253] = '\0';
 		snprintf(text + len, sizeof(text) - len, "%s %s:65535", i > 0 ? "," : "", name);
 	}
-	strncat(text, " } }", 5);
+	strncat(text, " } helo = other.example }", 30);
 	c = must(text);
-	ck_assert_int_eq(route_parse(&r, c, route_hop(hop, c, "x.example")), 0);
+	ck_assert_int_eq(route_parse(&r, c, route_hop(hop, c, "", "x.example")), 0);
 	ck_assert_uint_eq(r.n, CONF_HOSTS_MAX);
 	ck_assert_uint_eq(r.hosts[7].port, 65535);
 	conf_free(c);
@@ -138,6 +181,7 @@ main(void)
 
 	tcase_add_loop_test(t, there_and_back, 0, COUNT(routes));
 	tcase_add_test(t, without_sections);
+	tcase_add_test(t, own_sections);
 	tcase_add_test(t, long_names);
 	tcase_add_loop_test(t, what_is_none, 0, COUNT(nonsense));
 	suite_add_tcase(s, t);
