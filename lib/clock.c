@@ -1,5 +1,5 @@
 /*
- * Time and timers (lib/clock.h): a heap of timers over one libevent timeout, all of it shifted by one offset that only
+ * Time and timers (lib/clock.h): a heap of timers over one libevent timeout, all of it shifted by offsets that only
  * tests set. The loop's own clock is never asked, so that a shift reaches every wait in the process.
  */
 #include <event2/event.h>
@@ -11,7 +11,7 @@
 
 /* One process has one clock: the exception to "no globals", like the log's level. */
 static struct {
-	int64_t		 offset_ms;
+	int64_t		 offset_ms, wall_ms;
 	struct event	*event;
 	struct timer	**heap;		/* heap[0] is due first */
 	uint32_t	 n, room;
@@ -54,7 +54,7 @@ clock_ms(void)
 int64_t
 clock_wall_ms(void)
 {
-	return read_us(CLOCK_REALTIME) / 1000 + clk.offset_ms;
+	return read_us(CLOCK_REALTIME) / 1000 + clk.offset_ms + clk.wall_ms;
 }
 
 time_t
@@ -163,6 +163,12 @@ clock_shift(int64_t offset_ms)
 {
 	clk.offset_ms = offset_ms;
 	arm();
+}
+
+void
+clock_shift_wall(int64_t offset_ms)
+{
+	clk.wall_ms = offset_ms;
 }
 
 void

@@ -1,8 +1,9 @@
 /*
  * What time it is, and timers: the only source of both, so that a test can set them.
  *
- * Monotonic milliseconds are for waiting, wall-clock seconds for header fields, the queue's schedule and expiry. Both
- * are shifted by clock_shift(), which master passes on from a test harness (MSG_CLOCK); due timers then fire in order.
+ * Monotonic milliseconds are for waiting, wall-clock seconds for header fields, and for what must be known after a
+ * restart. Both are shifted by clock_shift(), which master passes on from a test harness (MSG_CLOCK); due timers then fire
+ * in order. A machine's wall clock can also be set while it runs, forward and back: clock_shift_wall() does that.
  */
 #ifndef LIB_CLOCK_H
 #define LIB_CLOCK_H
@@ -21,6 +22,8 @@ int64_t	clock_wall_ms(void);		/* milliseconds since the epoch */
 time_t	clock_wall(void);		/* seconds since the epoch */
 /* Sets the offset of both clocks to real time and runs the timers that have become due (from the loop). */
 void	clock_shift(int64_t offset_ms);
+/* Sets a further offset of the wall clock alone. */
+void	clock_shift_wall(int64_t offset_ms);
 /* RFC 5322, 3.3: "Sat, 21 Nov 2026 19:11:34 +0000", local zone; at least 32 bytes. Returns `to`. */
 char	*clock_rfc5322(char *to, size_t size, time_t);
 

@@ -71,7 +71,7 @@ enum msg_phase {
 	M(DRAINING,	ANY,	MASTER, RUN,	0, 0, NOFD)		/* DRAIN was heard: nothing new is taken from outside */ \
 	M(RETIRE,	ANY,	ANY, RUN,	0, 0, NOFD)		/* to each peer: ask my successor from now on */ \
 	M(RETIRED,	ANY,	ANY, RUN,	0, 0, NOFD)		/* its answer: nothing new comes on this channel */ \
-	M(CLOCK,	MASTER,	ANY, ALWAYS,	8, 8, NOFD)		/* i64: the test clock's offset, ms (tests only) */ \
+	M(CLOCK,	MASTER,	ANY, ALWAYS,	16, 16, NOFD)		/* i64 offset of all time, i64 of the wall clock alone, ms (tests only) */ \
 	M(LOG_LEVEL,	MASTER,	ANY, ALWAYS,	1, 1, NOFD)		/* u8 enum log_level, until the next configuration */ \
 	M(BAD_PEER,	ANY,	MASTER, ALWAYS,	6, 1024, NOFD)		/* u8 proc, u32 instance, str reason: end it */ \
 	M(LOG,		ANY,	LOGGER, ALWAYS,	5, 16384, NOFD)		/* u8 level, str line */ \

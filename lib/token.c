@@ -13,7 +13,7 @@
 #include "lib/pack.h"
 
 #define TOKEN_MAC	16
-#define TOKEN_SKEW_S	60	/* lookup and queue read the same clock, but a set clock may step back a little */
+#define TOKEN_SKEW_S	60	/* lookup and queue read the same clock, but a test moves it in one after the other */
 
 /* Set up once: finding the algorithm costs six times what using it does. A process has one key. */
 static struct {

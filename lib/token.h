@@ -1,6 +1,7 @@
 /*
  * lookup's tokens: what lookup vouches for towards queue, carried by smtpd, which cannot make any.
- * HMAC-SHA256 under a key that master gives to lookup and queue alone, over the claim, the session and the time.
+ * HMAC-SHA256 under a key that master gives to lookup and queue alone, over the claim, the session and the time, which is
+ * the clock that is never set (clock_ms): both are on this machine, and the key is made anew at each start.
  */
 #ifndef LIB_TOKEN_H
 #define LIB_TOKEN_H

@@ -87,7 +87,7 @@ answer_rcpt(struct lookup *l, struct ipc *peer, uint64_t id, uint64_t session, c
 	if (verdict.code == RCPT_LOCAL || verdict.code == RCPT_RELAY) {
 		token_len = sizeof(token);
 		token_make(token, l->process.secret, verdict.code == RCPT_LOCAL ? TOKEN_LOCAL : TOKEN_RELAY, session, a->text,
-		    clock_wall());
+		    clock_ms() / 1000);
 	}
 	pack_init(&p);
 	pack_u8(&p, (uint8_t)verdict.code);
@@ -126,7 +126,7 @@ on_rcpt_ask(void *arg, struct ipc *peer, struct ipc_message *m)
 	if (!ok || !unpack_end(&u))
 		return ipc_fail(peer, "RCPT_ASK without a canonical address");
 	answer_rcpt(l, peer, m->id, session, &a,
-	    token_check(trust, len, l->process.secret, TOKEN_TRUSTED, session, "", clock_wall()));
+	    token_check(trust, len, l->process.secret, TOKEN_TRUSTED, session, "", clock_ms() / 1000));
 	return 0;
 }
 
@@ -142,7 +142,7 @@ answer_trust(struct lookup *l, struct ipc *peer, uint64_t id, uint64_t session, 
 
 	l->trusts++;
 	if (trusted)
-		token_make(token, l->process.secret, TOKEN_TRUSTED, session, "", clock_wall());
+		token_make(token, l->process.secret, TOKEN_TRUSTED, session, "", clock_ms() / 1000);
 	log_debug("session=%s event=trust client=%s claimed=%s trusted=%s", id_text(session), logq(who), logq(claimed),
 	    trusted ? "yes" : "no");
 	pack_init(&p);

@@ -335,20 +335,23 @@ on_child_channel_down(void *arg, struct ipc *ipc, const char *reason)
 }
 
 void
-children_shift_clock(struct master *m, int64_t offset_ms, bool queue)
+children_shift_clock(struct master *m, int64_t offset_ms, int64_t wall_ms, bool queue)
 {
 	struct child *c;
 	struct pack pk;
 
 	m->clock_offset_ms = offset_ms;
+	m->clock_wall_ms = wall_ms;
 	pack_init(&pk);
 	TAILQ_FOREACH(c, &m->children, next)
 		if (c->ipc != NULL && (c->proc == PROC_QUEUE) == queue) {
 			pack_i64(&pk, offset_ms);
+			pack_i64(&pk, wall_ms);
 			ipc_send_pack(c->ipc, MSG_CLOCK, 0, &pk, -1);
 		}
 	pack_free(&pk);
 	clock_shift(offset_ms);
+	clock_shift_wall(wall_ms);
 }
 
 /* ---- their end ---- */

@@ -152,6 +152,7 @@ equip(struct child *c)
 	if (c->proc == PROC_SMTPD)
 		pages_give(c);
 	pack_i64(&pk, m->clock_offset_ms);
+	pack_i64(&pk, m->clock_wall_ms);
 	ipc_send_pack(c->ipc, MSG_CLOCK, 0, &pk, -1);
 	pack_free(&pk);
 }

@@ -71,7 +71,7 @@ struct master {
 	struct stat	 own_program;		/* as it was at the start */
 	char		 programs[4096];	/* folder of the children's executables */
 	bool		 foreground, test_clock;
-	int64_t		 clock_offset_ms;
+	int64_t		 clock_offset_ms, clock_wall_ms;
 	struct child_list children;		/* in the order in which they were started */
 	uint32_t	 instances[PROC_COUNT];
 	unsigned	 turn;			/* whose it is, where there are several */
@@ -104,7 +104,7 @@ void	children_start(struct master *);
 void	children_reap(struct master *);
 /* Ends all in order; the loop is left when the last is gone. May be called again. */
 void	children_stop(struct master *, int exit_code);
-void	children_shift_clock(struct master *, int64_t offset_ms, bool queue);	/* for queue alone, or for all but it */
+void	children_shift_clock(struct master *, int64_t offset_ms, int64_t wall_ms, bool queue);	/* queue alone, or all but it */
 /* The one to whom something new is given; of several the next in turn. NULL while there is none that is ready. */
 struct child *children_find(struct master *, enum proc);
 bool	children_include(struct master *, pid_t);	/* whether this is one of them */

@@ -299,7 +299,7 @@ check_token(const struct queue *q, const struct transaction *t, const struct env
 	int64_t issued;
 	struct unpack u;
 
-	if (token_check(token, len, q->p.secret, claim, t->from.session_id, r->address, clock_wall()))
+	if (token_check(token, len, q->p.secret, claim, t->from.session_id, r->address, clock_ms() / 1000))
 		return 1;
 	/* Was it good when it was made? Its own time says when that was, if its seal is genuine. */
 	unpack_init(&u, token, len);

@@ -103,7 +103,7 @@ def pass_time(server, seconds):
 		server.clock_offset += STEP_S * 1000
 		s = socket.socket(socket.AF_UNIX)
 		s.connect(server.control)
-		s.sendall(f"clock\t{server.clock_offset}\n".encode())
+		s.sendall(f"clock\t{server.clock_offset}\t{server.wall_offset}\n".encode())
 		waiting.append(s)
 		for _ in range(2):
 			server.ask("nothing")

@@ -133,7 +133,7 @@ class Server:
 		self.command = list(command)
 		# Leaks are looked for in the unit tests: here /proc, which that takes, is outside the chroot.
 		self.env = {"ASAN_OPTIONS": "detect_leaks=0", **os.environ, "MINIMTA_SECCOMP": "log", **(env or {})}
-		self.clock_offset = 0
+		self.clock_offset = self.wall_offset = 0
 		self.clock_allowed = clock
 		self.child = None
 		self.log = None
@@ -205,7 +205,7 @@ class Server:
 		self.addresses = []
 		for found in self.log.find(r"event=listen address=\"?(\S+?):(\d+)\"?(\s|$)", since):
 			self.addresses.append((found.group(1).strip("[]"), int(found.group(2))))
-		if self.clock_offset:
+		if self.clock_offset or self.wall_offset:
 			self.set_clock(self.clock_offset)
 
 	@property
@@ -227,9 +227,11 @@ class Server:
 		first, _, body = data.decode(errors="replace").partition("\n")
 		return first, body
 
-	def set_clock(self, offset_ms):
+	def set_clock(self, offset_ms, wall_ms=None):
+		"""All time; the wall clock alone differs from it by wall_ms, from then on."""
 		self.clock_offset = offset_ms
-		first, _ = self.ask("clock", str(offset_ms))
+		self.wall_offset = self.wall_offset if wall_ms is None else wall_ms
+		first, _ = self.ask("clock", str(offset_ms), str(self.wall_offset))
 		if first != "ok":
 			raise Failed(f"clock: {first!r}")
 

@@ -338,7 +338,7 @@ def move_clock_without_waiting(server, seconds):
 	server.clock_offset += seconds * 1000
 	s = socket.socket(socket.AF_UNIX)
 	s.connect(server.control)
-	s.sendall(f"clock\t{server.clock_offset}\n".encode())
+	s.sendall(f"clock\t{server.clock_offset}\t{server.wall_offset}\n".encode())
 	for _ in range(3):
 		server.ask("queue", "list")		# master has been through its loop, and others had time
 	return s

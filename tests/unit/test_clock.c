@@ -67,6 +67,29 @@ START_TEST(in_order)
 }
 END_TEST
 
+/* Setting the wall clock alone changes no wait. */
+START_TEST(the_wall_clock_alone)
+{
+	struct named n = { .name = '1' };
+	int64_t wall = clock_wall(), ms = clock_ms();
+
+	timer_set(&n.timer, note, &n);
+	timer_start(&n.timer, 3600000);
+	clock_shift_wall(INT64_C(365) * 86400 * 1000);
+	ck_assert_int_ge(clock_wall(), wall + INT64_C(365) * 86400);
+	ck_assert_int_lt(clock_ms(), ms + 60000);
+	event_base_loop(base, EVLOOP_NONBLOCK);
+	ck_assert_str_eq(order, "");
+	clock_shift_wall(INT64_C(-365) * 86400 * 1000);
+	ck_assert_int_lt(clock_wall(), wall - INT64_C(364) * 86400);
+	clock_shift(3600000);
+	event_base_loop(base, EVLOOP_ONCE);
+	ck_assert_str_eq(order, "1");
+	ck_assert_int_lt(clock_wall(), wall - INT64_C(364) * 86400);
+	clock_shift_wall(0);
+}
+END_TEST
+
 /* A timer that another one stops in the same turn does not fire; one that is moved fires at its new time only. */
 START_TEST(stopped_and_moved)
 {
@@ -179,6 +202,7 @@ main(void)
 
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, in_order);
+	tcase_add_test(t, the_wall_clock_alone);
 	tcase_add_test(t, stopped_and_moved);
 	tcase_add_test(t, zero_does_not_spin);
 	tcase_add_test(t, heap_against_array);

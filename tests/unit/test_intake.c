@@ -303,7 +303,7 @@ rcpt(uint64_t id, const struct claim *c)
 	uint8_t token[TOKEN_SIZE];
 	struct pack p;
 
-	token_make(token, queue.p.secret, c->claim, c->session, c->address, clock_wall() - c->age_s);
+	token_make(token, queue.p.secret, c->claim, c->session, c->address, clock_ms() / 1000 - c->age_s);
 	pack_init(&p);
 	envelope_pack_rcpt(&p, &r);
 	pack_blob(&p, token, sizeof(token));

@@ -279,7 +279,7 @@ START_TEST(test_expansion)
 	write_file("new", text);
 	snprintf(text, size, "%s/aliases", f.dir);
 	ck_assert_int_eq(rename(path, text), 0);
-	ipc_send(f.master, MSG_CLOCK, 0, &(uint64_t){ htole64(5000) }, 8, -1);
+	ipc_send(f.master, MSG_CLOCK, 0, (uint64_t[]){ htole64(5000), 0 }, 16, -1);
 	ck_assert_int_eq(expansion(5, "postmaster", &messages, &targets), EXPAND_OK);
 	for (int i = 0; i < 100 && expansion(10 + (uint64_t)i, "all@example.org", &messages, &targets) != EXPAND_OK; i++)
 		;	/* the clock's message takes another channel than the question */
