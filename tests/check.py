@@ -95,7 +95,7 @@ def part_install(report):
 	def install():
 		with tempfile.TemporaryDirectory() as folder:
 			make("install", DESTDIR=folder, PREFIX="/usr")
-			for name in ("usr/sbin/minimta", "usr/sbin/sendmail", "usr/sbin/minimtactl", "usr/bin/mailq", "usr/bin/newaliases",
+			for name in ("usr/sbin/minimta", "usr/sbin/sendmail", "usr/sbin/minimtactl", *[f"usr/bin/{n}" for n in ("mailq", "newaliases", "hoststat", "rmail", "send-mail")],
 			    *[f"usr/libexec/minimta/{p}" for p in mt.CHILDREN],
 			    "usr/share/man/man5/minimta.conf.5", "usr/lib/systemd/system/minimta.service", "etc/minimta/minimta.conf"):
 				if not os.path.lexists(os.path.join(folder, name)):

@@ -18,6 +18,7 @@ import sys
 
 import minimta_test as mt
 
+NAMES = ("mailq", "newaliases", "hoststat", "rmail", "send-mail")	# of sendmail
 EMPTY = ("/usr/local", "/var/spool", "/var/lib", "/run", "/srv")
 
 
@@ -57,7 +58,7 @@ def setup(expected=0):
 def case_install():
 	make("install")
 	for path in ("/usr/local/sbin/minimta", "/usr/local/libexec/minimta/queue", "/etc/minimta/minimta.conf",
-	    "/etc/systemd/system/minimta.service"):
+	    "/etc/systemd/system/minimta.service", *[f"/usr/local/bin/{n}" for n in NAMES]):
 		if not os.path.exists(path):
 			raise mt.Failed(f"{path} is missing")
 	unit = open("/etc/systemd/system/minimta.service").read()
@@ -129,6 +130,11 @@ def case_first_start():
 	wait_mail("/var/lib/minimta/root/Maildir/new/*", "from the net")
 	subprocess.run(["/usr/local/sbin/sendmail", "root"], input="Subject: second\n\nfrom a program\n", text=True, check=True)
 	wait_mail("/var/lib/minimta/root/Maildir/new/*", "from a program")
+	for name in ("send-mail", "rmail"):
+		subprocess.run([f"/usr/local/bin/{name}", "root"], input=f"Subject: x\n\nby {name}\n", text=True, check=True)
+		wait_mail("/var/lib/minimta/root/Maildir/new/*", f"by {name}")
+	for name in ("hoststat", "mailq", "newaliases"):
+		mt.run([f"/usr/local/bin/{name}"])
 
 
 def case_upgrade():

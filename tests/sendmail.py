@@ -25,9 +25,9 @@ NAMES = ("mailq", "newaliases", "hoststat", "rmail", "send-mail")
 class FakeServer:
 	"""A control socket with an SMTP server behind it that offers DSN, and remembers what was said."""
 
-	def __init__(self, folder):
-		self.path = os.path.join(folder, "fake")
-		self.said = []
+	def __init__(self, folder, offers=b"250-fake\r\n250 DSN\r\n"):
+		self.path = os.path.join(tempfile.mkdtemp(dir=folder), "fake")
+		self.said, self.offers = [], offers
 		self.socket = socket.socket(socket.AF_UNIX)
 		self.socket.bind(self.path)
 		os.chmod(self.path, 0o666)
@@ -44,7 +44,7 @@ class FakeServer:
 				if in_data and line != ".":
 					continue
 				in_data = line == "DATA"
-				f.write({"submit": b"220 fake\r\n", "EHLO fake": b"250-fake\r\n250 DSN\r\n", "DATA": b"354 go\r\n",
+				f.write({"submit": b"220 fake\r\n", "EHLO fake": self.offers, "DATA": b"354 go\r\n",
 					"QUIT": b"221 bye\r\n"}.get(line, b"250 2.0.0 ok\r\n"))
 
 
@@ -135,9 +135,97 @@ class Sendmail:
 		self.mail_with("bob", "by-bad-dsn")
 
 	def odd_options(self):
-		self.sendmail("-i", "-odq", "-oQ/tmp", "-ovv", "-O", "smtputf8=yes", "-OTimeout.connect=1s", "-om", "-oee", "-bm", "-G",
+		self.sendmail("-i", "-odb", "-oQ/tmp", "-ovv", "-O", "smtputf8=yes", "-OTimeout.connect=1s", "-om", "-oee", "-bm", "-G",
 			"-XX", "-Am", "-dfoo", "bob@demo.example", text="Subject: by-odd\n\nx\n")
 		self.mail_with("bob", "by-odd")
+
+	def queued(self):
+		"""The id of the one message that waits, once nothing else is being delivered."""
+		def only():
+			ids = [m["id"] for m in json.loads(self.call("mailq", "-j"))]
+			return ids if len(ids) == 1 else None
+		return self.server.log.wait_for(only, "there is not one message in the queue")[0]
+
+	def queue_only(self):
+		"""-odq: nothing is tried until the queue is run, by -q, by the server itself after a while, or after a restart likewise."""
+		def wait_for_it(subject, option):
+			self.sendmail("-i", option, "bob@demo.example", text=f"Subject: {subject}\n\nx\n")
+			return self.queued()
+		since = self.server.log.mark()
+		mail_id = wait_for_it("by-odq", "-odq")
+		self.sendmail("-i", "bob@demo.example", text="Subject: before-odq\n\nx\n")
+		self.mail_with("bob", "before-odq")
+		if self.server.log.find(rf"msg={mail_id} event=delivered", since) or self.queued() != mail_id:
+			raise mt.Failed("it did not wait")
+		self.need(self.sendmail("-qI" + mail_id), "^1 recipient is due now")
+		self.mail_with("bob", "by-odq")
+		wait_for_it("by-od-itself", "-odd")
+		self.server.move_clock(3600)
+		self.mail_with("bob", "by-od-itself")
+		mail_id = wait_for_it("by-od-restart", "-ODeliveryMode=queueonly")
+		since = self.server.log.mark()
+		self.server.signal("queue")
+		self.server.log.wait("event=died process=queue", since)
+		self.server.move_clock(2)
+		self.server.log.wait("queue: event=scanned", since)
+		self.sendmail("-i", "bob@demo.example", text="Subject: after-od-restart\n\nx\n")
+		self.mail_with("bob", "after-od-restart")
+		if self.queued() != mail_id:
+			raise mt.Failed("it did not wait after a restart")
+		self.sendmail("-q")
+		self.mail_with("bob", "by-od-restart")
+		with mt.Client(self.server.address) as c:	# of strangers nobody asks that
+			c.expect(220)
+			if "XLATER" in c.say("EHLO x", 250):
+				raise mt.Failed("XLATER is offered to strangers")
+			c.say("MAIL FROM:<a@b.example> XLATER", 555)
+
+	def interactive(self):
+		"""-odi: the exit code is the result, and what is tried again stays in the queue."""
+		if self.sendmail("-i", "-odi", "bob@demo.example", text="Subject: by-odi\n\nx\n") != "":
+			raise mt.Failed("-odi says something")
+		if not any(b"by-odi" in m for m in self.server.mailbox("bob")):
+			raise mt.Failed("it ended before the mail was there")
+		self.need(self.sendmail("-i", "-odi", "-v", "team", text="Subject: by-odi-team\n\nx\n"),
+			"alice@demo.example: delivered", "bob@demo.example: delivered")
+		said = self.sendmail("-i", "-odi", "bob@demo.example", "z@far.example", text="Subject: by-odi-later\n\nx\n", code=75)
+		self.need(said, r"z@far.example: deferred: 451 4.2.0 not now", "stays in the queue and will be tried again")
+		self.need(self.call("mailq"), "z@far.example")
+		said = self.sendmail("-i", "-odi", "-f", "alice@demo.example", "z@nowhere.example", text="Subject: by-odi-never\n\nx\n", code=68)
+		self.need(said, "z@nowhere.example: failed: .*5.1.2|z@nowhere.example: failed: .*5.4.4")
+		self.call("minimtactl", "queue", "pause", "local")
+		try:
+			said = self.sendmail("-i", "-odi", "bob@demo.example", text="Subject: by-odi-paused\n\nx\n", code=75)
+			self.need(said, "in trouble or paused")
+		finally:
+			self.call("minimtactl", "queue", "resume", "local")
+		self.mail_with("bob", "by-odi-paused")
+		for m in json.loads(self.call("mailq", "-j")):
+			self.call("minimtactl", "queue", "remove", m["id"])
+
+	def deliver_own(self):
+		"""queue deliver is for one's own mail."""
+		self.sendmail("-i", "-odq", "bob@demo.example", text="Subject: by-deliver\n\nx\n")
+		mail_id = self.queued()
+		if os.geteuid() == 0:
+			self.need(self.call("minimtactl", "queue", "deliver", mail_id, code=77, user="nobody"), "message's own sender")
+			if self.sendmail("-i", "-odi", "bob@demo.example", text="Subject: by-nobody\n\nx\n", user="nobody"):
+				raise mt.Failed("nobody may not wait for his mail")
+		self.need(self.call("minimtactl", "queue", "deliver", mail_id), "^delivered\tbob@demo.example\t")
+		self.need(self.call("minimtactl", "queue", "deliver", mail_id, code=69), "no message")
+
+	def promises(self):
+		"""-O smtputf8 and requiretls: kept, or refused; never forgotten."""
+		fake = FakeServer(self.server.folder, b"250-fake\r\n250-SMTPUTF8\r\n250 REQUIRETLS\r\n")
+		self.sendmail("-i", "-O", "smtputf8=yes", "-O", "RequireTLS=yes", "-f", "a@b.example", "c@d.example", text="x\n", control=fake.path)
+		if "MAIL FROM:<a@b.example> SMTPUTF8 REQUIRETLS" not in fake.said:
+			raise mt.Failed(str(fake.said))
+		said = self.sendmail("-i", "-Orequiretls=yes", "bob@demo.example", text="Subject: by-tls\n\nx\n", code=69)
+		self.need(said, "does not offer REQUIRETLS", "nothing was sent")
+		self.need(self.sendmail("-i", "-O", "requiretls=perhaps", "bob@demo.example", text="x\n", code=64), "expected requiretls=yes")
+		since = self.server.log.mark()
+		self.sendmail("-i", "-O", "requiretls=no", "-O", "smtputf8=yes", "z@far.example", text="Subject: by-ütf8\n\nx\n")
+		self.server.log.wait("event=failed to=z@far.example .*5\\.6\\.7", since)
 
 	def transcript(self):
 		self.need(self.sendmail("-v", "-i", "bob@demo.example", text="Subject: by-v\n\nx\n"), "<<< 220 ", ">>> MAIL FROM", "<<< 250 .*Accepted as")
@@ -174,7 +262,8 @@ class Sendmail:
 		self.need(self.sendmail("-bx", code=64), "expected -bm")
 
 
-CASES = ("smtp", "verify", "queue_runs", "notices", "odd_options", "transcript", "uucp", "send_mail", "daemon", "refused")
+CASES = ("smtp", "verify", "queue_runs", "notices", "odd_options", "queue_only", "interactive", "deliver_own", "promises",
+	"transcript", "uucp", "send_mail", "daemon", "refused")
 
 
 def main():

@@ -137,6 +137,53 @@ settle_return(struct args *a, const char *value)
 		warn(a, "-R %.40s is ignored; expected full or hdrs", value);
 }
 
+/* ---- -o and -O ---- */
+
+/* -od and a letter, or DeliveryMode= and a word that begins with it. What is unknown is as if it were not there. */
+static void
+set_when(struct args *a, const char *how)
+{
+	switch (how[0]) {
+	case 'b':
+		a->when = ARGS_BACKGROUND;
+		break;
+	case 'i':
+		a->when = ARGS_INTERACTIVE;
+		break;
+	case 'q':
+	case 'd':
+		a->when = ARGS_QUEUE;
+		break;
+	default:
+		break;
+	}
+}
+
+/* -O name=value. Of hundreds that there are, those that promise something. */
+static int
+set_option(struct args *a, const char *text, char *why, size_t size)
+{
+	const char *value = strchr(text, '=');
+	size_t len = value != NULL ? (size_t)(value - text) : strlen(text);
+	bool *to = NULL;
+
+	value = value != NULL ? value + 1 : "";
+	if (len == 12 && strncasecmp(text, "DeliveryMode", len) == 0)
+		set_when(a, value);
+	else if (len == 8 && strncasecmp(text, "smtputf8", len) == 0)
+		to = &a->utf8;
+	else if (len == 10 && strncasecmp(text, "requiretls", len) == 0)
+		to = &a->require_tls;
+	if (to == NULL)
+		return 0;
+	if (strcasecmp(value, "yes") != 0 && strcasecmp(value, "no") != 0) {
+		snprintf(why, size, "-O %.40s is not understood; expected %.*s=yes or %.*s=no", text, (int)len, text, (int)len, text);
+		return EX_USAGE;
+	}
+	*to = strcasecmp(value, "yes") == 0;
+	return 0;
+}
+
 /* ---- the line ---- */
 
 static int
@@ -175,7 +222,11 @@ option(struct args *a, int letter, const char *value, char *why, size_t size)
 		return 0;
 	case 'o':
 		a->dots |= strcmp(value, "i") == 0 || strcmp(value, "itrue") == 0;
+		if (value[0] == 'd')
+			set_when(a, value + 1);
 		return 0;
+	case 'O':
+		return set_option(a, value, why, size);
 	case 't':
 		a->from_header = true;
 		return 0;

@@ -21,11 +21,20 @@ enum args_mode {
 	ARGS_DAEMON_FOREGROUND,		/* -bD */
 };
 
+enum args_when {
+	ARGS_BACKGROUND,		/* -odb: as soon as the server can */
+	ARGS_QUEUE,			/* -odq, -odd: not before the queue is run */
+	ARGS_INTERACTIVE,		/* -odi: now, and sendmail ends with the result */
+};
+
 struct args {
 	enum args_mode	 mode;
 	bool		 from_header;	/* -t: recipients from To, Cc and Bcc too */
 	bool		 dots;		/* -i: a line with a lone dot is data */
 	bool		 verbose;	/* -v */
+	enum args_when	 when;		/* -od: when it is to be delivered */
+	bool		 utf8;		/* -O smtputf8=yes: only to servers with SMTPUTF8, where it matters */
+	bool		 require_tls;	/* -O requiretls=yes: only by TLS that was verified (RFC 8689) */
 	const char	*sender;	/* -f, -r; "" is the null reverse-path; NULL: the caller */
 	const char	*full_name;	/* -F; NULL: from the password file */
 	const char	*config;	/* -C; NULL: the usual one */

@@ -48,6 +48,9 @@ static const struct command commands[] = {
 	    "minimtactl queue cat 7K2QF > message.eml" },
 	{ { "queue", "retry" }, "ID|FILTER|all", print_all, print_said_json, "try now instead of at the planned time",
 	    ID_HELP "FILTER is @domain, to=TEXT or from=TEXT.\n", "minimtactl queue retry @example.net" },
+	{ { "queue", "deliver" }, "ID", print_all, print_said_json, "try one message now, and wait for what comes of it",
+	    ID_HELP "A line for each recipient that is tried, its fields between tabs: what became of it, address, code, status, reply;\n"
+	    "E is the end. Who has sent the message may do this, too.\n", "minimtactl queue deliver 7K2QF" },
 	{ { "queue", "hold" }, "ID", print_all, print_said_json, "keep a message, but do not try to deliver it", ID_HELP,
 	    "minimtactl queue hold 7K2QF" },
 	{ { "queue", "release" }, "ID", print_all, print_said_json, "the end of a hold",

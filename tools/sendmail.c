@@ -23,6 +23,7 @@
 #include "lib/log.h"
 #include "tools/args.h"
 #include "tools/call.h"
+#include "tools/deliver.h"
 #include "tools/gecos.h"
 #include "tools/letter.h"
 #include "tools/mailq.h"
@@ -303,7 +304,7 @@ static int
 hand_over(struct submit *s, const struct args *a, struct letter *l, struct letter_rcpts *r)
 {
 	struct submit_mail m = { .eight_bit = l->eight_bit, .body = l->body, .body_size = l->body_size,
-	    .dsn_notify = a->dsn_notify, .dsn_return = a->dsn_return, .dsn_envid = a->dsn_envid };
+	    .utf8 = a->utf8, .require_tls = a->require_tls, .later = a->when != ARGS_BACKGROUND, .dsn_notify = a->dsn_notify, .dsn_return = a->dsn_return, .dsn_envid = a->dsn_envid };
 	const char *origin = submit_origin(s);
 	char *sender = NULL, *header = NULL, from[2 * ADDRESS_MAX];
 	struct letter_facts facts;
@@ -345,6 +346,15 @@ gather(const struct args *a, struct letter *l, struct letter_rcpts *r, char *why
 	return rc;
 }
 
+/* -odi: what was accepted waits in the queue until it is tried for us. */
+static int
+wait_for_result(const struct args *a, const struct submit *s, const char *path)
+{
+	if (!submit_can_wait(s) || submit_id(s)[0] == '\0')
+		return complain(0, "the message was accepted; the server does not tell what becomes of it");
+	return deliver_now(path, submit_id(s), a->verbose ? stdout : NULL, stderr);
+}
+
 static int
 run_send(const struct args *a, const char *path)
 {
@@ -360,6 +370,8 @@ run_send(const struct args *a, const char *path)
 		complain(rc, "%s; nothing was sent", why);
 	else
 		rc = hand_over(s, a, &letter, &rcpts);
+	if (s != NULL && rc == 0 && a->when == ARGS_INTERACTIVE)
+		rc = wait_for_result(a, s, path);
 	submit_close(s);
 	letter_free(&letter);
 	letter_free_rcpts(&rcpts);

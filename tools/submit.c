@@ -33,7 +33,8 @@ struct submit {
 	char		 in[4096];
 	size_t		 in_at, in_len;
 	struct reply	 reply;
-	bool		 size, eight_bit, utf8, dsn;	/* offered in EHLO */
+	bool		 size, eight_bit, utf8, dsn, later, require_tls;	/* offered in EHLO */
+	char		 id[64];		/* of what was accepted last */
 	bool		 dead;
 };
 
@@ -143,6 +144,8 @@ learn_extensions(struct submit *s)
 		s->eight_bit |= len == 8 && strncasecmp(line, "8BITMIME", 8) == 0;
 		s->utf8 |= len == 8 && strncasecmp(line, "SMTPUTF8", 8) == 0;
 		s->dsn |= len == 3 && strncasecmp(line, "DSN", 3) == 0;
+		s->later |= len == 6 && strncasecmp(line, "XLATER", 6) == 0;
+		s->require_tls |= len == 10 && strncasecmp(line, "REQUIRETLS", 10) == 0;
 		if (len > 8 && strncasecmp(line, "XORIGIN ", 8) == 0)
 			snprintf(s->origin, sizeof(s->origin), "%.*s", (int)(len - 8), line + 8);
 	}
@@ -216,6 +219,18 @@ const char *
 submit_origin(const struct submit *s)
 {
 	return s->origin;
+}
+
+bool
+submit_can_wait(const struct submit *s)
+{
+	return s->later;
+}
+
+const char *
+submit_id(const struct submit *s)
+{
+	return s->id;
 }
 
 const char *
@@ -297,22 +312,54 @@ send_body(struct submit *s, const struct submit_mail *m)
 	return 0;
 }
 
-int
-submit_send(struct submit *s, const struct submit_mail *m, FILE *errors)
+/* What was asked for and cannot be had. */
+static int
+check_offers(const struct submit *s, const struct submit_mail *m, FILE *errors)
+{
+	if (m->utf8 && !s->utf8) {
+		fprintf(errors, "sendmail: this server does not take internationalised mail; nothing was sent\n");
+		return EX_DATAERR;
+	}
+	if (m->require_tls && !s->require_tls) {
+		fprintf(errors, "sendmail: requiretls=yes cannot be kept: this server does not offer REQUIRETLS (RFC 8689); "
+		    "nothing was sent\n");
+		return EX_UNAVAILABLE;
+	}
+	return 0;
+}
+
+static void
+say_mail(struct submit *s, const struct submit_mail *m)
 {
 	bool ret = is_wanted(s, m->dsn_return), envid = is_wanted(s, m->dsn_envid);
 	char size[40] = "";
-	int code, rc;
 
-	if (m->utf8 && !s->utf8) {
-		fprintf(errors, "sendmail: an address is internationalised, which this server does not take\n");
-		return EX_DATAERR;
-	}
 	if (s->size)
 		snprintf(size, sizeof(size), " SIZE=%llu", (unsigned long long)(m->header_len + m->body_size));
-	command(s, "MAIL FROM:<%s>%s%s%s%s%s%s%s", m->sender, size, m->eight_bit && s->eight_bit ? " BODY=8BITMIME" : "",
-	    m->utf8 ? " SMTPUTF8" : "", ret ? " RET=" : "", ret ? m->dsn_return : "", envid ? " ENVID=" : "",
-	    envid ? m->dsn_envid : "");
+	command(s, "MAIL FROM:<%s>%s%s%s%s%s%s%s%s%s", m->sender, size, m->eight_bit && s->eight_bit ? " BODY=8BITMIME" : "",
+	    m->utf8 ? " SMTPUTF8" : "", m->require_tls ? " REQUIRETLS" : "", m->later && s->later ? " XLATER" : "",
+	    ret ? " RET=" : "", ret ? m->dsn_return : "", envid ? " ENVID=" : "", envid ? m->dsn_envid : "");
+}
+
+/* "Accepted as ID". */
+static void
+take_id(struct submit *s)
+{
+	static const char before[] = "Accepted as ";
+	const char *at = strstr(s->reply.text, before);
+
+	if (at != NULL)
+		snprintf(s->id, sizeof(s->id), "%.*s", (int)strcspn(at + sizeof(before) - 1, " \n"), at + sizeof(before) - 1);
+}
+
+int
+submit_send(struct submit *s, const struct submit_mail *m, FILE *errors)
+{
+	int code, rc;
+
+	if ((rc = check_offers(s, m, errors)) != 0)
+		return rc;
+	say_mail(s, m);
 	if ((code = next_reply(s)) / 100 != 2)		/* 552, 452: it is the size that is refused */
 		return refused(s, code, code % 100 == 52 ? "the message" : m->sender[0] != '\0' ? m->sender : "the null sender",
 		    EX_DATAERR, errors);
@@ -331,6 +378,7 @@ submit_send(struct submit *s, const struct submit_mail *m, FILE *errors)
 	}
 	if ((code = next_reply(s)) / 100 != 2)
 		return refused(s, code, "the message", EX_DATAERR, errors);
+	take_id(s);
 	return 0;
 }
 

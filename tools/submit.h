@@ -16,6 +16,8 @@ struct submit_mail {
 	char *const	*rcpts;			/* canonical addresses */
 	size_t		 n_rcpts;
 	bool		 utf8, eight_bit;
+	bool		 later;			/* not to be delivered before the queue is run; said to a server that knows it */
+	bool		 require_tls;		/* RFC 8689; a server that does not offer it gets nothing */
 	const char	*header;		/* with the empty line */
 	size_t		 header_len;
 	/* RFC 3461; NULL or "": not asked for. Said to a server that knows them only. */
@@ -29,6 +31,10 @@ struct submit_mail {
 struct submit	*submit_open(const char *path, FILE *transcript, int *code_r, char *why, size_t size);
 /* The name in the greeting. */
 const char	*submit_hostname(const struct submit *);
+/* Whether the server holds mail back when it is asked to. */
+bool		 submit_can_wait(const struct submit *);
+/* After submit_send: the message's id in the queue, "" unknown. */
+const char	*submit_id(const struct submit *);
 /* The domain that completes names without one. */
 const char	*submit_origin(const struct submit *);
 /* All recipients or none: when one is refused nothing is sent. 0, or a code; each refusal is told to errors, a line. */

@@ -105,6 +105,53 @@ START_TEST(callers_lines)
 }
 END_TEST
 
+static const struct {
+	const char	*line;
+	int		 code;
+	enum args_when	 when;
+	bool		 utf8, tls;
+} promises[] = {
+	{ "sendmail a", 0, ARGS_BACKGROUND, false, false },
+	{ "sendmail -odb a", 0, ARGS_BACKGROUND, false, false },
+	{ "sendmail -odq a", 0, ARGS_QUEUE, false, false },
+	{ "sendmail -odd a", 0, ARGS_QUEUE, false, false },
+	{ "sendmail -odi a", 0, ARGS_INTERACTIVE, false, false },
+	{ "sendmail -o di a", 0, ARGS_INTERACTIVE, false, false },
+	{ "sendmail -odq -odi a", 0, ARGS_INTERACTIVE, false, false },
+	{ "sendmail -odx -od a", 0, ARGS_BACKGROUND, false, false },
+	{ "sendmail -O DeliveryMode=interactive a", 0, ARGS_INTERACTIVE, false, false },
+	{ "sendmail -ODELIVERYMODE=q a", 0, ARGS_QUEUE, false, false },
+	{ "sendmail -O DeliveryMode a", 0, ARGS_BACKGROUND, false, false },
+	{ "sendmail -O smtputf8=yes a", 0, ARGS_BACKGROUND, true, false },
+	{ "sendmail -O SMTPUTF8=YES -O smtputf8=no a", 0, ARGS_BACKGROUND, false, false },
+	{ "sendmail -Orequiretls=yes a", 0, ARGS_BACKGROUND, false, true },
+	{ "sendmail -Orequiretls=no a", 0, ARGS_BACKGROUND, false, false },
+	{ "sendmail -Orequiretls a", EX_USAGE, 0, false, false },
+	{ "sendmail -Orequiretls=true a", EX_USAGE, 0, false, false },
+	{ "sendmail -Osmtputf8= a", EX_USAGE, 0, false, false },
+	{ "sendmail -Orequiretl=perhaps -Orequiretlsx=1 a", 0, ARGS_BACKGROUND, false, false },
+};
+
+START_TEST(what_is_promised)
+{
+	char text[256], *argv[40], why[256] = "", *rest = text, *w;
+	struct args a;
+	int argc = 0;
+
+	snprintf(text, sizeof(text), "%s", promises[_i].line);
+	while ((w = strsep(&rest, " ")) != NULL)
+		argv[argc++] = w;
+	argv[argc] = NULL;
+	ck_assert_int_eq(args_parse(&a, argc, argv, why, sizeof(why)), promises[_i].code);
+	ck_assert_int_eq(why[0] != '\0', promises[_i].code != 0);
+	if (promises[_i].code != 0)
+		return;
+	ck_assert_int_eq(a.when, promises[_i].when);
+	ck_assert_int_eq(a.utf8, promises[_i].utf8);
+	ck_assert_int_eq(a.require_tls, promises[_i].tls);
+}
+END_TEST
+
 START_TEST(no_name)
 {
 	char *argv[] = { NULL }, why[256];
@@ -180,6 +227,7 @@ main(void)
 	int failed;
 
 	tcase_add_loop_test(t, callers_lines, 0, (int)(sizeof(lines) / sizeof(lines[0])));
+	tcase_add_loop_test(t, what_is_promised, 0, (int)(sizeof(promises) / sizeof(promises[0])));
 	tcase_add_test(t, no_name);
 	tcase_add_test(t, what_to_retry);
 	tcase_add_test(t, notices);
