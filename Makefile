@@ -66,6 +66,16 @@ MX	:= \
 	mx/resolver.c
 
 FILTERS	:= \
+	filters/access.c \
+	filters/access_filter.c \
+	filters/chain.c \
+	filters/chain_fold.c \
+	filters/config.c \
+	filters/dnsbl_filter.c \
+	filters/filter.c \
+	filters/helo_filter.c \
+	filters/iprev_filter.c \
+	filters/registry.c \
 	filters/memory.c \
 	filters/memory_client.c \
 	filters/memory_core.c \
@@ -160,7 +170,9 @@ queue_SRC	:= \
 	queue/expand.c \
 	queue/expansion.c \
 	queue/flight.c \
-	queue/bouncecap.c \n	queue/past.c \n	queue/tell.c \
+	queue/bouncecap.c \
+	queue/past.c \
+	queue/tell.c \
 	queue/idmap.c \
 	queue/index.c \
 	queue/intake.c \
@@ -259,6 +271,7 @@ UNIT	:= \
 	args \
 	body \
 	bounce \
+	bouncecap \
 	client \
 	client_reply \
 	client_verdict \
@@ -291,6 +304,7 @@ UNIT	:= \
 	network \
 	notice \
 	params \
+	past \
 	reach \
 	rate \
 	reply \

@@ -54,10 +54,11 @@ struct chain_decision {
 	int		 code;			/* of the reply, unless it passes */
 	char		 enhanced[12];
 	char		 text[512];		/* with " (see 7K2QF)" behind it */
-	char		 ref[CHAIN_CODE_LEN + 1];	/* in the record, too; "" when it passes */
+	char		 ref[CHAIN_CODE_LEN + 1];	/* in the record, too; "" when it passes or is split */
 	int		 score;
 	const char	*filter;		/* whose verdict it was, "score" for the sum, "" when it passes */
 	bool		 quarantine;		/* STAGE_END */
+	bool		 tagged;		/* tag_only: it passes, and all the rest is what would have been said */
 };
 
 typedef void	chain_done_fn(void *arg, const struct chain_decision *);	/* borrowed; from the loop */
@@ -74,6 +75,8 @@ void		 chain_decide(struct chain *, enum facts_stage, chain_done_fn *, void *arg
 void		 chain_wait_no_more(struct chain *);
 /* The transaction is over or forgotten. */
 void		 chain_reset(struct chain *);
+/* Whether lists exempt this client, as far as is known by now, from a filter by name: for what smtpd does itself. */
+bool		 chain_is_exempt(const struct chain *, const char *name);
 /* Who is being waited for, for the log: "dnsbl,spf". */
 void		 chain_waits_for(const struct chain *, char *to, size_t size);
 

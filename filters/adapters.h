@@ -1,0 +1,14 @@
+/*
+ * Filters that bring a technique of this folder into the chain, by name; filters/registry.c is the only reader. Each stands in the
+ * file filters/NAME_filter.c, beside the technique that it uses.
+ */
+#ifndef FILTERS_ADAPTERS_H
+#define FILTERS_ADAPTERS_H
+
+#include "filters/filter.h"
+
+extern const struct filter filter_client_domains, filter_refuse;	/* access_filter.c */
+extern const struct filter filter_dnsbl, filter_dnswl, filter_helo_lists, filter_host_lists, filter_sender_lists;	/* dnsbl_filter.c */
+extern const struct filter filter_iprev, filter_helo;		/* iprev_filter.c, helo_filter.c */
+
+#endif

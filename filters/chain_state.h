@@ -1,0 +1,82 @@
+/*
+ * What the files of the chain share and nobody else sees: the filters as configured, and one session's runs of them
+ * (chain.c starts and ends them, chain_fold.c decides, chain_fields.c tells).
+ */
+#ifndef FILTERS_CHAIN_STATE_H
+#define FILTERS_CHAIN_STATE_H
+
+#include "filters/access.h"
+#include "filters/chain.h"
+#include "filters/registry.h"
+#include "lib/clock.h"
+
+struct filters_count {
+	uint64_t refused, deferred, late;
+};
+
+struct filters {
+	const struct registry *registry;
+	struct filter_config configs[REGISTRY_MAX];
+	struct access	 access;
+	int		 defer_score, refuse_score;
+	bool		 refuse_temporarily, tag_only;
+	struct dns	*dns;
+	struct memory	*memory;
+	struct filters_count counts[REGISTRY_MAX], score;
+};
+
+/* As filters_new(), of other filters than those that there are: for tests. */
+struct filters	*filters_new_of(const struct registry *, const struct conf *, struct dns *, struct memory *, char *err,
+		    size_t size);
+
+enum slot_state {
+	SLOT_IDLE,			/* not begun: its stage is not reached, or facts that it needs are not settled */
+	SLOT_SKIPPED,			/* off, exempt, or nothing to say */
+	SLOT_PENDING,
+	SLOT_DONE,			/* with a finding; late ones with that of being late */
+};
+
+struct slot {				/* of each filter of the registry */
+	struct chain	*chain;
+	enum slot_state	 state;
+	struct filter_run *run;		/* SLOT_PENDING and SLOT_DONE */
+	struct timer	 deadline;
+	int64_t		 began_ms;
+	uint32_t	 ms;
+	bool		 exempt, counted;
+	/* Of those that are about a recipient: what counts of the recipients that were taken. */
+	int		 least_score;	/* the smallest: a refusal at the end is one for all of them */
+	struct filter_finding *for_data;	/* what asks for something at DATA, or NULL */
+};
+
+struct chain {
+	struct filters	*filters;
+	struct facts	*facts;
+	enum facts_stage stage;		/* reached */
+	enum facts_stage decided;	/* up to which, in this transaction */
+	uint64_t	 mask;		/* exemptions of the transaction: of the recipients that were taken */
+	unsigned	 taken;
+	bool		 quarantine;
+	struct chain_decision tagged;	/* tag_only: the first that would not have passed */
+	/* who waits */
+	bool		 deciding;
+	enum facts_stage wanted;
+	chain_done_fn	*done;
+	void		*arg;
+	struct timer	 step;
+	size_t		 n;
+	struct slot	 slots[];
+};
+
+/* Whether all filters that give these facts are settled. */
+bool		 chain_settled(const struct chain *, unsigned facts);
+/* Whether a filter is about a recipient. */
+bool		 chain_is_of_recipient(const struct chain *, size_t i);
+/* The points of those before a filter, for one that runs last. */
+int		 chain_score_before(const struct chain *, size_t i);
+/* Which filters do not apply to the present recipient; before there is one, and at DATA and later, to the transaction. */
+uint64_t	 chain_mask(const struct chain *);
+/* The decision, if it can be taken; false: somebody must be waited for, whose place is in *at_r. */
+bool		 chain_fold(struct chain *, enum facts_stage, struct chain_decision *, size_t *at_r);
+
+#endif
