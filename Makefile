@@ -113,6 +113,7 @@ minimta_SRC	:= \
 	master/main.c \
 	master/children.c \
 	master/control.c \
+	master/control_ask.c \
 	master/launch.c \
 	master/notify.c \
 	master/pages.c \

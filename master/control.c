@@ -1,12 +1,11 @@
 /*
  * The control socket: one line of words from a tool (separated by tabs, ended by LF), whose user the kernel names
  * (SO_PEERCRED). Most lines are passed on together with the connection to the process that they are for; master itself
- * answers `status`, `reload`, `stop` and, for tests, `clock`. minimtactl(8) describes the lines.
+ * answers `status` and, for tests, `clock` (control_ask.c), `reload`, `log` and `stop`. minimtactl(8) describes the lines.
  */
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,57 +17,15 @@
 
 #include "lib/log.h"
 #include "lib/pack.h"
-#include "master/master.h"
+#include "master/control_caller.h"
 
 #define LINE_MAX_HERE	(60 * 1024)
 #define LINE_MS		10000	/* for the line to arrive */
-#define STATUS_MS	2000	/* for all processes to answer */
-#define SILENT_SOME	2	/* signs of life that a process has not given: it is not waited for */
 #define CALLERS_MAX	128
 #define PAUSE_MS	200	/* when there is no descriptor for a caller */
 #define RELOAD_MS	55000	/* a tool waits for a minute */
 
-/* Who was asked, and what it said of itself. */
-struct said {
-	enum proc	proc;
-	uint32_t	instance;
-	bool		awaited;
-	char		*text;		/* NULL: nothing yet */
-};
-
-struct caller {
-	LIST_ENTRY(caller)	next;
-	struct control		*control;
-	int			 fd;
-	struct event		*readable;
-	struct timer		 deadline;
-	uid_t			 uid;
-	char			*line;
-	size_t			 len;
-	/* while processes are asked */
-	uint64_t		 question;
-	unsigned		 waiting;
-	bool			 reloads;	/* waits for reload.c */
-	bool			 quiet;		/* the answer is "ok" alone */
-	bool			 queue_waits;	/* for its new time, until all others have theirs */
-	struct said		*answers;
-	size_t			 n_answers;
-};
-
-struct control {
-	struct master		*master;
-	struct event		*accept;
-	struct timer		 pause;
-	int			 fd;
-	unsigned		 n;
-	uint64_t		 questions;
-	LIST_HEAD(, caller)	 callers;
-};
-
-static void	run_status(struct caller *);
-static void	run_clock(struct caller *);
 static void	run_reload(struct caller *);
-static void	forget_answers(struct caller *);
 static void	run_log(struct caller *);
 static void	run_stop(struct caller *);
 
@@ -86,8 +43,8 @@ static const struct command {
 	{ "route", PROC_RESOLVER, NULL },
 	{ "explain", PROC_LOGGER, NULL },
 	{ "stats", PROC_LOGGER, NULL },
-	{ "status", PROC_MASTER, run_status },
-	{ "clock", PROC_MASTER, run_clock },
+	{ "status", PROC_MASTER, control_run_status },
+	{ "clock", PROC_MASTER, control_run_clock },
 	{ "reload", PROC_MASTER, run_reload },
 	{ "log", PROC_MASTER, run_log },
 	{ "stop", PROC_MASTER, run_stop },
@@ -100,7 +57,7 @@ caller_free(struct caller *c)
 	c->control->n--;
 	timer_stop(&c->deadline);
 	event_free(c->readable);
-	forget_answers(c);
+	control_ask_forget(c);
 	reload_forget(c->control->master, c);
 	if (c->fd >= 0)
 		close(c->fd);
@@ -108,9 +65,9 @@ caller_free(struct caller *c)
 	free(c);
 }
 
-/* Answers and closes. What does not fit in the socket's buffer of a caller that does not read is lost. */
-static void
-answer(struct caller *c, const char *text)
+/* What does not fit in the socket's buffer of a caller that does not read is lost. */
+void
+control_answer(struct caller *c, const char *text)
 {
 	size_t len = strlen(text);
 
@@ -119,8 +76,8 @@ answer(struct caller *c, const char *text)
 	caller_free(c);
 }
 
-static bool
-may_change(const struct caller *c)
+bool
+control_may_change(const struct caller *c)
 {
 	return c->uid == 0 || c->uid == geteuid();
 }
@@ -134,13 +91,13 @@ pass_on(struct caller *c, const struct command *cmd)
 
 	if (to == NULL) {
 		snprintf(text, sizeof(text), "later: %s is being restarted; try again in a moment\n", proc_name(cmd->to));
-		answer(c, text);
+		control_answer(c, text);
 		return;
 	}
 	pack_init(&pk);
 	pack_u32(&pk, c->uid);
 	if (strcmp(cmd->word, "submit") != 0) {
-		pack_u8(&pk, may_change(c));
+		pack_u8(&pk, control_may_change(c));
 		pack_str(&pk, c->line);
 		ipc_send_pack(to->ipc, MSG_CONTROL, 0, &pk, c->fd);
 	} else
@@ -167,229 +124,20 @@ run_line(struct caller *c)
 			pass_on(c, cmd);
 		return;
 	}
-	answer(c, "error: unknown command; expected submit, queue, mailq, aliases, verify, route, explain, stats, status, reload, log or stop\n");
-}
-
-/* ---- questions to all processes ---- */
-
-/* One that is known not to answer is asked, and not waited for. */
-static void
-await(struct caller *c, const struct child *ch)
-{
-	bool awaited = ch->silent < SILENT_SOME;
-
-	c->answers = reallocarray(c->answers, c->n_answers + 1, sizeof(*c->answers));
-	if (c->answers == NULL)
-		log_fatal("event=out-of-memory");
-	c->answers[c->n_answers++] = (struct said){ ch->proc, ch->instance, awaited, NULL };
-	c->waiting += awaited;
-}
-
-static void
-ask_all(struct caller *c)
-{
-	struct child *ch;
-
-	c->question = ++c->control->questions;
-	forget_answers(c);
-	TAILQ_FOREACH(ch, &c->control->master->children, next)
-		if (ch->state == CHILD_READY && ch->ipc != NULL) {
-			ipc_send(ch->ipc, MSG_STATUS_ASK, c->question, NULL, 0, -1);
-			await(c, ch);
-		}
-	timer_start(&c->deadline, c->waiting > 0 ? STATUS_MS : 0);
-}
-
-static struct said *
-find_said(const struct caller *c, enum proc proc, uint32_t instance)
-{
-	for (size_t i = 0; i < c->n_answers; i++)
-		if (c->answers[i].proc == proc && c->answers[i].instance == instance)
-			return &c->answers[i];
-	return NULL;
-}
-
-/* Memory in use, from the kernel: 0 when it does not say. */
-static unsigned long
-rss_kb(pid_t pid)
-{
-	unsigned long pages = 0;
-	char path[40];
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/%d/statm", (int)pid);
-	if ((f = fopen(path, "re")) == NULL)
-		return 0;
-	if (fscanf(f, "%*u %lu", &pages) != 1)
-		pages = 0;
-	fclose(f);
-	return pages * ((unsigned long)sysconf(_SC_PAGESIZE) / 1024);
-}
-
-/* The first of a kind has its name alone, others their number behind it. */
-static void
-report_child(const struct caller *c, const struct child *ch, bool first, FILE *f)
-{
-	static const char *const states[] = { "away", "starting", "running" };
-	const struct said *said = find_said(c, ch->proc, ch->instance);
-	char number[16] = "", silent[64];
-
-	if (!first)
-		snprintf(number, sizeof(number), ".%u", ch->instance);
-	fprintf(f, "%s%s state=%s pid=%d starts=%u ", proc_name(ch->proc), number, ch->draining ? "draining" : states[ch->state],
-	    (int)ch->pid, ch->starts);
-	if (ch->state != CHILD_AWAY)
-		fprintf(f, "uptime_s=%" PRId64 " rss_kb=%lu ", (clock_ms() - ch->started_ms) / 1000, rss_kb(ch->pid));
-	fprintf(f, "%s%s\n", watch_says(ch, silent),
-	    said != NULL && said->text != NULL ? said->text : ch->state == CHILD_READY ? "what=\"did not answer\"" : "");
-}
-
-static void
-report_children(const struct caller *c, FILE *f)
-{
-	const struct child *ch;
-	bool first;
-
-	for (unsigned p = PROC_MASTER + 1; p < PROC_COUNT; p++) {
-		first = true;
-		TAILQ_FOREACH(ch, &c->control->master->children, next)
-			if (ch->proc == (enum proc)p && !ch->draining) {
-				report_child(c, ch, first, f);
-				first = false;
-			}
-		TAILQ_FOREACH(ch, &c->control->master->children, next)
-			if (ch->proc == (enum proc)p && ch->draining)
-				report_child(c, ch, false, f);
-	}
-}
-
-static void
-report(struct caller *c)
-{
-	struct master *m = c->control->master;
-	char *text = NULL;
-	size_t size;
-	FILE *f = open_memstream(&text, &size);
-
-	if (f == NULL)
-		log_fatal("event=out-of-memory");
-	fprintf(f, "ok\n");
-	if (!c->quiet) {
-		fprintf(f, "minimta version=%s pid=%d uptime_s=%" PRId64 " rss_kb=%lu hostname=%s\n", MASTER_VERSION,
-		    (int)getpid(), (clock_ms() - m->started_ms) / 1000, rss_kb(getpid()), m->conf->hostname);
-		report_children(c, f);
-	}
-	fclose(f);
-	answer(c, text);
-	free(text);
-}
-
-static void
-forget_answers(struct caller *c)
-{
-	for (size_t i = 0; i < c->n_answers; i++)
-		free(c->answers[i].text);
-	free(c->answers);
-	c->answers = NULL;
-	c->n_answers = c->waiting = 0;
-}
-
-/* All have answered, or had the time to. */
-static void
-answered(struct caller *c)
-{
-	if (!c->queue_waits) {
-		report(c);
-		return;
-	}
-	c->queue_waits = false;
-	children_shift_clock(c->control->master, c->control->master->clock_offset_ms, c->control->master->clock_wall_ms, true);
-	ask_all(c);
-}
-
-static void
-settle(struct caller *c, struct said *said)
-{
-	if (!said->awaited)
-		return;
-	said->awaited = false;
-	if (--c->waiting == 0)
-		answered(c);
-}
-
-int
-control_on_status(struct master *m, struct ipc *ipc, struct ipc_message *msg)
-{
-	struct said *said;
-	struct caller *c;
-	struct unpack u;
-
-	LIST_FOREACH(c, &m->control->callers, next)
-		if (c->question == msg->id)
-			break;
-	if (c == NULL || (said = find_said(c, ipc_peer(ipc), ipc_instance(ipc))) == NULL || said->text != NULL)
-		return 0;	/* too late; or watch.c asked */
-	unpack_init(&u, msg->data, msg->len);
-	said->text = unpack_str(&u);
-	if (!unpack_end(&u))
-		return -1;
-	settle(c, said);
-	return 0;
-}
-
-/* It has ended, and will not answer. */
-void
-control_on_exit(struct master *m, const struct child *ch)
-{
-	struct caller *c, *next;
-	struct said *said;
-
-	for (c = LIST_FIRST(&m->control->callers); c != NULL; c = next) {
-		next = LIST_NEXT(c, next);
-		if ((said = find_said(c, ch->proc, ch->instance)) != NULL)
-			settle(c, said);
-	}
-}
-
-static void
-run_status(struct caller *c)
-{
-	ask_all(c);
-}
-
-/*
- * "ok" comes when every process has the new time; queue has it last, so that no attempt that becomes due by it begins in
- * a process whose deadlines for that attempt would then be shifted away.
- */
-static void
-run_clock(struct caller *c)
-{
-	int64_t offset, wall = 0;
-	char end;
-	int n = sscanf(c->line, "clock\t%" SCNd64 "\t%" SCNd64 "%c", &offset, &wall, &end);
-
-	if (!c->control->master->test_clock || !may_change(c)) {
-		answer(c, "error: the clock can be set only under minimta -T\n");
-	} else if (n != 2 && sscanf(c->line, "clock\t%" SCNd64 "%c", &offset, &end) != 1) {
-		answer(c, "error: expected: clock <milliseconds from real time> [<milliseconds more for the wall clock>]\n");
-	} else {
-		children_shift_clock(c->control->master, offset, wall, false);
-		c->quiet = c->queue_waits = true;
-		ask_all(c);
-	}
+	control_answer(c, "error: unknown command; expected submit, queue, mailq, aliases, verify, route, explain, stats, status, reload, log or stop\n");
 }
 
 static void
 on_reloaded(void *arg, const char *text)
 {
-	answer(arg, text);
+	control_answer(arg, text);
 }
 
 static void
 run_reload(struct caller *c)
 {
-	if (!may_change(c)) {
-		answer(c, "denied: only root may reload it\n");
+	if (!control_may_change(c)) {
+		control_answer(c, "denied: only root may reload it\n");
 		return;
 	}
 	c->reloads = true;
@@ -424,23 +172,23 @@ run_log(struct caller *c)
 
 	if (strcmp(c->line, before) == 0) {
 		snprintf(text, sizeof(text), "ok\n%s\n", c->control->master->conf->log_level);
-		answer(c, text);
+		control_answer(c, text);
 		return;
 	}
 	for (size_t i = 0; strncmp(c->line, before, sizeof(before) - 1) == 0 && *wanted == '\t' && i < 4; i++) {
 		if (strcmp(levels[i], wanted + 1) != 0)
 			continue;
-		if (!may_change(c)) {
-			answer(c, "denied: the log's level is for root and for the user that started minimta\n");
+		if (!control_may_change(c)) {
+			control_answer(c, "denied: the log's level is for root and for the user that started minimta\n");
 			return;
 		}
 		log_info("event=log-level level=%s uid=%u", levels[i], (unsigned)c->uid);
 		set_log_level(c->control->master, levels[i]);
 		snprintf(text, sizeof(text), "ok\nthe level is %s\n", levels[i]);
-		answer(c, text);
+		control_answer(c, text);
 		return;
 	}
-	answer(c, "error: expected: log level, and perhaps error, warn, info or debug\n");
+	control_answer(c, "error: expected: log level, and perhaps error, warn, info or debug\n");
 }
 
 static void
@@ -448,11 +196,11 @@ run_stop(struct caller *c)
 {
 	struct master *m = c->control->master;
 
-	if (!may_change(c)) {
-		answer(c, "denied: only root may stop it\n");
+	if (!control_may_change(c)) {
+		control_answer(c, "denied: only root may stop it\n");
 		return;
 	}
-	answer(c, "ok\n");
+	control_answer(c, "ok\n");
 	children_stop(m, 0);
 }
 
@@ -464,11 +212,11 @@ on_deadline(void *arg)
 	struct caller *c = arg;
 
 	if (c->n_answers > 0)
-		answered(c);
+		control_ask_over(c);
 	else if (c->reloads)
-		answer(c, "error: the reload takes long; the log says how it ends\n");
+		control_answer(c, "error: the reload takes long; the log says how it ends\n");
 	else
-		answer(c, "error: no command came; expected one line\n");
+		control_answer(c, "error: no command came; expected one line\n");
 }
 
 static void
@@ -498,7 +246,7 @@ on_readable(evutil_socket_t fd, short what, void *arg)
 		*end = '\0';
 		run_line(c);
 	} else if (c->len == LINE_MAX_HERE)
-		answer(c, "error: the line is too long\n");
+		control_answer(c, "error: the line is too long\n");
 }
 
 static void
