@@ -2,7 +2,7 @@
 """
 minimta among others: mail from and to postfix, exim and opensmtpd by MX, with knot and unbound as name servers; the
 clients and tools that people have; and dovecot, which reads what arrived. All in network namespaces, as root. How the
-other programs are set up is in interop_hosts.py, the cases with clients are in interop_clients.py.
+other programs are set up is in interop_hosts.py, the cases with clients are in interop_clients.py, those about filters in interop_filters.py.
 
 	tests/interop.py [-v] [CASE ...]	# a case by the beginning of its name
 """
@@ -13,6 +13,7 @@ import re
 import sys
 
 import interop_clients
+import interop_filters
 import interop_hosts as hosts
 import minimta_test as mt
 import peers as peers_module
@@ -50,7 +51,7 @@ class Interop:
 		self.server, self.mail_servers = None, {}
 		self.peers = peers_module.Peers([m.address for m in hosts.MAIL_SERVERS] + [hosts.Exim.busy_address, hosts.KNOT])
 		try:
-			hosts.Names(self.peers)
+			hosts.Names(self.peers, interop_filters.zones())
 			for make in hosts.MAIL_SERVERS:
 				self.mail_servers[make.name] = make(self.peers)
 			self.start_server()
@@ -289,7 +290,7 @@ def cases(interop):
 		if peer.smtputf8:
 			found.append((f"utf8_from_peer {peer.name}", interop.utf8_from_peer, peer))
 	found += [(name, getattr(interop, name)) for name in CASES]
-	return found + interop_clients.cases(interop)
+	return found + interop_clients.cases(interop) + interop_filters.cases(interop)
 
 
 def main():

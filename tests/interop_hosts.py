@@ -219,7 +219,9 @@ SIGNED, FORGED = Postfix.domain, "forged.example"
 class Names:
 	"""knot, which has all zones, and unbound, which asks it and checks signatures."""
 
-	def __init__(self, world):
+	def __init__(self, world, more):
+		"""more: zones beside ours."""
+		self.zones = ZONES | more
 		self.root = peers.Root("names", "knot", "unbound")
 		self.root.write("etc/resolv.conf", "")
 		self.knot(world)
@@ -229,7 +231,7 @@ class Names:
 		conf = f"server:\n  rundir: /run/knot\n  listen: {KNOT}@53\n  user: root\n" \
 			"log:\n  - target: stdout\n    any: info\ndatabase:\n  storage: /var/lib/knot\n" \
 			"policy:\n  - id: test\n    single-type-signing: on\nzone:\n"
-		for name, text in ZONES.items():
+		for name, text in self.zones.items():
 			file = f"etc/knot/{name.strip('.') or 'root'}.zone"
 			conf += f"  - domain: {name}\n    file: /{file}\n    zonefile-sync: -1\n"
 			conf += "    dnssec-signing: on\n    dnssec-policy: test\n" if name in (SIGNED, FORGED) else "    semantic-checks: off\n"
@@ -238,7 +240,7 @@ class Names:
 		self.root.fresh("var/lib/knot")
 		self.root.fresh("run/knot")
 		log = world.start(world.there, self.root.command("/usr/sbin/knotd", "-c", "/etc/knot/test.conf"))
-		for name in ZONES:
+		for name in self.zones:
 			log.wait(rf"\[{re.escape(name.rstrip('.') + '.')}\] zone file parsed|\[{re.escape(name.rstrip('.') + '.')}\] loaded")
 		log.wait("server started")
 		for name in (SIGNED, FORGED):
@@ -264,6 +266,7 @@ class Names:
 	logfile: ""
 	verbosity: 1
 	do-ip6: no
+	local-zone: "2.0.192.in-addr.arpa." nodefault
 	root-hints: "/etc/unbound/root.hints"
 	module-config: "validator iterator"
 	trust-anchor: "{self.signer(SIGNED)}"
