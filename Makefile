@@ -115,10 +115,12 @@ minimta_SRC	:= \
 	master/control.c \
 	master/control_ask.c \
 	master/launch.c \
+	master/logins.c \
 	master/notify.c \
 	master/pages.c \
 	master/places.c \
 	master/reload.c \
+	master/secrets.c \
 	master/setup.c \
 	master/watch.c
 
@@ -168,7 +170,9 @@ queue_SRC	:= \
 	queue/disk.c \
 	queue/dispatch.c \
 	queue/due.c \
+	queue/child.c \
 	queue/expand.c \
+	queue/forward.c \
 	queue/expansion.c \
 	queue/flight.c \
 	queue/bouncecap.c \
@@ -177,6 +181,7 @@ queue_SRC	:= \
 	queue/idmap.c \
 	queue/index.c \
 	queue/intake.c \
+	queue/lanes.c \
 	queue/large.c \
 	queue/log.c \
 	queue/notice.c \
@@ -267,6 +272,7 @@ UNIT	:= \
 	segment \
 	spool \
 	spool_model \
+	chain \
 	address \
 	agent \
 	args \
@@ -316,6 +322,11 @@ UNIT	:= \
 	stress \
 	tally \
 	token \
+	counters \
+	decision \
+	journal \
+	match \
+	pairs \
 	trace \
 	wire \
 	aliases \
@@ -343,6 +354,8 @@ UNIT	:= \
 	dmarc_author
 
 FUZZ	:= \
+	counters \
+	decision \
 	record \
 	segment \
 	address \

@@ -52,6 +52,8 @@ put_verdict(struct pairs_text *t, const struct chain_decision *c)
 	pairs_put_number(t, "score", c->score);
 	if (c->quarantine)
 		pairs_put(t, "quarantine", "yes");
+	if (c->tagged)
+		pairs_put(t, "tagged", "yes");
 	pairs_put(t, "text", c->text);
 }
 

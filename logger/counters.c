@@ -311,7 +311,9 @@ count_decision(struct counters *c, time_t now, const struct pairs *ps)
 {
 	const char *outcome = pairs_get(ps, "outcome"), *filter = pairs_get(ps, "filter");
 
-	if (strcmp(outcome, "refuse") == 0) {
+	if (strcmp(pairs_get(ps, "tagged"), "yes") == 0) {
+		add_to_row(c, BY_FILTER, filter, now, F_OBSERVED);
+	} else if (strcmp(outcome, "refuse") == 0) {
 		add(c, now, REFUSED);
 		add_to_row(c, BY_FILTER, filter, now, F_REFUSED);
 		add_domain(c, now, pairs_get(ps, "from"), D_REFUSED);

@@ -173,11 +173,11 @@ cut_torn_line(int fd, uint64_t *size)
 static int
 open_newest(struct journal *j, uint64_t piece)
 {
-	struct journal_file *f = &j->files[j->n_files - 1];
+	struct journal_file *f = j->files + j->n_files;
 	char name[40], first[sizeof(JOURNAL_FIRST_LINE)] = "";
 	int fd;
 
-	if (j->n_files == 0 || f->size >= piece)
+	if (j->n_files == 0 || (--f)->size >= piece)
 		return -1;
 	fd = openat(j->folder, name_of(name, f->number), O_RDWR | O_APPEND | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
