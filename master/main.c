@@ -15,6 +15,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "filters/chain.h"
 #include "lib/log.h"
 #include "lib/sandbox.h"
 #include "master/master.h"
@@ -242,6 +243,10 @@ main(int argc, char **argv)
 	if (setup)
 		return setup_run(path);
 	if ((m.conf = conf_read(path, err, sizeof(err))) == NULL) {
+		fprintf(stderr, "%s\n", err);
+		return EX_CONFIG;
+	}
+	if (logins_check(m.conf, err, sizeof(err)) != 0 || filters_check(m.conf, err, sizeof(err)) != 0) {
 		fprintf(stderr, "%s\n", err);
 		return EX_CONFIG;
 	}

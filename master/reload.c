@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "filters/chain.h"
 #include "lib/log.h"
 #include "master/master.h"
 
@@ -130,6 +131,10 @@ take_configuration(struct change *ch, char *err, size_t size)
 
 	if (new == NULL)
 		return -1;
+	if (logins_check(new, err, size) != 0 || filters_check(new, err, size) != 0) {
+		conf_free(new);
+		return -1;
+	}
 	if (places_listen(new, m->listeners, m->n_listeners, &listeners, err, size) != 0) {
 		conf_free(new);
 		return -1;
