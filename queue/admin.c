@@ -18,6 +18,7 @@
 #include "lib/log.h"
 #include "lib/pack.h"
 #include "lib/route.h"
+#include "queue/await.h"
 #include "queue/request.h"
 
 #define REQUESTS_MAX	32		/* at once */
@@ -35,6 +36,7 @@ static void
 free_request(struct request *r)
 {
 	LIST_REMOVE(r, next);
+	await_forget(r);
 	r->admin->n--;
 	caller_free(r->caller);
 	for (size_t i = 0; i < r->n_held; i++)
@@ -97,9 +99,11 @@ static bool
 find_hop(struct request *r, const char *argument, char *hop, enum schedule_agent *agent_r)
 {
 	char domain[ADDRESS_DOMAIN_MAX + 1], address[ADDRESS_DOMAIN_MAX + 2];
+	struct envelope_rcpt any = { .address = address, .local = true, .final = true };
 
 	if (strcasecmp(argument, HOP_LOCAL) == 0) {
-		*agent_r = dispatch_route(r->queue->dispatch, argument, true, true, hop);
+		snprintf(address, sizeof(address), "%s", HOP_LOCAL);
+		*agent_r = dispatch_route(r->queue->dispatch, &any, hop);
 		return true;
 	}
 	if (strlen(argument) < ROUTE_HOP_MAX && (strncmp(argument, "mx:", 3) == 0 || strncmp(argument, "relay", 5) == 0) &&
@@ -114,7 +118,8 @@ find_hop(struct request *r, const char *argument, char *hop, enum schedule_agent
 		return false;
 	}
 	snprintf(address, sizeof(address), "@%s", domain);
-	*agent_r = dispatch_route(r->queue->dispatch, address, conf_is_local(r->queue->p.conf, domain), true, hop);
+	any.local = conf_is_local(r->queue->p.conf, domain);
+	*agent_r = dispatch_route(r->queue->dispatch, &any, hop);
 	return true;
 }
 
@@ -158,7 +163,7 @@ do_retry(struct request *r, const char *argument)
 			return;
 		n = dispatch_retry(d, 0, hop);
 		if (agent != SCHEDULE_DELIVERY) {	/* what is not expanded yet is here too */
-			dispatch_route(d, argument, true, false, hop);
+			dispatch_route(d, &(struct envelope_rcpt){ .address = (char *)(uintptr_t)argument, .local = true }, hop);
 			n += dispatch_retry(d, 0, hop);
 		}
 	}
@@ -240,7 +245,7 @@ on_released(void *arg, const char *error)
 	struct request *r = arg;
 
 	for (size_t i = 0; i < r->n_held && error == NULL; i++)
-		dispatch_add(r->queue->dispatch, r->id, r->message.arrived, &r->held[i].rcpt, r->held[i].index, 1);
+		dispatch_add(r->queue->dispatch, r->id, r->message.arrived, r->sender, &r->held[i].rcpt, r->held[i].index, 1);
 	on_changed(arg, error);
 }
 
@@ -257,14 +262,14 @@ on_to_release(void *arg, const struct log_envelope *e, const char *error)
 		return;
 	}
 	r->message = e->message;
+	snprintf(r->sender, sizeof(r->sender), "%s", e->sender.address);
 	if ((r->held = calloc(e->message.n_rcpts + 1, sizeof(*r->held))) == NULL)
 		log_fatal("event=out-of-memory");
 	for (uint32_t i = 0; i < e->message.n_rcpts; i++) {
 		if (e->rcpts[i].state != LOG_HELD)
 			continue;
 		r->held[r->n_held] = (struct held){ i, e->rcpts[i].rcpt };
-		if ((r->held[r->n_held++].rcpt.address = strdup(e->rcpts[i].rcpt.address)) == NULL)
-			log_fatal("event=out-of-memory");
+		envelope_copy_rcpt(&r->held[r->n_held++].rcpt, &e->rcpts[i].rcpt);
 	}
 	if (r->n_held == 0)
 		request_answer(r, "error: nothing of %s is held", id_text(r->id));
@@ -295,6 +300,7 @@ static const struct {
 	{ "show", true, ID, show_message },	/* changes nothing, but shows others' mail */
 	{ "cat", true, ID, show_content },
 	{ "retry", true, ID_OR_MORE, do_retry },
+	{ "deliver", false, ID, await_delivery },	/* one's own only */
 	{ "remove", true, ID, do_remove },
 	{ "hold", true, ID, do_hold },
 	{ "release", true, ID, do_release },
@@ -393,7 +399,7 @@ run(struct request *r, const char *word, const char *argument)
 			commands[i].run(r, argument);
 		return;
 	}
-	request_answer(r, "error: unknown command; expected queue list, hops, show, cat, retry, remove, hold, release, pause "
+	request_answer(r, "error: unknown command; expected queue list, hops, show, cat, retry, deliver, remove, hold, release, pause "
 	    "or resume");
 }
 

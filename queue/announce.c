@@ -43,7 +43,9 @@ tell_message(struct log *l, struct message *m, const struct log_envelope *e)
 			open[n++] = (struct log_rcpt_state){ .index = m->open[i].index, .state = m->open[i].state,
 			    .attempts = m->open[i].attempts, .next_try = m->open[i].next_try,
 			    .address = e->rcpts[m->open[i].index].rcpt.address,
-			    .local = e->rcpts[m->open[i].index].rcpt.local };
+			    .local = e->rcpts[m->open[i].index].rcpt.local, .hop = e->rcpts[m->open[i].index].rcpt.hop,
+			    .text = e->rcpts[m->open[i].index].text, .past = e->rcpts[m->open[i].index].past,
+			    .at = e->rcpts[m->open[i].index].at, .marks = e->rcpts[m->open[i].index].marks };
 	shown.n_open = n;
 	m->announced = true;
 	l->announce.told++;

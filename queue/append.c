@@ -22,7 +22,8 @@ struct request {
 	struct change	 change[2];
 	struct message	*accepted;	/* of an acceptance */
 	uint64_t	 reserved;
-	struct record	 settles;	/* of an acceptance: what it settles of its parent */
+	struct record	 settles;	/* of an acceptance: what it says of its parent's recipients */
+	uint16_t	*changes;	/* how often something had been said of each before */
 	struct log_file	*file;		/* to be synced first */
 	bool		 remove_file;	/* of an end: the message was a large one */
 	void		(*placed)(struct log *, void *, uint32_t);
@@ -37,7 +38,8 @@ request_free(struct request *q)
 		blob_unref(q->append.records[i]);
 		index_abandon(&q->change[i]);	/* nothing is left of what was placed */
 	}
-	free(q->settles.parent_rcpts);
+	free(q->settles.outcomes);
+	free(q->changes);
 	q->log->requests--;
 	free(q);
 }
@@ -61,7 +63,25 @@ request_end(struct request *q, const char *error)
 		read_retry_waiting(l);
 }
 
-/* What a child's acceptance settles of its parent counts from now on; its last recipients end the parent. */
+/* What was said after it and is durable later has the last word, as it will at a start; but nobody settled comes back. */
+static void
+parent_compare(const struct message *parent, struct request *q)
+{
+	struct record *r = &q->settles;
+	const struct index_rcpt *p;
+	uint32_t kept = 0;
+
+	for (uint32_t i = 0; i < r->n_outcomes; i++) {
+		p = index_rcpt(parent, r->outcomes[i].index);
+		if ((r->outcomes[i].state == LOG_OPEN || r->outcomes[i].state == LOG_HELD) &&
+		    (p == NULL || p->changes != q->changes[i]))
+			continue;
+		r->outcomes[kept++] = r->outcomes[i];
+	}
+	r->n_outcomes = kept;
+}
+
+/* What a child's acceptance says of its parent counts from now on; its last recipients end the parent. */
 static void
 parent_settle(struct log *l, struct request *q)
 {
@@ -73,6 +93,7 @@ parent_settle(struct log *l, struct request *q)
 	parent->pending--;
 	if (q->append.error)
 		return;
+	parent_compare(parent, q);
 	index_change(parent, &q->settles, &c);
 	index_placed(&l->index, &c, q->append.at[0], clock_ms());
 	if (parent->n_open == 0)
@@ -212,7 +233,7 @@ static void
 outcomes_send(struct log *l, enum record_kind kind, uint64_t id, const struct log_outcome *o, size_t n, log_done_fn *done,
     void *arg)
 {
-	size_t most = l->record_max / (2 * (RECORD_TEXT_MAX + 32)), part;
+	size_t most = l->record_max / (2 * (RECORD_TEXT_MAX + RECORD_PAST_MAX + 64)), part;
 	struct record r = { .kind = kind, .id = id };
 
 	most = most < 1 ? 1 : most < OUTCOMES_MOST ? most : OUTCOMES_MOST;
@@ -233,6 +254,23 @@ log_outcomes(struct log *l, uint64_t id, const struct log_outcome *o, size_t n, 
 		log_later(l, done, arg, NULL);
 	else
 		outcomes_send(l, RECORD_OUTCOME, id, o, n, done, arg);
+}
+
+void
+log_edit(struct log *l, uint64_t id, const struct log_outcome *o, size_t n, const struct envelope_rcpt *added, uint32_t n_added,
+    log_done_fn *done, void *arg)
+{
+	struct message *m = index_find(&l->index, id);
+	struct record r = { .kind = RECORD_EXPAND, .id = id, .n_outcomes = (uint32_t)n, .n_added = n_added };
+
+	if (n_added == 0 && n > 0) {
+		outcomes_send(l, RECORD_ADMIN, id, o, n, done, arg);
+		return;
+	}
+	r.first = m ? m->n_rcpts : 0;
+	r.added = (struct envelope_rcpt *)(uintptr_t)added;
+	r.outcomes = (struct log_outcome *)(uintptr_t)o;
+	change_send(l, id, &r, done, arg);
 }
 
 void
@@ -304,12 +342,18 @@ accept_parent(struct log *l, struct request *q, const struct log_accept *a)
 	if (parent == NULL)
 		return;
 	parent->pending++;		/* no snapshot of it is taken meanwhile */
-	q->settles = (struct record){ .kind = RECORD_ACCEPT, .id = a->id, .parent = a->parent, .n_parent = a->n_parent_rcpts };
-	q->settles.parent_rcpts = calloc(a->n_parent_rcpts + 1U, sizeof(uint32_t));
-	if (q->settles.parent_rcpts == NULL)
+	q->settles = (struct record){ .kind = RECORD_ACCEPT, .id = a->id, .parent = a->parent, .n_outcomes = a->n_outcomes };
+	q->settles.outcomes = calloc(a->n_outcomes + 1U, sizeof(*a->outcomes));
+	q->changes = calloc(a->n_outcomes + 1U, sizeof(*q->changes));
+	if (q->settles.outcomes == NULL || q->changes == NULL)
 		log_fatal("event=out-of-memory");
-	if (a->n_parent_rcpts > 0)
-		memcpy(q->settles.parent_rcpts, a->parent_rcpts, a->n_parent_rcpts * sizeof(uint32_t));
+	for (uint32_t i = 0; i < a->n_outcomes; i++) {
+		const struct index_rcpt *p = index_rcpt(parent, a->outcomes[i].index);
+
+		q->settles.outcomes[i] = a->outcomes[i];
+		q->settles.outcomes[i].text = q->settles.outcomes[i].past = NULL;
+		q->changes[i] = p != NULL ? p->changes : 0;
+	}
 }
 
 void
@@ -318,8 +362,8 @@ log_accept(struct log *l, const struct log_accept *a, uint64_t reserved, log_don
 	struct record r = {
 		.kind = RECORD_ACCEPT, .id = a->id, .arrived = a->arrived, .size = a->content_len, .in_file = a->file != NULL,
 		.sender = *a->sender, .head = (char *)(uintptr_t)(a->head ? a->head : ""), .n_added = a->n_rcpts,
-		.added = (struct envelope_rcpt *)(uintptr_t)a->rcpts, .parent = a->parent, .n_parent = a->n_parent_rcpts,
-		.parent_rcpts = (uint32_t *)(uintptr_t)a->parent_rcpts, .parent_text = (char *)(uintptr_t)a->parent_text,
+		.added = (struct envelope_rcpt *)(uintptr_t)a->rcpts, .parent = a->parent, .n_outcomes = a->n_outcomes,
+		.outcomes = (struct log_outcome *)(uintptr_t)a->outcomes,
 		.content = a->content, .content_len = a->content_len,
 	};
 	struct log_file_end end;

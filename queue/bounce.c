@@ -1,6 +1,6 @@
 /*
- * Writes bounces (queue/bounce.h). Decides their form and what of a stranger's words may be in them; who
- * gets one and when is decided in queue/giveup.c, the only caller.
+ * Writes reports (queue/bounce.h). Decides their form and what of a stranger's words may be in them; who gets one and when is
+ * decided in queue/tell.c, the only caller.
  */
 #include "queue/bounce.h"
 
@@ -8,8 +8,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "lib/clock.h"
+#include "lib/dsn.h"
 #include "lib/envelope.h"
 #include "lib/log.h"
 
@@ -129,58 +131,35 @@ put_quoted_printable(struct text *t, const char *s, size_t len)
 	}
 }
 
-/* A text part: 7 bit as it stands, or quoted-printable. Lines are below 998 bytes already. */
+/* A part: 7 bit as it stands, or quoted-printable. Lines are below 998 bytes already. */
 static void
 put_part(struct text *t, const char *type, const struct text *body)
 {
 	bool ascii = is_ascii(body->data, body->len);
 
-	say(t, "Content-Type: %s; charset=%s\r\n", type, ascii ? "us-ascii" : "utf-8");
-	say(t, "Content-Transfer-Encoding: %s\r\n\r\n", ascii ? "7bit" : "quoted-printable");
+	say(t, "Content-Type: %s", type);
+	if (strncmp(type, "text/", 5) == 0)
+		say(t, "; charset=%s", ascii ? "us-ascii" : "utf-8");
+	say(t, "\r\nContent-Transfer-Encoding: %s\r\n\r\n", ascii ? "7bit" : "quoted-printable");
 	if (ascii)
 		put(t, body->data, body->len);
 	else
 		put_quoted_printable(t, body->data, body->len);
 }
 
-/* The bytes and value of the UTF-8 character at s; 1 and the byte itself where it is none. */
-static size_t
-utf8_char(const unsigned char *s, unsigned *value_r)
-{
-	size_t n = s[0] >= 0xf0 ? 4 : s[0] >= 0xe0 ? 3 : s[0] >= 0xc0 ? 2 : 1;
-
-	*value_r = n == 1 ? s[0] : s[0] & (0xffU >> (n + 1));
-	for (size_t i = 1; i < n; i++) {
-		if ((s[i] & 0xc0) != 0x80) {
-			*value_r = s[0];
-			return 1;
-		}
-		*value_r = *value_r << 6 | (s[i] & 0x3fU);
-	}
-	return n;
-}
-
-/* "rfc822; a@b" or RFC 6533, 3's utf-8-addr-unitext in its 7-bit form. */
+/* "rfc822; a@b" or RFC 6533, 3's "utf-8; …", in its 7-bit form where not `utf8`. */
 static void
-put_typed_address(struct text *t, const char *address)
+put_typed_address(struct text *t, const char *type, const char *address, bool utf8)
 {
-	const unsigned char *s = (const unsigned char *)address;
-	unsigned value;
+	char text[8192];
 
-	if (is_ascii(address, strlen(address))) {
-		say(t, "rfc822; %s", address);
+	if (is_ascii(address, strlen(address)) && strcasecmp(type, "utf-8") != 0) {
+		say(t, "%s; ", type);
+		put_printable(t, address, strlen(address), false);
 		return;
 	}
-	say(t, "utf-8; ");
-	while (*s != '\0') {
-		size_t n = utf8_char(s, &value);
-
-		if (*s > 0x20 && *s < 0x7f && *s != '\\' && *s != '+' && *s != '=')
-			put(t, s, 1);
-		else
-			say(t, "\\x{%X}", value);
-		s += n;
-	}
+	dsn_utf8_address(text, sizeof(text), address, utf8);
+	say(t, "utf-8; %s", text);
 }
 
 /* ---- the parts ---- */
@@ -188,25 +167,52 @@ put_typed_address(struct text *t, const char *address)
 static void
 put_header(struct text *t, const struct bounce *b, const char *boundary)
 {
+	static const char *const subjects[] = { [BOUNCE_FAILED] = "Undelivered mail: returned to sender",
+	    [BOUNCE_DELAYED] = "Delayed mail: still being tried", [BOUNCE_DELIVERED] = "Mail delivered" };
 	char date[64];
 
 	say(t, "Date: %s\r\n", clock_rfc5322(date, sizeof(date), (time_t)b->now));
 	say(t, "From: Mail Delivery System <MAILER-DAEMON@%s>\r\n", b->hostname);
 	say(t, "To: <%s>\r\n", b->sender);
-	say(t, "Subject: Undelivered mail: returned to sender\r\n");
+	say(t, "Subject: %s\r\n", subjects[b->action]);
 	say(t, "Message-ID: <%s.bounce@%s>\r\n", b->id, b->hostname);
 	say(t, "Auto-Submitted: auto-replied\r\n");
 	say(t, "MIME-Version: 1.0\r\n");
-	say(t, "Content-Type: multipart/report; report-type=delivery-status;\r\n\tboundary=\"%s\"\r\n", boundary);
+	if (b->full && !is_ascii(b->content, b->content_len))
+		say(t, "Content-Transfer-Encoding: 8bit\r\n");
+	say(t, "Content-Type: multipart/report; report-type=%sdelivery-status;\r\n\tboundary=\"%s\"\r\n", b->utf8 ? "global-" : "",
+	    boundary);
 	say(t, "\r\nThis is a message in several parts, as described in RFC 2045.\r\n");
+}
+
+/* The address as the sender wrote it, where an alias made another one of it. */
+static void
+say_address(struct text *t, const struct bounce_rcpt *r)
+{
+	const char *asked = r->orcpt == NULL ? NULL : strchr(r->orcpt, ';');
+
+	say(t, "\r\n  <%s>", r->address);
+	if (asked != NULL && strcasecmp(asked + 1, r->address) != 0) {
+		say(t, " (you wrote to ");
+		put_printable(t, asked + 1, strlen(asked + 1), true);
+		say(t, ")");
+	}
+	say(t, "\r\n");
 }
 
 static void
 say_for_people(struct text *t, const struct bounce_rcpt *r)
 {
+	static const char *const done[] = { [BOUNCE_DELIVERED] = "It is in the mailbox.",
+	    [BOUNCE_RELAYED] = "It was passed on, to a server that does not report what becomes of it:",
+	    [BOUNCE_EXPANDED] = "The address stands for others, to whom it was sent on." };
 	char before[16];
 
-	say(t, "\r\n  <%s>\r\n", r->address);
+	say_address(t, r);
+	if (r->action >= BOUNCE_DELIVERED)
+		say(t, "    %s\r\n", done[r->action]);
+	if (r->action == BOUNCE_DELIVERED || r->action == BOUNCE_EXPANDED)
+		return;
 	if (r->expired)
 		say(t, "    It was tried again and again, and the time for that is over. The last try:\r\n");
 	if (r->host[0] != '\0') {
@@ -219,64 +225,108 @@ say_for_people(struct text *t, const struct bounce_rcpt *r)
 }
 
 static void
+say_what_next(struct text *t, const struct bounce *b)
+{
+	char date[64];
+
+	if (b->action == BOUNCE_FAILED)
+		say(t, "\r\nIt will not be tried again. %s of your message is attached.\r\n", b->full ? "All" : "The header");
+	else if (b->action == BOUNCE_DELAYED)
+		say(t, "\r\nIt is being tried again until %s.\r\nYou need not send it once more; should it fail in the end, "
+		    "you will hear of it.\r\n", clock_rfc5322(date, sizeof(date), (time_t)b->until));
+	say(t, "%sShould you ask your postmaster about it: its number here was %s.\r\n",
+	    b->action == BOUNCE_DELIVERED ? "\r\n" : "", b->original_id);
+}
+
+static void
 put_words(struct text *t, const struct bounce *b)
 {
+	static const char *const what[] = { [BOUNCE_FAILED] = "could not be delivered to", [BOUNCE_DELAYED] = "has not been "
+	    "delivered yet to", [BOUNCE_DELIVERED] = "was delivered to" };
 	struct text body = { 0 };
 	char date[64];
 
 	say(&body, "This is the mail server at %s.\r\n\r\n", b->hostname);
-	say(&body, "Your message of %s could not be delivered to:\r\n",
-	    clock_rfc5322(date, sizeof(date), (time_t)b->arrived));
+	say(&body, "Your message of %s %s:\r\n", clock_rfc5322(date, sizeof(date), (time_t)b->arrived), what[b->action]);
 	for (size_t i = 0; i < b->n_rcpts && i < BOUNCE_RCPTS_MAX; i++)
 		say_for_people(&body, &b->rcpts[i]);
 	if (b->n_rcpts > BOUNCE_RCPTS_MAX)
 		say(&body, "\r\n  and %zu more recipients.\r\n", b->n_rcpts - BOUNCE_RCPTS_MAX);
-	say(&body, "\r\nIt will not be tried again. The header of your message is attached.\r\n");
-	say(&body, "Should you ask your postmaster about it: its number here was %s.\r\n", b->original_id);
+	say_what_next(&body, b);
 	put_part(t, "text/plain", &body);
 	free(body.data);
 }
 
 static void
-put_status_rcpt(struct text *t, const struct bounce_rcpt *r)
+put_recipient_fields(struct text *t, const struct bounce_rcpt *r, bool utf8)
 {
-	say(t, "\r\nFinal-Recipient: ");
-	put_typed_address(t, r->address);
-	say(t, "\r\nAction: failed\r\nStatus: %s\r\n", r->enhanced);
+	char type[40];
+
+	if (r->orcpt != NULL && strchr(r->orcpt, ';') != NULL) {
+		snprintf(type, sizeof(type), "%.*s", (int)strcspn(r->orcpt, ";"), r->orcpt);
+		say(t, "Original-Recipient: ");
+		put_typed_address(t, type, strchr(r->orcpt, ';') + 1, utf8);
+		say(t, "\r\n");
+	}
+	say(t, "Final-Recipient: ");
+	put_typed_address(t, "rfc822", r->address, utf8);
+}
+
+static void
+put_status_rcpt(struct text *t, const struct bounce *b, const struct bounce_rcpt *r)
+{
+	static const char *const actions[] = { [BOUNCE_FAILED] = "failed", [BOUNCE_DELAYED] = "delayed",
+	    [BOUNCE_DELIVERED] = "delivered", [BOUNCE_RELAYED] = "relayed", [BOUNCE_EXPANDED] = "expanded" };
+	char date[64];
+
+	say(t, "\r\n");
+	put_recipient_fields(t, r, b->utf8);
+	say(t, "\r\nAction: %s\r\nStatus: %s\r\n", actions[r->action], r->enhanced);
 	if (r->host[0] != '\0') {
 		say(t, "Remote-MTA: dns; ");
 		put_printable(t, r->host, strcspn(r->host, " \n"), false);
 		say(t, "\r\n");
 	}
+	if (r->action == BOUNCE_DELAYED)
+		say(t, "Will-Retry-Until: %s\r\n", clock_rfc5322(date, sizeof(date), (time_t)b->until));
+	if (r->action == BOUNCE_DELIVERED || r->action == BOUNCE_EXPANDED)
+		return;
 	/* Folded before each line of the reply; no line is blank, which would end the field's group. */
 	if (r->code != 0)
 		say(t, "Diagnostic-Code: smtp; %u\r\n", r->code);
 	else
 		say(t, "Diagnostic-Code: x-minimta;\r\n");
-	put_lines(t, r->text, "  ", false);
+	put_lines(t, r->text, "  ", b->utf8);
 }
 
 static void
 put_status(struct text *t, const struct bounce *b)
 {
+	struct text body = { 0 };
 	char date[64];
 
-	say(t, "Content-Type: message/delivery-status\r\n\r\n");
-	say(t, "Reporting-MTA: dns; %s\r\n", b->hostname);
-	say(t, "X-Queue-ID: %s\r\n", b->original_id);
+	if (b->envid != NULL) {
+		say(&body, "Original-Envelope-Id: ");
+		put_printable(&body, b->envid, strlen(b->envid), false);
+		say(&body, "\r\n");
+	}
+	say(&body, "Reporting-MTA: dns; %s\r\n", b->hostname);
+	say(&body, "X-Queue-ID: %s\r\n", b->original_id);
 	if (b->session[0] != '\0')
-		say(t, "X-Session-ID: %s\r\n", b->session);
-	say(t, "Arrival-Date: %s\r\n", clock_rfc5322(date, sizeof(date), (time_t)b->arrived));
+		say(&body, "X-Session-ID: %s\r\n", b->session);
+	say(&body, "Arrival-Date: %s\r\n", clock_rfc5322(date, sizeof(date), (time_t)b->arrived));
 	for (size_t i = 0; i < b->n_rcpts && i < BOUNCE_RCPTS_MAX; i++)
-		put_status_rcpt(t, &b->rcpts[i]);
+		put_status_rcpt(&body, b, &b->rcpts[i]);
+	put_part(t, b->utf8 ? "message/global-delivery-status" : "message/delivery-status", &body);
+	free(body.data);
 }
 
 /* The original's header, in whole lines: one that is too long, or has bytes that break a line, is cut or cleaned. */
 static void
-put_original(struct text *t, const struct bounce *b)
+put_original_header(struct text *t, const struct bounce *b)
 {
 	struct text body = { 0 };
-	const char *at = b->header, *end = b->header + b->header_len, *eol;
+	const char *at = b->content, *end = b->content + b->header_len, *eol;
 
 	while (at < end && (eol = memchr(at, '\n', (size_t)(end - at))) != NULL && body.len < BOUNCE_HEADER_MAX) {
 		size_t len = (size_t)(eol - at);
@@ -289,18 +339,51 @@ put_original(struct text *t, const struct bounce *b)
 	}
 	if (body.len == 0)
 		put(&body, "\r\n", 2);
-	put_part(t, "text/rfc822-headers", &body);
+	put_part(t, b->utf8 ? "message/global-headers" : "text/rfc822-headers", &body);
 	free(body.data);
+}
+
+/* Whether the message can be in another one as it is: CRLF lines that are not too long, and no NUL. */
+static bool
+can_be_whole(const char *s, size_t len)
+{
+	const char *end = s + len, *eol;
+
+	while (s < end) {
+		eol = memchr(s, '\n', (size_t)(end - s));
+		if (eol == NULL || eol == s || eol[-1] != '\r' || eol - s > 999)
+			return false;
+		if (memchr(s, '\0', (size_t)(eol - s)) != NULL || memchr(s, '\r', (size_t)(eol - s - 1)) != NULL)
+			return false;
+		s = eol + 1;
+	}
+	return len > 0;
+}
+
+static void
+put_original(struct text *t, const struct bounce *b)
+{
+	bool ascii = is_ascii(b->content, b->content_len);
+
+	if (!b->full) {
+		put_original_header(t, b);
+		return;
+	}
+	say(t, "Content-Type: %s\r\nContent-Transfer-Encoding: %s\r\n\r\n", b->utf8 ? "message/global" : "message/rfc822",
+	    ascii ? "7bit" : "8bit");
+	put(t, b->content, b->content_len);
 }
 
 /* Facts of the whole, for the envelope. */
 static uint32_t
-flags_of(const struct text *t)
+flags_of(const struct bounce *b, const struct text *t)
 {
 	uint32_t flags = 0;
 
 	if (!is_ascii(t->data, t->len))
-		flags |= ENVELOPE_8BIT | ENVELOPE_UTF8;		/* the To field, see bounce.h */
+		flags |= ENVELOPE_8BIT;		/* a message that is returned whole, or the To field, see bounce.h */
+	if (!is_ascii(b->sender, strlen(b->sender)))
+		flags |= ENVELOPE_UTF8 | ENVELOPE_HEADER_8BIT;
 	for (size_t i = 0; i < t->len; i++)
 		if (t->data[i] == '.' && (i == 0 || t->data[i - 1] == '\n'))
 			flags |= ENVELOPE_DOTS;
@@ -308,11 +391,13 @@ flags_of(const struct text *t)
 }
 
 char *
-bounce_write(const struct bounce *b, size_t *len_r, uint32_t *flags_r)
+bounce_write(const struct bounce *from, size_t *len_r, uint32_t *flags_r)
 {
+	struct bounce whole = *from, *b = &whole;
 	struct text t = { 0 };
 	char boundary[40];
 
+	b->full = from->full && from->action == BOUNCE_FAILED && can_be_whole(from->content, from->content_len);
 	/* "=_" cannot occur in quoted-printable; elsewhere 64 random bits keep a stranger from guessing it. */
 	snprintf(boundary, sizeof(boundary), "=_%016llx", (unsigned long long)b->boundary);
 	put_header(&t, b, boundary);
@@ -324,6 +409,6 @@ bounce_write(const struct bounce *b, size_t *len_r, uint32_t *flags_r)
 	put_original(&t, b);
 	say(&t, "\r\n--%s--\r\n", boundary);
 	*len_r = t.len;
-	*flags_r = flags_of(&t);
+	*flags_r = flags_of(b, &t);
 	return t.data;
 }

@@ -15,6 +15,11 @@
 #include "lib/log.h"
 #include "lib/route.h"
 #include "queue/attempt.h"
+#include "queue/await.h"
+#include "queue/bouncecap.h"
+#include "queue/lanes.h"
+#include "queue/past.h"
+#include "queue/record.h"
 
 #define LOOKUP_JOBS	8		/* expansions at once, each with up to a hundred recipients */
 #define MDA_JOBS	20
@@ -56,18 +61,42 @@ attempt_set(struct attempt_rcpt *r, enum attempt_result result, const char *enha
 	set_string(&r->text, text);
 }
 
+int64_t
+attempt_age(int64_t arrived)
+{
+	int64_t age = clock_wall() - arrived;
+
+	return age > 0 ? age : 0;
+}
+
+void
+attempt_drop_targets(struct attempt_rcpt *r)
+{
+	for (uint32_t i = 0; i < r->n_targets; i++)
+		envelope_free_rcpt(&r->targets[i]);
+	free(r->targets);
+	r->targets = NULL;
+	r->n_targets = 0;
+}
+
+void
+attempt_free_rcpt(struct attempt_rcpt *r)
+{
+	envelope_free_rcpt(&r->rcpt);
+	attempt_drop_targets(r);
+	free(r->owner);
+	free(r->before);
+	free(r->past);
+	free(r->enhanced);
+	free(r->host);
+	free(r->text);
+}
+
 void
 attempt_free_rcpts(struct attempt_rcpt *rcpts, uint32_t n)
 {
-	for (uint32_t i = 0; i < n; i++) {
-		envelope_free_rcpt(&rcpts[i].rcpt);
-		for (uint32_t t = 0; t < rcpts[i].n_targets; t++)
-			envelope_free_rcpt(&rcpts[i].targets[t]);
-		free(rcpts[i].targets);
-		free(rcpts[i].enhanced);
-		free(rcpts[i].host);
-		free(rcpts[i].text);
-	}
+	for (uint32_t i = 0; i < n; i++)
+		attempt_free_rcpt(&rcpts[i]);
 	free(rcpts);
 }
 
@@ -80,6 +109,7 @@ attempt_free(struct attempt *a)
 	free(a->sender);
 	free(a->session);
 	free(a->head);
+	free(a->envid);
 	free(a);
 }
 
@@ -106,7 +136,7 @@ attempt_end(struct attempt *a, enum schedule_end end)
 	outcome_conclude(a, a->end);
 	log_attempt(d->queue->log, message, flight_of(a->end));
 	attempt_free(a);
-	giveup_poke(d, message);
+	tell_poke(d, message);
 	dispatch_kick(d);
 }
 
@@ -117,12 +147,29 @@ reroute(struct attempt *a, const struct log_envelope *e, uint32_t index, uint32_
 	const struct envelope_rcpt *r = &e->rcpts[index].rcpt;
 	char hop[ROUTE_HOP_MAX];
 	struct schedule_entry s = { .message = a->message, .index = index, .attempts = attempts, .hop = hop,
-	    .arrived_ms = since(e->message.arrived), .due_ms = clock_ms() };
+	    .arrived_ms = since(e->message.arrived), .due_ms = clock_ms(), .sender = lanes_key(e->sender.address),
+	    .warn_ms = dispatch_warn_ms(a->dispatch, e->message.arrived, e->rcpts[index].marks & LOG_WARNED) };
 
-	if (a->agent != SCHEDULE_DELIVERY || a->expiring)
+	if (a->agent != SCHEDULE_DELIVERY || a->expiring || a->warning)
 		return false;
-	s.agent = dispatch_route(a->dispatch, r->address, r->local, r->final, hop);
+	s.agent = dispatch_route(a->dispatch, r, hop);
 	if (strcmp(hop, schedule_job_hop(a->job)) == 0)
+		return false;
+	clamp(a->dispatch, &s);
+	schedule_add(a->dispatch->schedule, clock_ms(), &s);
+	return true;
+}
+
+/* One that is forwarded has a rewritten sender (SRS), and one attempt has one sender: it goes in the next one. */
+static bool
+has_other_sender(struct attempt *a, const struct log_envelope *e, uint32_t index, uint32_t attempts)
+{
+	const struct envelope_rcpt *r = &e->rcpts[index].rcpt;
+	struct schedule_entry s = { .message = a->message, .index = index, .attempts = attempts, .agent = a->agent,
+	    .hop = schedule_job_hop(a->job), .arrived_ms = since(e->message.arrived), .due_ms = clock_ms() };
+
+	if (a->agent != SCHEDULE_DELIVERY || a->expiring || a->n == 0 || a->rcpts[0].rcpt.forwarded == r->forwarded ||
+	    !transfer_rewrites(a))
 		return false;
 	clamp(a->dispatch, &s);
 	schedule_add(a->dispatch->schedule, clock_ms(), &s);
@@ -141,7 +188,7 @@ take_rcpts(struct attempt *a, const struct log_envelope *e)
 		log_fatal("event=out-of-memory");
 	for (uint32_t i = 0; i < size; i++) {
 		if (!schedule_job_rcpt(a->job, i, &index, &attempts) || index >= e->message.n_rcpts ||
-		    e->rcpts[index].state != LOG_OPEN || reroute(a, e, index, attempts)) {
+		    e->rcpts[index].state != LOG_OPEN || reroute(a, e, index, attempts) || has_other_sender(a, e, index, attempts)) {
 			schedule_settle(a->job, i);
 			continue;
 		}
@@ -150,10 +197,19 @@ take_rcpts(struct attempt *a, const struct log_envelope *e)
 		r->slot = i;
 		r->index = index;
 		r->attempts = attempts;
-		r->rcpt = (struct envelope_rcpt){ .local = from->rcpt.local, .final = from->rcpt.final };
-		set_string(&r->rcpt.address, from->rcpt.address);
-		if (a->expiring)
-			outcome_expire(r, from->text, schedule_job_trouble(a->job));
+		envelope_copy_rcpt(&r->rcpt, &from->rcpt);
+		set_string(&r->before, from->text);
+		set_string(&r->past, from->past);
+		r->before_at = from->at;
+		r->marks = r->marks_before = from->marks;
+		r->next_try = from->next_try;
+		r->past_room = e->message.n_rcpts > PAST_MANY_RCPTS ? PAST_LITTLE : RECORD_PAST_MAX;
+		r->relayed = a->agent == SCHEDULE_DELIVERY;
+		r->expired = a->expiring;
+		r->untried = a->warning;
+		if (a->expiring || a->warning)
+			outcome_recall(r, a->expiring ? RESULT_FAILED : RESULT_DEFERRED, "4.4.7", from->text,
+			    schedule_job_trouble(a->job));
 	}
 }
 
@@ -163,13 +219,17 @@ take_envelope(struct attempt *a, const struct log_envelope *e)
 	a->arrived = e->message.arrived;
 	a->size = e->message.size;
 	a->flags = e->message.flags;
+	a->n_all = e->message.n_rcpts;
+	a->ret = e->sender.ret;
+	if (e->sender.envid != NULL)
+		set_string(&a->envid, e->sender.envid);
 	set_string(&a->sender, e->sender.address);
 	set_string(&a->session, e->sender.session);
 	set_string(&a->head, e->head);
 	for (uint32_t i = 0; i < e->message.n_rcpts && a->agent == SCHEDULE_LOOKUP; i++)
 		if ((!e->rcpts[i].rcpt.local || e->rcpts[i].rcpt.final) &&
 		    (e->rcpts[i].state == LOG_OPEN || e->rcpts[i].state == LOG_DELIVERED))
-			expansion_saw(a, e->rcpts[i].rcpt.address);
+			expansion_saw(a, &e->rcpts[i].rcpt);
 	take_rcpts(a, e);
 }
 
@@ -204,9 +264,9 @@ on_envelope(void *arg, const struct log_envelope *e, const char *error)
 	}
 	take_envelope(a, e);
 	/* Whom to ask may have a successor by now. */
-	if (!a->expiring)
+	if (!a->expiring && !a->warning)
 		a->ipc = process_peer(&a->dispatch->queue->p, agents[a->agent].proc);
-	if (a->n == 0 || a->expiring || a->ipc == NULL)
+	if (a->n == 0 || a->expiring || a->warning || a->ipc == NULL)
 		attempt_end(a, SCHEDULE_PUT_BACK);
 	else if (a->agent == SCHEDULE_LOOKUP)
 		expansion_begin(a);
@@ -215,7 +275,7 @@ on_envelope(void *arg, const struct log_envelope *e, const char *error)
 }
 
 static void
-start(struct dispatch *d, struct schedule_job *job, bool expiring)
+start(struct dispatch *d, struct schedule_job *job, enum schedule_action action)
 {
 	struct attempt *a = calloc(1, sizeof(*a));
 
@@ -225,8 +285,9 @@ start(struct dispatch *d, struct schedule_job *job, bool expiring)
 	a->dispatch = d;
 	a->job = job;
 	a->agent = schedule_job_agent(job);
-	a->expiring = expiring;
-	a->ipc = expiring ? NULL : process_peer(&d->queue->p, agents[a->agent].proc);
+	a->expiring = action == SCHEDULE_EXPIRE;
+	a->warning = action == SCHEDULE_WARN;
+	a->ipc = action != SCHEDULE_START ? NULL : process_peer(&d->queue->p, agents[a->agent].proc);
 	a->message = schedule_job_message(job);
 	a->started_ms = clock_ms();
 	a->reading = true;
@@ -259,13 +320,14 @@ on_turn(evutil_socket_t fd, short what, void *arg)
 		return;
 	}
 	while (!d->stopping && (action = schedule_next(d->schedule, now, &job)) != SCHEDULE_NOTHING)
-		start(d, job, action == SCHEDULE_EXPIRE);
+		start(d, job, action);
+	await_look(d->queue);
 	due = schedule_due(d->schedule);
 	if (due == SCHEDULE_NEVER || d->stopping)
 		timer_stop(&d->due);
 	else
 		timer_start(&d->due, due > now ? due - now : 0);
-	if (d->stopping && d->attempts == NULL && LIST_EMPTY(&d->giveups) && stopped != NULL) {
+	if (d->stopping && d->attempts == NULL && LIST_EMPTY(&d->tells) && stopped != NULL) {
 		d->stopped = NULL;
 		stopped(d->stopped_arg);
 	}
@@ -296,17 +358,27 @@ on_sweep(void *arg)
 }
 
 enum schedule_agent
-dispatch_route(const struct dispatch *d, const char *address, bool local, bool expanded, char *to)
+dispatch_route(const struct dispatch *d, const struct envelope_rcpt *r, char *to)
 {
-	const char *at = strrchr(address, '@');
+	const char *at = strrchr(r->address, '@');
 
-	/* What was accepted as somebody else's is ours when the configuration says so by now. */
-	if (!local && (at == NULL || !conf_is_local(d->queue->p.conf, at + 1))) {
-		route_hop(to, d->queue->p.conf, at == NULL ? "" : at + 1);
+	if (r->hop != NULL && strlen(r->hop) < ROUTE_HOP_MAX) {		/* where somebody wants it to go */
+		memcpy(to, r->hop, strlen(r->hop) + 1);
 		return SCHEDULE_DELIVERY;
 	}
-	memcpy(to, expanded ? HOP_LOCAL : HOP_EXPAND, expanded ? sizeof(HOP_LOCAL) : sizeof(HOP_EXPAND));
-	return expanded ? SCHEDULE_MDA : SCHEDULE_LOOKUP;
+	/* What was accepted as somebody else's is ours when the configuration says so by now. */
+	if (!r->local && (at == NULL || !conf_is_local(d->queue->p.conf, at + 1))) {
+		route_hop(to, d->queue->p.conf, "", at == NULL ? "" : at + 1);
+		return SCHEDULE_DELIVERY;
+	}
+	memcpy(to, r->final ? HOP_LOCAL : HOP_EXPAND, r->final ? sizeof(HOP_LOCAL) : sizeof(HOP_EXPAND));
+	return r->final ? SCHEDULE_MDA : SCHEDULE_LOOKUP;
+}
+
+int64_t
+dispatch_warn_ms(const struct dispatch *d, int64_t arrived, int warned)
+{
+	return warned < d->n_warnings ? since(arrived) + d->warn_ms[warned] : SCHEDULE_NEVER;
 }
 
 static int64_t
@@ -327,19 +399,71 @@ clamp(const struct dispatch *d, struct schedule_entry *e)
 		e->due_ms = most;
 }
 
-void
-dispatch_add(struct dispatch *d, uint64_t id, int64_t arrived, const struct envelope_rcpt *rcpts, uint32_t first, uint32_t n)
+/* One that nobody has tried yet: at once, unless its sender leaves it to a run of the queue. The pause is our own run. */
+static int64_t
+first_due(const struct dispatch *d, int64_t arrived, uint32_t flags)
+{
+	return (flags & ENVELOPE_LATER) != 0 ? since(arrived) + d->queue->p.conf->retry_first_ms : clock_ms();
+}
+
+static void
+add(struct dispatch *d, uint64_t id, int64_t arrived, int64_t due_ms, const char *sender, const struct envelope_rcpt *rcpts,
+    uint32_t first, uint32_t n)
 {
 	char hop[ROUTE_HOP_MAX];
-	struct schedule_entry e = { .message = id, .hop = hop, .arrived_ms = since(arrived), .due_ms = clock_ms() };
+	struct schedule_entry e = { .message = id, .hop = hop, .arrived_ms = since(arrived), .due_ms = due_ms,
+	    .sender = lanes_key(sender), .warn_ms = dispatch_warn_ms(d, arrived, 0) };
 
 	clamp(d, &e);
 	for (uint32_t i = 0; i < n; i++) {
 		e.index = first + i;
-		e.agent = dispatch_route(d, rcpts[i].address, rcpts[i].local, rcpts[i].final, hop);
+		e.agent = dispatch_route(d, &rcpts[i], hop);
 		schedule_add(d->schedule, clock_ms(), &e);
 	}
 	dispatch_kick(d);
+}
+
+void
+dispatch_accepted(struct dispatch *d, uint64_t id, int64_t arrived, const struct envelope_sender *sender,
+    const struct envelope_rcpt *rcpts, uint32_t n)
+{
+	add(d, id, arrived, first_due(d, arrived, sender->flags), sender->address, rcpts, 0, n);
+}
+
+void
+dispatch_add(struct dispatch *d, uint64_t id, int64_t arrived, const char *sender, const struct envelope_rcpt *rcpts,
+    uint32_t first, uint32_t n)
+{
+	add(d, id, arrived, clock_ms(), sender, rcpts, first, n);
+}
+
+void
+dispatch_again(struct dispatch *d, uint64_t message, int64_t arrived, uint32_t index, uint32_t attempts,
+    const struct envelope_rcpt *r)
+{
+	char hop[ROUTE_HOP_MAX];
+	struct schedule_entry e = { .message = message, .index = index, .attempts = attempts, .hop = hop,
+	    .arrived_ms = since(arrived), .due_ms = clock_ms() + d->queue->p.conf->retry_first_ms, .warn_ms = SCHEDULE_NEVER };
+
+	e.agent = dispatch_route(d, r, hop);
+	clamp(d, &e);
+	schedule_add(d->schedule, clock_ms(), &e);
+	dispatch_kick(d);
+}
+
+/* queue itself died three times while it delivered it. */
+static void
+hold_found(struct dispatch *d, const struct log_message *m, const struct log_rcpt_state *from, struct notice *about)
+{
+	struct attempt_rcpt r = { .index = from->index, .attempts = from->attempts, .past_room = PAST_LITTLE,
+	    .before = (char *)(uintptr_t)from->text, .past = (char *)(uintptr_t)from->past, .before_at = from->at,
+	    .marks = from->marks };
+
+	about->rcpt = from->address;
+	outcome_hold(d->queue, m->id, &r, "queue", about);
+	free(r.enhanced);
+	free(r.host);
+	free(r.text);
 }
 
 void
@@ -348,7 +472,9 @@ dispatch_found(struct dispatch *d, const struct log_message *m, const struct env
 {
 	struct notice held = { .session = sender->session, .sender = sender->address, .arrived = m->arrived, .size = m->size };
 	char hop[ROUTE_HOP_MAX];
-	struct schedule_entry e = { .message = m->id, .hop = hop, .crashes = log_crashes(d->queue->log, m->id) };
+	struct schedule_entry e = { .message = m->id, .hop = hop, .crashes = log_crashes(d->queue->log, m->id),
+	    .sender = lanes_key(sender->address) };
+	struct envelope_rcpt r = { 0 };
 
 	if (schedule_has(d->schedule, m->id))
 		return;
@@ -356,16 +482,19 @@ dispatch_found(struct dispatch *d, const struct log_message *m, const struct env
 		if (rcpts[i].state != LOG_OPEN)
 			continue;
 		if (e.crashes >= OUTCOME_CRASHES_HELD) {
-			held.rcpt = rcpts[i].address;
-			outcome_hold(d->queue, m->id, rcpts[i].index, "queue", &held);
+			hold_found(d, m, &rcpts[i], &held);
 			continue;
 		}
 		e.index = rcpts[i].index;
 		e.attempts = rcpts[i].attempts;
 		e.arrived_ms = since(m->arrived);
-		e.due_ms = rcpts[i].next_try == 0 ? clock_ms() : since(rcpts[i].next_try);
+		e.due_ms = rcpts[i].next_try == 0 ? first_due(d, m->arrived, m->flags) : since(rcpts[i].next_try);
 		clamp(d, &e);
-		e.agent = dispatch_route(d, rcpts[i].address, rcpts[i].local, false, hop);
+		r.address = (char *)(uintptr_t)rcpts[i].address;
+		r.local = rcpts[i].local;
+		r.hop = (char *)(uintptr_t)rcpts[i].hop;
+		e.warn_ms = dispatch_warn_ms(d, m->arrived, rcpts[i].marks & LOG_WARNED);
+		e.agent = dispatch_route(d, &r, hop);
 		schedule_add(d->schedule, clock_ms(), &e);
 	}
 	dispatch_kick(d);
@@ -462,6 +591,18 @@ dispatch_is_paused(const struct dispatch *d, uint64_t id, uint32_t index)
 }
 
 bool
+dispatch_rests(const struct dispatch *d, uint64_t id)
+{
+	return schedule_rests(d->schedule, clock_ms(), id);
+}
+
+bool
+dispatch_has(const struct dispatch *d, uint64_t id)
+{
+	return schedule_has(d->schedule, id);
+}
+
+bool
 dispatch_is_active(const struct dispatch *d, uint64_t id, uint32_t index)
 {
 	return schedule_is_active(d->schedule, id, index);
@@ -493,7 +634,7 @@ dispatch_stop(struct dispatch *d, void (*done)(void *), void *arg)
 	d->stopped_arg = arg;
 	HASH_ITER(hh, d->attempts, a, tmp)
 		transfer_cancel(a);
-	giveup_stop(d);
+	tell_stop(d);
 	dispatch_kick(d);
 }
 
@@ -513,6 +654,16 @@ limits_of(const struct conf *c)
 	};
 }
 
+static void
+set_warnings(struct dispatch *d)
+{
+	int64_t ms[CONF_DURATIONS_MAX];
+	int n = conf_durations(d->queue->p.conf->delay_warnings, ms, CONF_DURATIONS_MAX);
+
+	d->n_warnings = n < 0 ? 0 : n < LOG_WARNED ? n : LOG_WARNED;
+	memcpy(d->warn_ms, ms, (size_t)d->n_warnings * sizeof(ms[0]));
+}
+
 /* Where relays have changed, nothing waits for one that is not asked any more: all is tried, and goes where it should. */
 void
 dispatch_reconfigure(struct dispatch *d, const struct conf *old)
@@ -520,6 +671,7 @@ dispatch_reconfigure(struct dispatch *d, const struct conf *old)
 	struct schedule_limits limits = limits_of(d->queue->p.conf);
 
 	schedule_limit(d->schedule, &limits);
+	set_warnings(d);
 	if (!route_same(old, d->queue->p.conf))
 		schedule_retry(d->schedule, clock_ms(), 0, NULL);
 	dispatch_kick(d);
@@ -534,7 +686,9 @@ dispatch_new(struct queue *q)
 	if (d == NULL || (d->turn = event_new(q->p.base, -1, 0, on_turn, d)) == NULL)
 		log_fatal("event=out-of-memory");
 	d->queue = q;
-	LIST_INIT(&d->giveups);
+	set_warnings(d);
+	LIST_INIT(&d->tells);
+	d->cap = bouncecap_new();
 	d->schedule = schedule_new(&limits, id_random());
 	timer_set(&d->due, on_due, d);
 	timer_set(&d->sweep, on_sweep, d);
@@ -553,7 +707,8 @@ dispatch_free(struct dispatch *d)
 	timer_stop(&d->sweep);
 	HASH_ITER(hh, d->attempts, a, tmp)
 		attempt_free(a);
-	giveup_free(d);
+	tell_free(d);
+	bouncecap_free(d->cap);
 	event_free(d->turn);
 	schedule_free(d->schedule);
 	free(d);

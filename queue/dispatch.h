@@ -12,9 +12,12 @@
 struct dispatch	*dispatch_new(struct queue *);
 void		 dispatch_free(struct dispatch *);		/* NULL is fine */
 
+/* A message that has just been accepted, with indexes from 0 on. */
+void		 dispatch_accepted(struct dispatch *, uint64_t id, int64_t arrived, const struct envelope_sender *,
+		    const struct envelope_rcpt *, uint32_t n);
 /* New recipients of an accepted message, with indexes from `first` on. */
-void		 dispatch_add(struct dispatch *, uint64_t id, int64_t arrived, const struct envelope_rcpt *, uint32_t first,
-		    uint32_t n);
+void		 dispatch_add(struct dispatch *, uint64_t id, int64_t arrived, const char *sender, const struct envelope_rcpt *,
+		    uint32_t first, uint32_t n);
 /* A message that the log found at its start; one that is known already is left alone. */
 void		 dispatch_found(struct dispatch *, const struct log_message *, const struct envelope_sender *,
 		    const struct log_rcpt_state *, uint32_t n);
@@ -34,12 +37,15 @@ uint32_t	 dispatch_retry(struct dispatch *, uint64_t id, const char *hop);
 /* schedule_pause and schedule_each_hop. */
 bool		 dispatch_pause(struct dispatch *, const char *hop, enum schedule_agent, bool pause);
 void		 dispatch_each_hop(const struct dispatch *, void (*fn)(void *arg, const struct schedule_hop *), void *arg);
-/* The next hop for an address as of now; to: ROUTE_HOP_MAX. Says who goes there. */
-enum schedule_agent dispatch_route(const struct dispatch *, const char *address, bool local, bool expanded, char *to);
+/* The next hop for a recipient as of now; to: ROUTE_HOP_MAX. Says who goes there. */
+enum schedule_agent dispatch_route(const struct dispatch *, const struct envelope_rcpt *, char *to);
 /* The trouble of its hop that a recipient waits for, and until when (seconds since the epoch); NULL: none. */
 const char	*dispatch_waits(const struct dispatch *, uint64_t id, uint32_t index, int64_t *until_r);
 bool		 dispatch_is_paused(const struct dispatch *, uint64_t id, uint32_t index);
 bool		 dispatch_is_active(const struct dispatch *, uint64_t id, uint32_t index);
+/* Whether nothing of a message is being tried, or will be without another event or a pause; and whether anything is left. */
+bool		 dispatch_rests(const struct dispatch *, uint64_t id);
+bool		 dispatch_has(const struct dispatch *, uint64_t id);
 void		 dispatch_count(const struct dispatch *, struct schedule_counts *);
 /* No new attempts; `done` is called once none is under way any more, from the loop. */
 void		 dispatch_stop(struct dispatch *, void (*done)(void *arg), void *arg);

@@ -48,9 +48,10 @@ free_question(struct question *q)
 }
 
 static void
-answer(struct question *q, enum expand_verdict verdict, bool away, const char *text)
+answer(struct question *q, enum expand_verdict verdict, bool away, const char *text, const char *owner)
 {
-	struct expand_answer a = { .verdict = verdict, .away = away, .targets = q->targets, .n = q->n, .text = text };
+	struct expand_answer a = { .verdict = verdict, .away = away, .targets = q->targets, .n = q->n, .text = text,
+	    .owner = owner };
 
 	q->done(q->arg, &a);
 	if (a.targets == NULL) {
@@ -63,11 +64,11 @@ answer(struct question *q, enum expand_verdict verdict, bool away, const char *t
 static void
 on_deadline(void *arg)
 {
-	answer(arg, EXPAND_TEMPORARY, true, "lookup does not answer");
+	answer(arg, EXPAND_TEMPORARY, true, "lookup does not answer", "");
 }
 
 void
-expand_ask(struct expand *e, struct ipc *lookup, const char *address, expand_fn *done, void *arg)
+expand_ask(struct expand *e, struct ipc *lookup, const char *address, const char *sender, expand_fn *done, void *arg)
 {
 	struct question *q = calloc(1, sizeof(*q));
 	struct pack p;
@@ -84,21 +85,26 @@ expand_ask(struct expand *e, struct ipc *lookup, const char *address, expand_fn 
 	timer_start(&q->deadline, ANSWER_MS);
 	pack_init(&p);
 	pack_str(&p, address);
+	pack_str(&p, sender);
 	ipc_send_pack(lookup, MSG_EXPAND_ASK, q->id, &p, -1);
 	pack_free(&p);
 }
 
 static void
-add_target(struct question *q, char *address, enum target_kind kind)
+add_target(struct question *q, char *address, enum target_kind kind, uint64_t id)
 {
+	static const enum envelope_part parts[] = { [TARGET_MAILBOX] = ENVELOPE_WHOLE, [TARGET_REMOTE] = ENVELOPE_WHOLE,
+	    [TARGET_OWN_MAILBOX] = ENVELOPE_MAILBOX, [TARGET_COMMAND] = ENVELOPE_ALIAS_COMMAND, [TARGET_FILE] = ENVELOPE_ALIAS_FILE };
+	bool local = kind != TARGET_REMOTE;
+
 	if (q->n == q->room) {
 		q->room = q->room == 0 ? 4 : q->room * 2;
 		q->targets = reallocarray(q->targets, q->room, sizeof(*q->targets));
 		if (q->targets == NULL)
 			log_fatal("event=out-of-memory");
 	}
-	q->targets[q->n++] = (struct envelope_rcpt){ .address = address, .local = kind == TARGET_MAILBOX,
-	    .final = kind == TARGET_MAILBOX };
+	q->targets[q->n++] = (struct envelope_rcpt){ .address = address, .local = local, .final = local, .forwarded = !local,
+	    .part = parts[kind], .part_id = id };
 }
 
 /* lookup reads files that people write: what it makes of them is canonical, but may be long. */
@@ -119,12 +125,13 @@ take_targets(struct question *q, struct unpack *u, unsigned n)
 	for (unsigned i = 0; i < n; i++) {
 		unsigned kind = unpack_u8(u);
 		char *address = unpack_str(u);
+		uint64_t id = unpack_u64(u);
 
-		if (!unpack_ok(u) || kind > TARGET_REMOTE || !is_address(address)) {
+		if (!unpack_ok(u) || kind > TARGET_FILE || !is_address(address)) {
 			free(address);
 			return false;
 		}
-		add_target(q, address, (enum target_kind)kind);
+		add_target(q, address, (enum target_kind)kind, id);
 	}
 	return true;
 }
@@ -136,7 +143,7 @@ expand_on_answer(void *arg, struct ipc *ipc, struct ipc_message *m)
 	struct question *q;
 	struct unpack u;
 	unsigned verdict, more;
-	char text[TEXT_MAX];
+	char text[TEXT_MAX], owner[ADDRESS_MAX];
 
 	HASH_FIND(hh, e->questions, &m->id, sizeof(m->id), q);
 	if (q == NULL && m->id > 0 && m->id <= e->last_id)
@@ -149,12 +156,13 @@ expand_on_answer(void *arg, struct ipc *ipc, struct ipc_message *m)
 	if (!take_targets(q, &u, unpack_u16(&u)))
 		return ipc_fail(ipc, "an answer with a malformed target");
 	unpack_str_to(&u, text, sizeof(text));
-	if (!unpack_end(&u) || verdict > EXPAND_ERROR)
+	unpack_str_to(&u, owner, sizeof(owner));
+	if (!unpack_end(&u) || verdict > EXPAND_ERROR || (owner[0] != '\0' && !is_address(owner)))
 		return ipc_fail(ipc, "a malformed answer");
 	if (q->n > TARGETS_MAX)
-		answer(q, EXPAND_ERROR, false, "expands to too many recipients");
+		answer(q, EXPAND_ERROR, false, "expands to too many recipients", "");
 	else if (more == 0)
-		answer(q, (enum expand_verdict)verdict, false, text);
+		answer(q, (enum expand_verdict)verdict, false, text, owner);
 	return 0;
 }
 
@@ -165,7 +173,7 @@ expand_peer_down(struct expand *e, struct ipc *ipc)
 
 	HASH_ITER(hh, e->questions, q, tmp)
 		if (q->lookup == ipc)
-			answer(q, EXPAND_TEMPORARY, true, "lookup is being restarted");
+			answer(q, EXPAND_TEMPORARY, true, "lookup is being restarted", "");
 }
 
 struct expand *

@@ -12,6 +12,7 @@ struct expand_answer {
 	struct envelope_rcpt	*targets;	/* all final; a callback that keeps them sets this to NULL */
 	uint32_t		 n;
 	const char		*text;		/* why not, "" where all is well */
+	const char		*owner;		/* the reverse-path from here on; "" as it is */
 };
 
 typedef void	expand_fn(void *arg, struct expand_answer *);
@@ -19,7 +20,7 @@ typedef void	expand_fn(void *arg, struct expand_answer *);
 struct expand	*expand_new(void);
 void		 expand_free(struct expand *);		/* no callbacks; NULL is fine */
 /* Exactly one callback, from the loop; never from inside. */
-void		 expand_ask(struct expand *, struct ipc *lookup, const char *address, expand_fn *, void *arg);
+void		 expand_ask(struct expand *, struct ipc *lookup, const char *address, const char *sender, expand_fn *, void *arg);
 ipc_handler_fn	 expand_on_answer;
 void		 expand_peer_down(struct expand *, struct ipc *);
 

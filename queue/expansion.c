@@ -2,7 +2,8 @@
  * An attempt that is an expansion: asks lookup for each recipient, and records what stands in its place.
  * Decides what an answer means: a mailbox goes to mda as it is, without a record (asking again after a
  * restart does no harm); anything else is one record that settles the recipient and adds the others, so
- * that no crash can expand it twice.
+ * that no crash can expand it twice. A list with an owner becomes a message of its own, of which he is the
+ * sender (child.c).
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -11,6 +12,7 @@
 #include "lib/ids.h"
 #include "lib/log.h"
 #include "queue/attempt.h"
+#include "queue/child.h"
 #include "queue/expand.h"
 
 /* What a question is about. */
@@ -27,27 +29,28 @@ struct seen {
 
 static void	record_next(struct attempt *);
 
+/* An address may be there as itself, and for each of its commands and files. Whether that is new. */
 static bool
-has_seen(struct attempt *a, const char *address)
+is_new(struct attempt *a, const struct envelope_rcpt *r)
 {
-	struct seen *s;
+	size_t size = strlen(r->address) + 20;
+	struct seen *s = malloc(sizeof(*s) + size), *known;
 
-	HASH_FIND_STR(a->seen, address, s);
-	return s != NULL;
+	if (s == NULL)
+		log_fatal("event=out-of-memory");
+	snprintf(s->address, size, "%s %" PRIx64, r->address, r->part_id);
+	HASH_FIND_STR(a->seen, s->address, known);
+	if (known != NULL)
+		free(s);
+	else
+		HASH_ADD_STR(a->seen, address, s);
+	return known == NULL;
 }
 
 void
-expansion_saw(struct attempt *a, const char *address)
+expansion_saw(struct attempt *a, const struct envelope_rcpt *r)
 {
-	size_t len = strlen(address);
-	struct seen *s;
-
-	if (has_seen(a, address))
-		return;
-	if ((s = malloc(sizeof(*s) + len + 1)) == NULL)
-		log_fatal("event=out-of-memory");
-	memcpy(s->address, address, len + 1);
-	HASH_ADD_KEYPTR(hh, a->seen, s->address, len, s);
+	is_new(a, r);
 }
 
 void
@@ -68,11 +71,10 @@ drop_seen(struct attempt *a, struct attempt_rcpt *r)
 	uint32_t kept = 0;
 
 	for (uint32_t i = 0; i < r->n_targets; i++) {
-		if (has_seen(a, r->targets[i].address)) {
+		if (!is_new(a, &r->targets[i])) {
 			envelope_free_rcpt(&r->targets[i]);
 			continue;
 		}
-		expansion_saw(a, r->targets[i].address);
 		r->targets[kept++] = r->targets[i];
 	}
 	r->n_targets = kept;
@@ -106,6 +108,8 @@ on_recorded(void *arg, const char *error)
 	} else {
 		attempt_set(r, RESULT_EXPANDED, "2.0.0", "");
 		log_info("msg=%s event=expanded to=%s n=%u", id_text(a->message), logq(r->rcpt.address), r->n_targets);
+		if (r->owner != NULL)
+			attempt_drop_targets(r);	/* they are another message's */
 	}
 	if (a->over)
 		attempt_end(a, a->end);
@@ -132,6 +136,10 @@ record(struct attempt *a, struct attempt_rcpt *r)
 	drop_seen(a, r);
 	r->first_target = m.n_rcpts;
 	a->reading = true;
+	if (r->owner != NULL && r->n_targets > 0) {
+		child_begin(a, r, r->owner, "", on_recorded, about);
+		return;
+	}
 	log_expand(log, a->message, r->index, r->targets, r->n_targets, on_recorded, about);
 }
 
@@ -150,7 +158,7 @@ record_next(struct attempt *a)
 static bool
 is_itself(const struct attempt_rcpt *r, const struct expand_answer *e)
 {
-	return e->n == 1 && e->targets[0].local && strcmp(e->targets[0].address, r->rcpt.address) == 0;
+	return e->n == 1 && e->targets[0].local && e->targets[0].part == ENVELOPE_WHOLE && strcmp(e->targets[0].address, r->rcpt.address) == 0;
 }
 
 /* What is said to the sender names no file and no other recipient: that is for our log. */
@@ -161,9 +169,11 @@ take_answer(struct attempt *a, struct attempt_rcpt *r, struct expand_answer *e)
 	case EXPAND_OK:
 		if (is_itself(r, e)) {
 			attempt_set(r, RESULT_DIRECT, "2.0.0", "");
-			expansion_saw(a, r->rcpt.address);
+			expansion_saw(a, &r->rcpt);
 			break;
 		}
+		if (e->owner[0] != '\0' && strcmp(e->owner, a->sender) != 0 && (r->owner = strdup(e->owner)) == NULL)
+			log_fatal("event=out-of-memory");
 		r->targets = e->targets;
 		r->n_targets = e->n;
 		e->targets = NULL;
@@ -212,7 +222,7 @@ expansion_begin(struct attempt *a)
 			log_fatal("event=out-of-memory");
 		*about = (struct about){ a, &a->rcpts[i] };
 		a->waiting++;
-		expand_ask(a->dispatch->queue->expand, a->ipc, a->rcpts[i].rcpt.address, on_answer, about);
+		expand_ask(a->dispatch->queue->expand, a->ipc, a->rcpts[i].rcpt.address, a->sender, on_answer, about);
 	}
 	if (a->waiting == 0)
 		record_next(a);

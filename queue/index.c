@@ -183,6 +183,12 @@ rcpt_find(struct message *m, uint32_t index)
 	return low < m->n_open && m->open[low].index == index ? &m->open[low] : NULL;
 }
 
+const struct index_rcpt *
+index_rcpt(const struct message *m, uint32_t index)
+{
+	return rcpt_find((struct message *)(uintptr_t)m, index);
+}
+
 static bool
 is_settled(uint8_t state)
 {
@@ -210,7 +216,8 @@ rcpts_reset(struct message *m, const struct record *r, uint32_t slot)
 	rcpts_add(m, r->first + r->n_added);
 	for (uint32_t i = 0; i < m->n_open; i++)
 		m->open[i].slot = slot;
-	for (uint32_t i = 0; i < r->n_outcomes; i++)
+	/* An ACCEPT with a parent speaks of the parent's. */
+	for (uint32_t i = 0; i < r->n_outcomes && r->parent == 0; i++)
 		if ((p = rcpt_find(m, r->outcomes[i].index)) != NULL) {
 			p->state = (uint8_t)r->outcomes[i].state;
 			p->attempts = r->outcomes[i].attempts;
@@ -295,6 +302,7 @@ change_rcpt(struct message *m, struct change *c, uint32_t index, const struct lo
 		c->old[c->n_old++] = p->slot;
 	}
 	p->slot = c->slot;
+	p->changes++;
 	m->slots[c->slot].refs++;
 	p->state = o ? (uint8_t)o->state : LOG_FAILED;
 	if (o && !is_settled(p->state)) {

@@ -19,6 +19,7 @@ struct index_rcpt {
 	int64_t		next_try;
 	uint32_t	slot;		/* where its last outcome is; INDEX_BASE: in the base */
 	uint8_t		state;		/* LOG_OPEN or LOG_HELD */
+	uint16_t	changes;	/* counts what was said of it */
 };
 #define INDEX_BASE	UINT32_MAX
 
@@ -106,6 +107,8 @@ struct message	*index_add(struct index *, const struct record *);
 void		 index_forget(struct index *, struct message *);
 /* OUTCOME, EXPAND, ADMIN, STATE, COPY of m, or the ACCEPT of its child. What does not fit m's state is left out. */
 void		 index_change(struct message *, const struct record *, struct change *);
+/* A recipient that is open; NULL: it is settled, or there never was one. */
+const struct index_rcpt *index_rcpt(const struct message *, uint32_t index);
 /* m is no longer found; it is freed when this is placed. */
 void		 index_end(struct index *, struct message *, struct change *);
 /* A new message's base. */

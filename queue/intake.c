@@ -23,7 +23,7 @@
 #define CREDIT_STEP		(16U * 1024)	/* what a transaction is owed before it is told: small mail never hears of it */
 #define HEAD_MAX		(8U * 1024)	/* fields in front: they fit in JOB_BEGIN with all else */
 #define ENVELOPE_FLAGS_SAID	(ENVELOPE_8BIT | ENVELOPE_UTF8 | ENVELOPE_DOTS | ENVELOPE_TRUSTED | ENVELOPE_LONG_LINES | \
-	ENVELOPE_HEADER_8BIT | ENVELOPE_JUNK | ENVELOPE_LATER)
+	ENVELOPE_HEADER_8BIT | ENVELOPE_SPF_FAIL | ENVELOPE_JUNK | ENVELOPE_LATER)
 
 struct write;
 TAILQ_HEAD(write_list, write);
@@ -455,7 +455,7 @@ on_accepted(void *arg, const char *error)
 		    logq(t->from.address), t->n_rcpts, t->received, logq(t->from.client), logq(t->from.session));
 		snprintf(text, sizeof(text), "queued as %s", id);
 		answer(t, 250, text, id);
-		dispatch_accepted(in->queue->dispatch, t->message, t->arrived, t->from.flags, t->rcpts, t->n_rcpts);
+		dispatch_accepted(in->queue->dispatch, t->message, t->arrived, &t->from, t->rcpts, t->n_rcpts);
 	}
 	free_transaction(t);
 }

@@ -398,6 +398,17 @@ by_id(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
+bool
+log_is_open(struct log *l, uint64_t id, uint32_t index, enum log_state *state_r)
+{
+	struct message *m = index_find(&l->index, id);
+	const struct index_rcpt *p = m == NULL || !m->announced ? NULL : index_rcpt(m, index);
+
+	if (p != NULL)
+		*state_r = (enum log_state)p->state;
+	return p != NULL;
+}
+
 void
 log_each(struct log *l, bool (*fn)(void *, const struct log_message *), void *arg)
 {

@@ -46,11 +46,18 @@ struct log_accept {
 	const void			*content;	/* up to MSG_INLINE_MAX bytes */
 	size_t				 content_len;
 	struct log_file			*file;		/* instead of content; NULL otherwise */
-	/* Born of another message: the recipients of it that this record settles as LOG_FAILED. 0: none. */
+	/*
+	 * Born of another message (a report of what became of its recipients): that one, and its recipients' outcomes, which
+	 * this record says together with the new message. Without a parent they are its own recipients' (an import).
+	 */
 	uint64_t			 parent;
-	const uint32_t			*parent_rcpts;
-	uint32_t			 n_parent_rcpts;
-	const char			*parent_text;	/* the outcome's text for them */
+	const struct log_outcome	*outcomes;
+	uint32_t			 n_outcomes;
+};
+
+enum log_mark {				/* what was done for a recipient and must not be done again */
+	LOG_WARNED = 3,			/* so many delay warnings, up to three */
+	LOG_TOLD_EXPANDED = 4,		/* the sender knows that it stands for others */
 };
 
 struct log_outcome {
@@ -59,6 +66,9 @@ struct log_outcome {
 	uint32_t	 attempts;	/* so far */
 	int64_t		 next_try;	/* seconds since the epoch, of LOG_OPEN */
 	const char	*text;		/* "host=… code=… reply", for mailq and the bounce; cut at 2 KiB */
+	int64_t		 at;		/* when, seconds since the epoch; 0 unknown */
+	uint8_t		 marks;		/* enum log_mark */
+	const char	*past;		/* what was before it (queue/past.h); NULL or "" none; cut at 4 KiB */
 };
 
 /* How a message stands, as a start or log_each finds it. */
@@ -67,8 +77,12 @@ struct log_rcpt_state {
 	enum log_state	 state;		/* LOG_OPEN or LOG_HELD */
 	uint32_t	 attempts;
 	int64_t		 next_try;
-	const char	*address;	/* borrowed during the callback */
+	const char	*address;	/* borrowed during the callback, as all strings here */
 	bool		 local;
+	const char	*hop;		/* an administrator's; NULL: by its domain */
+	const char	*text, *past;	/* as in log_outcome; "" none */
+	int64_t		 at;
+	uint8_t		 marks;
 };
 
 struct log_message {
@@ -91,6 +105,9 @@ struct log_envelope {
 		uint32_t		 attempts;
 		int64_t			 next_try;
 		const char		*text;	/* last outcome, "" none */
+		const char		*past;	/* "" none */
+		int64_t			 at;
+		uint8_t			 marks;
 	}			*rcpts;		/* all n_rcpts, by index */
 };
 
@@ -140,6 +157,9 @@ void		 log_outcomes(struct log *, uint64_t id, const struct log_outcome *, size_
 /* Settles recipient `index` as LOG_EXPANDED and adds others, whose indexes begin at the message's n_rcpts. */
 void		 log_expand(struct log *, uint64_t id, uint32_t index, const struct envelope_rcpt *added, uint32_t n,
 		    log_done_fn *, void *arg);
+/* An administrator's hand, or an expansion: outcomes of some recipients and others added, in one record. Indexes as above. */
+void		 log_edit(struct log *, uint64_t id, const struct log_outcome *, size_t n, const struct envelope_rcpt *added,
+		    uint32_t n_added, log_done_fn *, void *arg);
 /* hold, release, remove: all open recipients, or the one at index (UINT32_MAX: all). text: who and why. */
 void		 log_admin(struct log *, uint64_t id, uint32_t index, enum log_state to, const char *text, log_done_fn *,
 		    void *arg);
@@ -163,6 +183,8 @@ void		 log_read_content(struct log *, uint64_t id, uint64_t offset, size_t most,
 /* Every live message, oldest first; fn returns false to stop. Only what is in memory: no disk. */
 void		 log_each(struct log *, bool (*fn)(void *arg, const struct log_message *), void *arg);
 bool		 log_find(struct log *, uint64_t id, struct log_message *r);
+/* Whether it is one of the message's recipients, and LOG_OPEN or LOG_HELD; what was appended counts. */
+bool		 log_is_open(struct log *, uint64_t id, uint32_t index, enum log_state *state_r);
 
 /* For status: segments, bytes on disk, live messages, syncs. Returns to. */
 char		*log_status(struct log *, char *to, size_t size);

@@ -16,6 +16,20 @@
 #include "queue/intake.h"
 #include "queue/queue.h"
 
+static int
+on_srs(void *arg, struct ipc *master, struct ipc_message *m)
+{
+	struct queue *q = arg;
+	struct unpack u;
+
+	unpack_init(&u, m->data, m->len);
+	for (int i = 0; i < 2; i++) {
+		unpack_str_to(&u, q->srs_text[i], sizeof(q->srs_text[i]));
+		q->srs.list[i] = q->srs_text[i][0] != '\0' ? q->srs_text[i] : NULL;
+	}
+	return unpack_end(&u) ? 0 : ipc_fail(master, "SRS is malformed");
+}
+
 static const struct ipc_handler handlers[] = {
 	{ MSG_CONTROL, admin_on_control },
 	{ MSG_MAIL_BEGIN, intake_on_begin },
@@ -23,6 +37,7 @@ static const struct ipc_handler handlers[] = {
 	{ MSG_MAIL_DATA, intake_on_data },
 	{ MSG_MAIL_END, intake_on_end },
 	{ MSG_MAIL_ABORT, intake_on_abort },
+	{ MSG_SRS, on_srs },
 	{ MSG_EXPAND, expand_on_answer },
 	{ MSG_JOB_PULL, dispatch_on_pull },
 	{ MSG_JOB_RESULT, dispatch_on_result },

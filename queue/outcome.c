@@ -11,7 +11,10 @@
 #include "lib/log.h"
 #include "lib/route.h"
 #include "queue/attempt.h"
+#include "queue/await.h"
+#include "queue/lanes.h"
 #include "queue/notice.h"
+#include "queue/past.h"
 
 #define TEXT_MAX	2048
 
@@ -33,8 +36,8 @@ on_recorded(void *arg, const char *error)
 	free(r);
 }
 
-static void
-write_outcomes(struct queue *q, uint64_t message, const struct log_outcome *o, size_t n)
+void
+outcome_write(struct queue *q, uint64_t message, const struct log_outcome *o, size_t n)
 {
 	struct recorded *r;
 	struct log_message m;
@@ -64,18 +67,17 @@ outcome_text(const struct attempt_rcpt *r)
 
 /* The same taken apart, as far as it is one: who said it, and what. */
 void
-outcome_expire(struct attempt_rcpt *r, const char *last, const char *trouble)
+outcome_recall(struct attempt_rcpt *r, enum attempt_result result, const char *enhanced, const char *last, const char *trouble)
 {
 	const char *code = strstr(last, "code=");
 	size_t host_len;
 	int end = 0;
 
-	r->expired = true;
 	if (code == NULL || sscanf(code, "code=%3u status=%*s %n", &r->code, &end) != 1 || end == 0) {
-		attempt_set(r, RESULT_FAILED, "4.4.7", last[0] != '\0' ? last : trouble);
+		attempt_set(r, result, enhanced, last[0] != '\0' ? last : trouble);
 		return;
 	}
-	attempt_set(r, RESULT_FAILED, "4.4.7", code + end);
+	attempt_set(r, result, enhanced, code + end);
 	host_len = strlen("host=");
 	if (code > last + host_len && strncmp(last, "host=", host_len) == 0) {
 		free(r->host);
@@ -85,26 +87,74 @@ outcome_expire(struct attempt_rcpt *r, const char *last, const char *trouble)
 	}
 }
 
+static struct log_outcome
+outcome_of(const struct attempt_rcpt *r, enum log_state state)
+{
+	struct log_outcome o = { .index = r->index, .state = state, .attempts = r->attempts, .next_try = r->next_try,
+	    .marks = r->marks, .at = r->before_at };
+
+	if (r->untried) {
+		o.text = r->before == NULL ? NULL : strdup(r->before);
+		o.past = r->past == NULL ? NULL : strdup(r->past);
+		return o;
+	}
+	o.attempts++;
+	o.at = clock_wall();
+	o.text = outcome_text(r);
+	o.past = past_add(r->past, r->before_at, r->before == NULL ? "" : r->before, r->past_room);
+	return o;
+}
+
+struct log_outcome *
+outcome_list(const struct attempt_rcpt *r, uint32_t n, enum log_state state)
+{
+	struct log_outcome *o = calloc(n + 1U, sizeof(*o));
+
+	if (o == NULL)
+		log_fatal("event=out-of-memory");
+	for (uint32_t i = 0; i < n; i++)
+		o[i] = outcome_of(&r[i], state);
+	return o;
+}
+
+void
+outcome_free_list(struct log_outcome *o, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		free((char *)(uintptr_t)o[i].text);
+		free((char *)(uintptr_t)o[i].past);
+	}
+	free(o);
+}
+
 static void
 say(const struct attempt *a, const struct attempt_rcpt *r, const char *event)
 {
 	log_info("msg=%s event=%s to=%s hop=%s host=%s code=%u status=%s delay=%" PRId64 " attempt=%u reply=%s",
 	    id_text(a->message), event, logq(r->rcpt.address), logq(schedule_job_hop(a->job)), logq(r->host), r->code,
-	    r->enhanced, (int64_t)clock_wall() - a->arrived, r->attempts + 1, logq(r->text));
+	    r->enhanced, attempt_age(a->arrived), r->attempts + 1, logq(r->text));
+	await_tell(a->dispatch->queue, a->message, r);
 }
 
 /* ---- deciding ---- */
 
 void
-outcome_hold(struct queue *q, uint64_t message, uint32_t index, const char *process, struct notice *about)
+outcome_hold(struct queue *q, uint64_t message, struct attempt_rcpt *r, const char *process, struct notice *about)
 {
+	struct log_outcome *o;
 	char why[100];
 
 	snprintf(why, sizeof(why), "the process %s died three times while it delivered it", process);
 	about->why = why;
 	log_error("msg=%s event=held to=%s reason=\"%s died %d times while it was delivered; minimtactl queue release\"",
 	    id_text(message), logq(about->rcpt), process, OUTCOME_CRASHES_HELD);
-	log_admin(q->log, message, index, LOG_HELD, "held: its process died three times while it was delivered", NULL, NULL);
+	r->result = RESULT_NONE;
+	r->code = 0;
+	attempt_set(r, RESULT_DEFERRED, "4.3.0", "held: its process died three times while it was delivered");
+	o = outcome_list(r, 1, LOG_HELD);
+	log_edit(q->log, message, o, 1, NULL, 0, NULL, NULL);
+	outcome_free_list(o, 1);
+	r->result = RESULT_NONE;
 	notice_held(q, message, about);
 }
 
@@ -123,7 +173,8 @@ hold(struct attempt *a, struct attempt_rcpt *r)
 	struct notice about = { .session = a->session, .sender = a->sender, .rcpt = r->rcpt.address, .arrived = a->arrived,
 	    .size = a->size };
 
-	outcome_hold(a->dispatch->queue, a->message, r->index, a->agent == SCHEDULE_MDA ? "mda" : "delivery", &about);
+	await_held(a->dispatch->queue, a->message, r->rcpt.address);
+	outcome_hold(a->dispatch->queue, a->message, r, a->agent == SCHEDULE_MDA ? "mda" : "delivery", &about);
 	schedule_settle(a->job, r->slot);
 }
 
@@ -160,6 +211,7 @@ decide(struct attempt *a, struct attempt_rcpt *r, enum schedule_end end, bool ex
 		break;
 	case RESULT_NONE:
 	case RESULT_AWAY:
+	case RESULT_FORWARDED:
 		return;
 	case RESULT_DIRECT:
 	case RESULT_EXPANDED:
@@ -170,31 +222,100 @@ decide(struct attempt *a, struct attempt_rcpt *r, enum schedule_end end, bool ex
 
 /* ---- recording ---- */
 
+static bool
+is_failed(const struct attempt *a, const struct attempt_rcpt *r)
+{
+	(void)a;
+	return r->result == RESULT_FAILED;
+}
+
+/* The next hop does not answer for it, so we do. */
+static bool
+is_success(const struct attempt *a, const struct attempt_rcpt *r)
+{
+	return r->result == RESULT_DELIVERED && !r->dsn_passed_on && tell_wants(a, r, TELL_DELIVERED);
+}
+
+int
+outcome_warnings(const struct dispatch *d, int64_t age_s)
+{
+	int n = 0;
+
+	while (n < d->n_warnings && d->warn_ms[n] <= age_s * 1000)
+		n++;
+	return n;
+}
+
+static bool
+is_late(const struct attempt *a, const struct attempt_rcpt *r)
+{
+	return r->result == RESULT_DEFERRED && tell_wants(a, r, TELL_DELAYED) &&
+	    outcome_warnings(a->dispatch, attempt_age(a->arrived)) > (r->marks & LOG_WARNED);
+}
+
 static void
-record(struct attempt *a, int64_t next_try)
+mark_warned(const struct attempt *a, struct attempt_rcpt *rcpts, uint32_t n)
+{
+	int level = outcome_warnings(a->dispatch, attempt_age(a->arrived));
+
+	for (uint32_t i = 0; i < n; i++)
+		rcpts[i].marks = (uint8_t)((rcpts[i].marks & ~LOG_WARNED) | level);
+}
+
+/* Moves those of which that is true into an array of their own; NULL: none. */
+static struct attempt_rcpt *
+take(struct attempt *a, bool (*is)(const struct attempt *, const struct attempt_rcpt *), uint32_t *n_r)
+{
+	struct attempt_rcpt *taken = calloc(a->n + 1, sizeof(*taken));
+	uint32_t kept = 0;
+
+	if (taken == NULL)
+		log_fatal("event=out-of-memory");
+	*n_r = 0;
+	for (uint32_t i = 0; i < a->n; i++) {
+		if (is(a, &a->rcpts[i]))
+			taken[(*n_r)++] = a->rcpts[i];
+		else
+			a->rcpts[kept++] = a->rcpts[i];
+	}
+	a->n = kept;
+	if (*n_r > 0)
+		return taken;
+	free(taken);
+	return NULL;
+}
+
+/* Those whose sender hears of it are recorded with the report. */
+static void
+tell(struct attempt *a)
+{
+	struct attempt_rcpt *rcpts;
+	uint32_t n;
+
+	if ((rcpts = take(a, is_failed, &n)) != NULL)
+		tell_failed(a->dispatch, a, rcpts, n);
+	if ((rcpts = take(a, is_success, &n)) != NULL)
+		tell_now(a->dispatch, a, TELL_DELIVERED, rcpts, n, NULL, NULL);
+	if ((rcpts = take(a, is_late, &n)) != NULL) {
+		mark_warned(a, rcpts, n);
+		tell_now(a->dispatch, a, TELL_DELAYED, rcpts, n, NULL, NULL);
+	}
+}
+
+static void
+record(struct attempt *a)
 {
 	struct log_outcome *o = calloc(a->n + 1, sizeof(*o));
-	char **texts = calloc(a->n + 1, sizeof(*texts));
-	size_t n = 0;
+	uint32_t n = 0;
 
-	if (o == NULL || texts == NULL)
+	if (o == NULL)
 		log_fatal("event=out-of-memory");
-	for (uint32_t i = 0; i < a->n; i++) {
-		const struct attempt_rcpt *r = &a->rcpts[i];
-
-		if (r->result != RESULT_DELIVERED && r->result != RESULT_DEFERRED)
-			continue;
-		texts[n] = outcome_text(r);
-		o[n] = (struct log_outcome){ .index = r->index, .attempts = r->attempts + 1, .text = texts[n],
-		    .state = r->result == RESULT_DELIVERED ? LOG_DELIVERED : LOG_OPEN,
-		    .next_try = r->result == RESULT_DELIVERED ? 0 : next_try };
-		n++;
-	}
-	write_outcomes(a->dispatch->queue, a->message, o, n);
-	for (size_t i = 0; i < n; i++)
-		free(texts[i]);
-	free(texts);
-	free(o);
+	for (uint32_t i = 0; i < a->n; i++)
+		if (!a->rcpts[i].untried &&
+		    (a->rcpts[i].result == RESULT_DELIVERED || a->rcpts[i].result == RESULT_DEFERRED))
+			o[n++] = outcome_of(&a->rcpts[i], a->rcpts[i].result == RESULT_DELIVERED ? LOG_DELIVERED : LOG_OPEN);
+	outcome_write(a->dispatch->queue, a->message, o, n);
+	outcome_free_list(o, n);
 }
 
 /* A recipient that turned out to be a mailbox: next to mda, with the attempts it had. */
@@ -203,16 +324,18 @@ send_on(struct attempt *a, const struct attempt_rcpt *r, int64_t arrived_ms)
 {
 	char hop[ROUTE_HOP_MAX];
 	struct schedule_entry e = { .message = a->message, .index = r->index, .attempts = r->attempts, .hop = hop,
-	    .arrived_ms = arrived_ms, .due_ms = clock_ms() };
+	    .arrived_ms = arrived_ms, .due_ms = clock_ms(), .sender = lanes_key(a->sender),
+	    .warn_ms = dispatch_warn_ms(a->dispatch, a->arrived, r->marks & LOG_WARNED) };
+	struct envelope_rcpt final = { .address = r->rcpt.address, .local = true, .final = true };
 
-	e.agent = dispatch_route(a->dispatch, r->rcpt.address, true, true, hop);
+	e.agent = dispatch_route(a->dispatch, &final, hop);
 	schedule_add(a->dispatch->schedule, clock_ms(), &e);
 }
 
 static void
 go_on(struct attempt *a)
 {
-	int64_t arrived_ms = clock_ms() - ((int64_t)clock_wall() - a->arrived) * 1000;
+	int64_t arrived_ms = clock_ms() - attempt_age(a->arrived) * 1000;
 
 	for (uint32_t i = 0; i < a->n; i++) {
 		struct attempt_rcpt *r = &a->rcpts[i];
@@ -220,30 +343,8 @@ go_on(struct attempt *a)
 		if (r->result == RESULT_DIRECT)
 			send_on(a, r, arrived_ms);
 		else if (r->result == RESULT_EXPANDED)
-			dispatch_add(a->dispatch, a->message, a->arrived, r->targets, r->first_target, r->n_targets);
+			dispatch_add(a->dispatch, a->message, a->arrived, a->sender, r->targets, r->first_target, r->n_targets);
 	}
-}
-
-/* Moves those that failed into an array of their own. */
-static void
-give_up(struct attempt *a)
-{
-	struct attempt_rcpt *failed = calloc(a->n + 1, sizeof(*failed));
-	uint32_t n = 0, kept = 0;
-
-	if (failed == NULL)
-		log_fatal("event=out-of-memory");
-	for (uint32_t i = 0; i < a->n; i++) {
-		if (a->rcpts[i].result == RESULT_FAILED)
-			failed[n++] = a->rcpts[i];
-		else
-			a->rcpts[kept++] = a->rcpts[i];
-	}
-	a->n = kept;
-	if (n > 0)
-		giveup_begin(a->dispatch, a, failed, n);
-	else
-		free(failed);
 }
 
 void
@@ -256,35 +357,31 @@ outcome_conclude(struct attempt *a, enum schedule_end end)
 	for (uint32_t i = 0; i < a->n; i++) {
 		bool dropped = is_dropped(a, &a->rcpts[i]);
 
-		decide(a, &a->rcpts[i], end, expired);
+		if (!a->warning)
+			decide(a, &a->rcpts[i], end, expired);
 		/* Held or removed by a person meanwhile: only what cannot be undone is recorded. */
 		if (dropped && a->rcpts[i].result != RESULT_DELIVERED && a->rcpts[i].result != RESULT_EXPANDED)
 			a->rcpts[i].result = RESULT_NONE;
 	}
+	schedule_warn_next(a->job, dispatch_warn_ms(a->dispatch, a->arrived,
+	    outcome_warnings(a->dispatch, attempt_age(a->arrived))));
 	next = schedule_finish(a->dispatch->schedule, now, a->job, end, why);
 	a->job = NULL;
-	record(a, next == SCHEDULE_NEVER ? 0 : (int64_t)clock_wall() + (next - now + 999) / 1000);
+	for (uint32_t i = 0; i < a->n; i++)
+		a->rcpts[i].next_try = a->rcpts[i].result != RESULT_DEFERRED || next == SCHEDULE_NEVER ? 0 :
+		    (int64_t)clock_wall() + (next - now + 999) / 1000;
+	tell(a);
+	record(a);
 	go_on(a);
-	give_up(a);
 }
 
 void
 outcome_failed_silently(struct queue *q, uint64_t message, const struct attempt_rcpt *rcpts, uint32_t n, const char *why)
 {
-	struct log_outcome *o = calloc(n + 1, sizeof(*o));
-	char **texts = calloc(n + 1, sizeof(*texts));
+	struct log_outcome *o = outcome_list(rcpts, n, LOG_FAILED);
 
-	if (o == NULL || texts == NULL)
-		log_fatal("event=out-of-memory");
-	for (uint32_t i = 0; i < n; i++) {
-		log_info("msg=%s event=no-bounce to=%s reason=%s", id_text(message), logq(rcpts[i].rcpt.address), logq(why));
-		texts[i] = outcome_text(&rcpts[i]);
-		o[i] = (struct log_outcome){ .index = rcpts[i].index, .state = LOG_FAILED,
-		    .attempts = rcpts[i].attempts + 1, .text = texts[i] };
-	}
-	write_outcomes(q, message, o, n);
 	for (uint32_t i = 0; i < n; i++)
-		free(texts[i]);
-	free(texts);
-	free(o);
+		log_info("msg=%s event=no-bounce to=%s reason=%s", id_text(message), logq(rcpts[i].rcpt.address), logq(why));
+	outcome_write(q, message, o, n);
+	outcome_free_list(o, n);
 }

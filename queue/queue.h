@@ -5,11 +5,15 @@
 #ifndef QUEUE_QUEUE_H
 #define QUEUE_QUEUE_H
 
+#include <sys/queue.h>
+
+#include "filters/srs.h"
 #include "lib/process.h"
 #include "lib/rate.h"
 #include "queue/log.h"
 
 struct admin;
+struct request;
 struct dispatch;
 struct expand;
 struct intake;
@@ -24,7 +28,10 @@ struct queue {
 	struct intake	*intake;	/* messages on their way in */
 	struct dispatch	*dispatch;	/* the schedule, and attempts under way */
 	struct expand	*expand;	/* questions to lookup */
+	struct srs_secrets srs;		/* that sign rewritten senders; list[0] NULL: none are */
+	char		 srs_text[2][SRS_SECRET_MAX];
 	struct admin	*admin;		/* mailq and minimtactl */
+	LIST_HEAD(, request) awaiting;	/* who wait for the result of a delivery (await.c) */
 	struct {
 		struct rate	accepted, delivered, deferred, failed;	/* messages; then recipients' attempts */
 	}		 rates;		/* for status */

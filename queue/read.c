@@ -143,6 +143,9 @@ envelope_slot(struct log_envelope_rcpt *to, const struct log_outcome *o)
 {
 	to->state = o->state;
 	to->text = o->text ? o->text : "";
+	to->past = o->past ? o->past : "";
+	to->at = o->at;
+	to->marks = o->marks;
 	if (o->state == LOG_OPEN || o->state == LOG_HELD) {
 		to->attempts = o->attempts;
 		to->next_try = o->next_try;
@@ -159,7 +162,7 @@ envelope_apply(struct log_envelope *e, const struct record *rec, uint64_t id)
 	for (uint32_t i = 0; i < rec->n_added && rec->id == id; i++)
 		if (rec->first + i < e->message.n_rcpts)
 			e->rcpts[rec->first + i].rcpt = rec->added[i];
-	for (uint32_t i = 0; i < rec->n_outcomes && rec->id == id; i++) {
+	for (uint32_t i = 0; i < rec->n_outcomes && (rec->id == id) == (rec->parent == 0); i++) {
 		if (rec->outcomes[i].index >= e->message.n_rcpts)
 			continue;
 		to = &e->rcpts[rec->outcomes[i].index];
@@ -193,7 +196,7 @@ envelope_build(struct read *r)
 	if ((e->rcpts = calloc(n > 0 ? n : 1, sizeof(*e->rcpts))) == NULL)
 		log_fatal("event=out-of-memory");
 	for (uint32_t i = 0; i < n; i++)
-		e->rcpts[i].text = "";
+		e->rcpts[i].text = e->rcpts[i].past = "";
 	for (size_t i = 0; i < r->result.n_records; i++)
 		envelope_apply(e, &r->result.records[i], r->id);
 	for (uint32_t i = 0; i < n; i++) {

@@ -181,9 +181,10 @@ snapshot(const struct message *m, const struct read_result *res, bool whole, str
 		const struct log_envelope_rcpt *p = &e->rcpts[i];
 
 		added[i] = p->rcpt;
-		if (p->state != LOG_OPEN || p->attempts > 0 || p->next_try != 0 || p->text[0] != '\0')
+		if (p->state != LOG_OPEN || p->attempts > 0 || p->next_try != 0 || p->text[0] != '\0' ||
+		    p->marks != 0 || p->past[0] != '\0')
 			out[n_out++] = (struct log_outcome){ .index = i, .state = p->state, .attempts = p->attempts,
-			    .next_try = p->next_try, .text = p->text };
+			    .next_try = p->next_try, .text = p->text, .at = p->at, .marks = p->marks, .past = p->past };
 	}
 	*r = (struct record){ .kind = whole ? RECORD_COPY : RECORD_STATE, .id = m->id, .first = first,
 	    .n_added = n - first, .added = added + first, .n_outcomes = n_out, .outcomes = out };

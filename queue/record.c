@@ -13,6 +13,8 @@
 #include "lib/log.h"
 #include "lib/messages.h"
 
+#define OUTCOME_HAS_MORE	0x80	/* with the state: time, marks and past follow; before format 2 there was none */
+
 static const char *const kind_names[RECORD_KINDS] = {
 	[RECORD_BATCH] = "batch",
 	[RECORD_ACCEPT] = "accept",
@@ -97,11 +99,19 @@ encode_outcome(struct pack *p, const struct log_outcome *o)
 {
 	size_t len = o->text ? strnlen(o->text, RECORD_TEXT_MAX) : 0;
 
+	size_t past = o->past ? strnlen(o->past, RECORD_PAST_MAX) : 0;
+	bool more = o->at != 0 || o->marks != 0 || past > 0;
+
 	pack_u32(p, o->index);
-	pack_u8(p, (uint8_t)o->state);
+	pack_u8(p, (uint8_t)(o->state | (more ? OUTCOME_HAS_MORE : 0)));
 	pack_u32(p, o->attempts);
 	pack_i64(p, o->next_try);
 	pack_blob(p, o->text, len);
+	if (more) {
+		pack_i64(p, o->at);
+		pack_u8(p, o->marks);
+		pack_blob(p, o->past, past);
+	}
 }
 
 static void
@@ -238,13 +248,13 @@ list_new(struct unpack *u, uint32_t n, size_t least, size_t size)
 }
 
 static char *
-decode_text(struct unpack *u)
+decode_text(struct unpack *u, size_t most)
 {
 	size_t len;
 	const void *at = unpack_blob(u, &len);
 	char *text;
 
-	if (len > RECORD_TEXT_MAX || memchr(at, '\0', len) != NULL) {
+	if (len > most || memchr(at, '\0', len) != NULL) {
 		u->bad = true;
 		len = 0;
 	}
@@ -284,7 +294,13 @@ decode_outcomes(struct record *r, struct unpack *u)
 		o->state = unpack_u8(u);
 		o->attempts = unpack_u32(u);
 		o->next_try = unpack_i64(u);
-		o->text = decode_text(u);
+		o->text = decode_text(u, RECORD_TEXT_MAX);
+		if (o->state & OUTCOME_HAS_MORE) {
+			o->state &= (unsigned)~OUTCOME_HAS_MORE;
+			o->at = unpack_i64(u);
+			o->marks = unpack_u8(u);
+			o->past = decode_text(u, RECORD_PAST_MAX);
+		}
 		if (o->state > LOG_HELD)
 			u->bad = true;
 		r->n_outcomes++;
@@ -301,7 +317,7 @@ decode_rest(struct record *r, struct unpack *u)
 	r->parent_rcpts = list_new(u, n, 4, sizeof(*r->parent_rcpts));
 	for (; !u->bad && r->n_parent < n; r->n_parent++)
 		r->parent_rcpts[r->n_parent] = unpack_u32(u);
-	r->parent_text = decode_text(u);
+	r->parent_text = decode_text(u, RECORD_TEXT_MAX);
 	n = unpack_u32(u);
 	r->sums = list_new(u, n, 8, sizeof(*r->sums));
 	for (; !u->bad && r->n_sums < n; r->n_sums++)
@@ -362,8 +378,10 @@ record_free(struct record *r)
 	for (uint32_t i = 0; i < r->n_added; i++)
 		envelope_free_rcpt(&r->added[i]);
 	free(r->added);
-	for (uint32_t i = 0; i < r->n_outcomes; i++)
+	for (uint32_t i = 0; i < r->n_outcomes; i++) {
 		free((char *)r->outcomes[i].text);
+		free((char *)r->outcomes[i].past);
+	}
 	free(r->outcomes);
 	free(r->parent_rcpts);
 	free(r->parent_text);

@@ -13,6 +13,7 @@
 #define RECORD_LINE_MAX		512U
 #define RECORD_PAYLOAD_MAX	(16U * 1024 * 1024)	/* a hundred thousand recipients */
 #define RECORD_TEXT_MAX		2048U		/* of an outcome's text */
+#define RECORD_PAST_MAX		4096U		/* of what was before it */
 #define RECORD_CHUNK		(64U * 1024)	/* of a large file, with a checksum each */
 
 enum record_kind {
@@ -48,10 +49,10 @@ struct record {
 	/* ACCEPT, COPY, EXPAND, STATE: recipients with the indexes first to first + n_added - 1 */
 	uint32_t		 first, n_added;
 	struct envelope_rcpt	*added;
-	/* all but ACCEPT and END */
+	/* all but END; of an ACCEPT with a parent: the parent's recipients' */
 	uint32_t		 n_outcomes;
 	struct log_outcome	*outcomes;
-	/* ACCEPT */
+	/* ACCEPT; the parent's recipients that it settles as failed were listed so in format 1 */
 	uint64_t		 parent;
 	uint32_t		 n_parent;
 	uint32_t		*parent_rcpts;

@@ -10,6 +10,7 @@
 
 #include <sys/queue.h>
 
+#include "lib/address.h"
 #include "queue/admin.h"
 #include "lib/caller.h"
 #include "queue/dispatch.h"
@@ -23,7 +24,7 @@ struct request_filter {
 };
 
 struct request {
-	LIST_ENTRY(request)	 next;
+	LIST_ENTRY(request)	 next, await;
 	struct admin		*admin;
 	struct queue		*queue;
 	struct caller		*caller;	/* NULL: gone */
@@ -43,8 +44,11 @@ struct request {
 	const char		*change;	/* "held", "released", "removed" */
 	bool			 content;	/* of `cat`: more of it is to come */
 	uint64_t		 offset;
+	bool			 awaiting;	/* in the queue's list of those */
+	bool			 told;		/* of something that is tried again, or held */
 	struct held { uint32_t index; struct envelope_rcpt rcpt; } *held;	/* to be released */
 	size_t			 n_held;
+	char			 sender[ADDRESS_MAX];
 };
 
 /* admin.c: a line as the whole answer. A read has come back: whether somebody still waits for it; else the request is gone. */

@@ -104,6 +104,12 @@ schedule_next(struct schedule *s, int64_t now, struct schedule_job **job_r)
 		*job_r = j;
 		return SCHEDULE_EXPIRE;
 	}
+	if ((j = TAILQ_FIRST(&s->to_warn)) != NULL) {
+		sched_job_unlink(s, j);
+		j->state = JOB_ACTIVE;
+		*job_r = j;
+		return SCHEDULE_WARN;
+	}
 	for (int a = 0; a < SCHEDULE_AGENTS; a++) {
 		if ((j = pick_for(s, &s->agents[a])) == NULL)
 			continue;
@@ -138,7 +144,7 @@ schedule_due(const struct schedule *s)
 		if (!TAILQ_EMPTY(&a->suspects) && a->suspects_after > s->now)
 			at = earlier(at, a->suspects_after);
 	}
-	return TAILQ_EMPTY(&s->given_up) ? at : s->now;
+	return TAILQ_EMPTY(&s->given_up) && TAILQ_EMPTY(&s->to_warn) ? at : s->now;
 }
 
 /* ---- what came of it ---- */
@@ -163,6 +169,7 @@ job_split(struct schedule *s, struct schedule_job *j, int64_t until)
 	while (j->n > 1) {
 		each = sched_job_new(j->message, j->hop);
 		each->crashes = j->crashes;
+		each->warn_at = j->warn_at;
 		sched_job_append(each, j->rcpts[--j->n]);
 		sched_make_wait(s, each, until);
 	}
@@ -172,7 +179,8 @@ job_split(struct schedule *s, struct schedule_job *j, int64_t until)
 static int64_t
 job_wait(struct schedule *s, struct schedule_job *j, bool soon)
 {
-	int64_t until = s->now + (soon ? SOON_MS : sched_pause_after(s, job_attempts(j), s->limits.retry_most_ms));
+	int64_t until = s->now + (soon ? SOON_MS :
+	    sched_pause_asked(s, job_attempts(j), s->limits.retry_most_ms, j->pause_ms));
 
 	if (j->message->expires > s->now && until > j->message->expires)
 		until = j->message->expires;
@@ -206,7 +214,7 @@ schedule_finish(struct schedule *s, int64_t now, struct schedule_job *j, enum sc
 		if (own)
 			h->limit = h->limit > 1 ? h->limit / 2 : 1;
 		else
-			sched_hop_failed(s, h, j->due.at, why);
+			sched_hop_failed(s, h, j, why);
 	}
 	if (end == SCHEDULE_CRASHED)
 		j->crashes += j->crashes < UINT8_MAX;
@@ -221,6 +229,8 @@ schedule_finish(struct schedule *s, int64_t now, struct schedule_job *j, enum sc
 	} else {
 		until = job_wait(s, j, end == SCHEDULE_AWAY || (end == SCHEDULE_CRASHED && j->crashes < SCHED_CRASHES_ALONE));
 	}
+	if (until != SCHEDULE_NEVER)
+		j->pause_ms = 0;
 	sched_hop_update(s, h);
 	return until;
 }
@@ -238,6 +248,7 @@ job_for(struct schedule *s, const struct schedule_entry *e)
 		m = sched_must(calloc(1, sizeof(*m)));
 		m->id = e->message;
 		m->expires = e->arrived_ms + s->limits.expire_ms;
+		m->sender = e->sender;
 		idmap_put(&s->messages, e->message, m);
 	}
 	for (j = m->jobs; j != NULL && e->crashes == 0; j = j->sibling)
@@ -263,6 +274,8 @@ schedule_add(struct schedule *s, int64_t now, const struct schedule_entry *e)
 			due = j->state == JOB_READY ? now : j->due.at;
 		sched_job_unlink(s, j);
 	}
+	if (e->warn_ms != 0 && e->warn_ms < j->warn_at)
+		j->warn_at = e->warn_ms;
 	sched_job_append(j, r);
 	s->n_rcpts++;
 	sched_make_wait(s, j, due);
@@ -287,6 +300,21 @@ schedule_is_active(const struct schedule *s, uint64_t message, uint32_t index)
 				return true;
 	}
 	return false;
+}
+
+bool
+schedule_rests(const struct schedule *s, int64_t now, uint64_t message)
+{
+	const struct message *m = idmap_get(&s->messages, message);
+
+	for (const struct schedule_job *j = m == NULL ? NULL : m->jobs; j != NULL; j = j->sibling) {
+		bool waits = j->state == JOB_WAITING && j->due.at > now;
+		bool blocked = j->state == JOB_READY && (j->hop->paused || (j->hop->trouble && j->hop->not_before > now));
+
+		if (!waits && !blocked)
+			return false;
+	}
+	return true;
 }
 
 /* The job of a recipient; NULL: there is none. */
@@ -476,6 +504,19 @@ schedule_job_expired(const struct schedule_job *j, int64_t now)
 }
 
 void
+schedule_warn_next(struct schedule_job *j, int64_t at)
+{
+	j->warn_at = at;
+}
+
+void
+schedule_ask_pause(struct schedule_job *j, int64_t ms)
+{
+	if (ms > j->pause_ms)
+		j->pause_ms = ms < UINT32_MAX ? (uint32_t)ms : UINT32_MAX;
+}
+
+void
 schedule_settle(struct schedule_job *j, uint32_t i)
 {
 	j->rcpts[i].flags |= RCPT_SETTLED;
@@ -513,6 +554,7 @@ schedule_new(const struct schedule_limits *limits, uint64_t seed)
 	s->limits = *limits;
 	s->random = seed == 0 ? 1 : seed;
 	TAILQ_INIT(&s->given_up);
+	TAILQ_INIT(&s->to_warn);
 	for (int a = 0; a < SCHEDULE_AGENTS; a++) {
 		s->agents[a].kind = (enum schedule_agent)a;
 		s->agents[a].most = limits->jobs[a];

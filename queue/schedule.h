@@ -53,17 +53,20 @@ struct schedule_entry {
 	uint64_t	 message;
 	uint32_t	 index;
 	uint32_t	 attempts;	/* so far */
+	uint32_t	 sender;	/* whose mail it is, for fairness: queue/lanes.h */
 	uint32_t	 crashes;	/* deaths of queue with its message in flight: from two on it is tried alone */
 	const char	*hop;
 	enum schedule_agent agent;
 	int64_t		 arrived_ms;	/* of the message, on the scheduler's clock; may be negative */
 	int64_t		 due_ms;
+	int64_t		 warn_ms;	/* when its sender is to hear that it waits, if it still does; 0 or SCHEDULE_NEVER: not */
 };
 
 enum schedule_action {
 	SCHEDULE_NOTHING,	/* for now: see schedule_due */
 	SCHEDULE_START,		/* run this job */
 	SCHEDULE_EXPIRE,	/* give this one up without trying it: its hop fails and its time has come */
+	SCHEDULE_WARN,		/* its hop fails and its warning is due: to be put back then */
 };
 
 /* How an attempt ended for the hop; recipients' own results are told with schedule_settle. */
@@ -108,6 +111,10 @@ uint32_t	 schedule_job_size(const struct schedule_job *);
 bool		 schedule_job_rcpt(const struct schedule_job *, uint32_t i, uint32_t *index_r, uint32_t *attempts_r);
 /* Whether a failure now is the last one. */
 bool		 schedule_job_expired(const struct schedule_job *, int64_t now);
+/* When the next warning of this job is due. */
+void		 schedule_warn_next(struct schedule_job *, int64_t at);
+/* Its reply asks for a pause: the next try is not before it, within bounds. */
+void		 schedule_ask_pause(struct schedule_job *, int64_t ms);
 /* The i-th recipient needs no further attempt. */
 void		 schedule_settle(struct schedule_job *, uint32_t i);
 /*
@@ -135,6 +142,8 @@ void		 schedule_each_hop(const struct schedule *, void (*fn)(void *arg, const st
 void		 schedule_count(const struct schedule *, struct schedule_counts *);
 /* Whether a recipient is being tried now; SCHEDULE_ALL: any. */
 bool		 schedule_is_active(const struct schedule *, uint64_t message, uint32_t index);
+/* Whether no recipient of it is being tried or waits for a place only: all wait for a time, or for a hop in trouble or paused. */
+bool		 schedule_rests(const struct schedule *, int64_t now, uint64_t message);
 bool		 schedule_is_paused(const struct schedule *, uint64_t message, uint32_t index);
 /* What a recipient waits for beside its own time: the trouble of its hop, and when that may be tried; NULL: nothing. */
 const char	*schedule_waits(const struct schedule *, uint64_t message, uint32_t index, int64_t *until_r);

@@ -12,6 +12,7 @@
 
 #define START_LIMIT	2		/* jobs at once to a hop of which nothing is known */
 #define WHY_MAX		512
+#define ASKED_LEAST	8		/* a pause that is asked for is no shorter than this part of our own */
 
 void *
 sched_must(void *p)
@@ -42,6 +43,17 @@ sched_pause_after(struct schedule *s, uint32_t failures, int64_t most)
 	if (pause > most)
 		pause = most;
 	return pause - pause / 10 + (int64_t)(next_random(s) % (uint64_t)(pause / 5 + 1));
+}
+
+int64_t
+sched_pause_asked(struct schedule *s, uint32_t failures, int64_t most, uint32_t asked_ms)
+{
+	int64_t own = sched_pause_after(s, failures, most), least = own / ASKED_LEAST, asked = asked_ms;
+
+	if (asked == 0)
+		return own;
+	asked = asked < least ? least : asked > s->limits.retry_most_ms ? s->limits.retry_most_ms : asked;
+	return asked + (int64_t)(next_random(s) % (uint64_t)(asked / 10 + 1));	/* not earlier than it was asked for */
 }
 
 /* ---- hops ---- */
@@ -142,31 +154,36 @@ give_up_expired(struct schedule *s, struct job_list *list)
 
 	for (j = TAILQ_FIRST(list); j != NULL; j = after) {
 		after = TAILQ_NEXT(j, next);
-		if (j->message->expires > s->now)
+		if (j->message->expires > s->now && j->warn_at > s->now)
 			continue;
 		TAILQ_REMOVE(list, j, next);
-		TAILQ_INSERT_TAIL(&s->given_up, j, next);
-		j->state = JOB_GIVEN_UP;
+		if (j->message->expires <= s->now) {
+			TAILQ_INSERT_TAIL(&s->given_up, j, next);
+			j->state = JOB_GIVEN_UP;
+		} else {
+			TAILQ_INSERT_TAIL(&s->to_warn, j, next);
+			j->state = JOB_TO_WARN;
+		}
 	}
 }
 
 /* A probe failed, or the first trouble of a hop: all its mail pauses. Jobs that ran side by side count once. */
 void
-sched_hop_failed(struct schedule *s, struct hop *h, int64_t job_started, const char *why)
+sched_hop_failed(struct schedule *s, struct hop *h, const struct schedule_job *j, const char *why)
 {
 	int64_t most = s->limits.retry_most_ms / 4;	/* fresh mail waits with the rest: not for hours */
 
 	free(h->why);
 	h->why = sched_must(strndup(why == NULL ? "" : why, WHY_MAX));
 	h->limit = 1;
-	if (h->trouble && job_started <= h->failed_at)
+	if (h->trouble && j->due.at <= h->failed_at)
 		return;
 	h->trouble = true;
 	h->failed_at = s->now;
 	h->failures++;
 	if (most < s->limits.retry_first_ms)
 		most = s->limits.retry_first_ms;
-	h->not_before = s->now + sched_pause_after(s, h->failures, most);
+	h->not_before = s->now + sched_pause_asked(s, h->failures, most, j->pause_ms);
 	due_set(&s->heap, &h->due, h->not_before);
 	give_up_expired(s, &h->fresh);
 	give_up_expired(s, &h->backlog);
@@ -180,6 +197,7 @@ sched_job_new(struct message *m, struct hop *h)
 	struct schedule_job *j = sched_must(calloc(1, sizeof(*j)));
 
 	j->due.kind = DUE_JOB;
+	j->warn_at = SCHEDULE_NEVER;
 	j->message = m;
 	j->hop = h;
 	j->rcpts = &j->one;
@@ -221,6 +239,9 @@ sched_job_unlink(struct schedule *s, struct schedule_job *j)
 		break;
 	case JOB_GIVEN_UP:
 		TAILQ_REMOVE(&s->given_up, j, next);
+		break;
+	case JOB_TO_WARN:
+		TAILQ_REMOVE(&s->to_warn, j, next);
 		break;
 	case JOB_ACTIVE:
 		break;

@@ -19,6 +19,7 @@ enum job_state {
 	JOB_READY,			/* in its hop's list, for a place */
 	JOB_SUSPECT,			/* in its agent's list, to be tried alone */
 	JOB_GIVEN_UP,			/* in the list of those to expire */
+	JOB_TO_WARN,			/* in the list of those whose sender is to hear that they wait */
 	JOB_ACTIVE,			/* with the caller */
 };
 
@@ -38,6 +39,8 @@ struct schedule_job {
 	struct hop		*hop;
 	struct rcpt		*rcpts;		/* &one, or an array */
 	struct rcpt		 one;
+	int64_t			 warn_at;
+	uint32_t		 pause_ms;	/* that the last reply asked for; 0 none */
 	uint32_t		 met;		/* 1 + the hop's epoch when it last met trouble there; 0: never */
 	uint16_t		 n, room;
 	uint8_t			 state, crashes;
@@ -50,6 +53,7 @@ struct message {
 	uint64_t		 id;
 	int64_t			 expires;
 	struct schedule_job	*jobs;
+	uint32_t		 sender;
 };
 
 struct hop {
@@ -90,7 +94,7 @@ struct schedule {
 	struct idmap		 messages;
 	struct hop		*hops;
 	struct due_heap		 heap;
-	struct job_list		 given_up;
+	struct job_list		 given_up, to_warn;
 	struct agent		 agents[SCHEDULE_AGENTS];
 	uint32_t		 n_rcpts;
 };
@@ -98,6 +102,8 @@ struct schedule {
 void	*sched_must(void *);		/* the same pointer; NULL is out of memory and fatal */
 /* The pause after `failures` of them in a row: grows by half, to `most`, a tenth more or less. */
 int64_t	 sched_pause_after(struct schedule *, uint32_t failures, int64_t most);
+/* The same where a reply asks for a pause, which is believed as far as it is neither much less nor more than we would wait. */
+int64_t	 sched_pause_asked(struct schedule *, uint32_t failures, int64_t most, uint32_t asked_ms);
 
 /* A hop by name, made when new. The caller adds a job to it before anything else. */
 /* How many jobs at once it may have. */
@@ -108,7 +114,7 @@ void	 sched_hop_update(struct schedule *, struct hop *);
 void	 sched_hop_unlist(struct hop *);
 void	 sched_hop_succeeded(struct schedule *, struct hop *);
 /* All its mail pauses; expired mail is given up. Jobs that ran side by side count once. */
-void	 sched_hop_failed(struct schedule *, struct hop *, int64_t job_started, const char *why);
+void	 sched_hop_failed(struct schedule *, struct hop *, const struct schedule_job *, const char *why);
 
 struct schedule_job *sched_job_new(struct message *, struct hop *);	/* in no list, no recipients */
 void	 sched_job_append(struct schedule_job *, struct rcpt);

@@ -111,7 +111,7 @@ segment_header_read(struct segment_header *h, const uint8_t *block, size_t len, 
 	if (*format_r > SEGMENT_FORMAT && (end = strstr(text, "\nsum ")) != NULL &&
 	    digits_get((uint8_t *)end + 5, 16, &found) == 0 && found == XXH3_64bits(text, (size_t)(end + 5 - text)))
 		return SEGMENT_NEWER;
-	if (*format_r != SEGMENT_FORMAT)
+	if (*format_r != SEGMENT_FORMAT && *format_r != SEGMENT_FORMAT_BEFORE)
 		return SEGMENT_DAMAGED;
 	if (sscanf(text, MAGIC "%*u\nsegment %" SCNu32 "\nkey %32[0-9a-f]\nsize %" SCNu64 "\nprior %" SCNu32
 	    "\ngood %23[-0-9]\nrefused %3[a-z]\nsum %n", &h->number, key, &h->size, &h->prior, good, refused, &at) != 6 ||

@@ -11,7 +11,8 @@
 
 #include "queue/record.h"
 
-#define SEGMENT_FORMAT		1
+#define SEGMENT_FORMAT		2
+#define SEGMENT_FORMAT_BEFORE	1	/* is read: its records are ours without what they may have more since */
 #define SEGMENT_BLOCK		4096U
 #define SEGMENT_ALIGN		16U
 #define SEGMENT_KEY		16U

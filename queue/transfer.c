@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "lib/address.h"
 #include "lib/ids.h"
 #include "lib/log.h"
 #include "lib/route.h"
@@ -69,11 +70,38 @@ send_rcpt(struct attempt *a, const struct attempt_rcpt *r, struct pack *p)
 	ipc_send_pack(a->ipc, MSG_JOB_RCPT, a->id, p, -1);
 }
 
+bool
+transfer_rewrites(const struct attempt *a)
+{
+	const struct queue *q = a->dispatch->queue;
+	const char *at = strrchr(a->sender, '@');
+
+	return q->srs.list[0] != NULL && at != NULL && !conf_is_local(q->p.conf, at + 1);
+}
+
+/* Where it cannot be rewritten it goes as it is: the next hop may still take it. */
+static char *
+sender_for(const struct attempt *a, char to[ADDRESS_MAX])
+{
+	const struct queue *q = a->dispatch->queue;
+	enum srs_result result;
+
+	if (a->agent == SCHEDULE_DELIVERY && a->n > 0 && a->rcpts[0].rcpt.forwarded && transfer_rewrites(a)) {
+		result = srs_forward(to, a->sender, q->p.conf->srs_domain, &q->srs, (time_t)clock_wall());
+		if (result == SRS_OK || result == SRS_UNCHANGED)
+			return to;
+		log_warn("msg=%s event=sender-not-rewritten from=%s reason=%s", id_text(a->message), logq(a->sender),
+		    srs_result_name(result));
+	}
+	return a->sender;
+}
+
 void
 transfer_begin(struct attempt *a)
 {
 	char message[ID_TEXT], hop[ROUTE_HOP_MAX];
-	struct job_begin b = { .message = message, .hop = hop, .sender = a->sender, .head = a->head, .flags = a->flags,
+	char sender[ADDRESS_MAX];
+	struct job_begin b = { .message = message, .hop = hop, .sender = sender_for(a, sender), .head = a->head, .flags = a->flags,
 	    .size = a->size, .arrived = a->arrived };
 	struct pack p;
 
@@ -145,8 +173,8 @@ find_rcpt(struct attempt *a, uint32_t index)
 int
 dispatch_on_result(void *arg, struct ipc *ipc, struct ipc_message *m)
 {
-	static const enum attempt_result results[] = {
-		[JOB_DELIVERED] = RESULT_DELIVERED, [JOB_DEFERRED] = RESULT_DEFERRED, [JOB_FAILED] = RESULT_FAILED };
+	static const enum attempt_result results[] = { [JOB_DELIVERED] = RESULT_DELIVERED, [JOB_DEFERRED] = RESULT_DEFERRED,
+	    [JOB_FAILED] = RESULT_FAILED, [JOB_EXPANDED] = RESULT_FORWARDED };
 	struct attempt *a = find(arg, ipc, m->id);
 	struct attempt_rcpt *r;
 	struct job_result j;
@@ -162,7 +190,13 @@ dispatch_on_result(void *arg, struct ipc *ipc, struct ipc_message *m)
 		job_free_result(&j);
 		return ipc_fail(ipc, "a result for recipient %u of job %" PRIu64 ", which has none open", j.index, m->id);
 	}
+	if (j.outcome == JOB_EXPANDED && (a->agent != SCHEDULE_MDA || !forward_is_sane(r, &j))) {
+		job_free_result(&j);
+		return ipc_fail(ipc, "job %" PRIu64 " expands to what it cannot", m->id);
+	}
 	r->result = results[j.outcome];
+	r->targets = j.targets;
+	r->n_targets = j.n_targets;
 	/* 4.3.2 in its own words: it is going down, or has no place; nobody was asked (RFC 3463, 3.4). */
 	if (j.outcome == JOB_DEFERRED && j.host[0] == '\0' && strcmp(j.enhanced, "4.3.2") == 0)
 		r->result = RESULT_AWAY;
@@ -206,6 +240,6 @@ dispatch_on_done(void *arg, struct ipc *ipc, struct ipc_message *m)
 		attempt_set(&a->rcpts[i], RESULT_DEFERRED, "4.3.0", "the attempt was cancelled");
 	}
 	a->ipc = NULL;
-	attempt_end(a, end_of(a));
+	forward_begin(a, end_of(a));
 	return 0;
 }

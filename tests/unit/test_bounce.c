@@ -21,18 +21,31 @@ failed(const char *text)
 }
 
 static char *
-write_one(const struct bounce_rcpt *r, size_t n, const char *sender, const char *header, uint32_t *flags_r)
+write_it(const struct bounce *b, uint32_t *flags_r)
 {
-	struct bounce b = { .hostname = "mail.example.org", .id = "B1", .original_id = "7K2QF", .session = "S9",
-	    .sender = sender, .now = 1800000000, .arrived = 1799990000, .boundary = 0x1234, .header = header,
-	    .header_len = strlen(header), .rcpts = r, .n_rcpts = n };
 	size_t len;
-	char *text = bounce_write(&b, &len, flags_r);
+	char *text = bounce_write(b, &len, flags_r);
 
 	text = realloc(text, len + 1);
 	text[len] = '\0';
 	ck_assert_uint_eq(strlen(text), len);
 	return text;
+}
+
+static struct bounce
+about(const struct bounce_rcpt *r, size_t n, const char *sender, const char *header)
+{
+	return (struct bounce){ .hostname = "mail.example.org", .id = "B1", .original_id = "7K2QF", .session = "S9",
+	    .sender = sender, .now = 1800000000, .arrived = 1799990000, .until = 1800400000, .boundary = 0x1234,
+	    .content = header, .header_len = strlen(header), .content_len = strlen(header), .rcpts = r, .n_rcpts = n };
+}
+
+static char *
+write_one(const struct bounce_rcpt *r, size_t n, const char *sender, const char *header, uint32_t *flags_r)
+{
+	struct bounce b = about(r, n, sender, header);
+
+	return write_it(&b, flags_r);
 }
 
 /* What must be true of every message that we make. */
@@ -79,7 +92,8 @@ START_TEST(says_what_happened)
 	free(value);
 	check_has(text, "  <bob@example.net>\r\n    mx.example.net [192.0.2.7]:25 answered:\r\n"
 	    "    550 5.1.1 No such user here.\r\n    550 5.1.1 Try elsewhere.\r\n");
-	check_has(text, "\r\nContent-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; mail.example.org\r\n");
+	check_has(text, "\r\nContent-Type: message/delivery-status\r\nContent-Transfer-Encoding: 7bit\r\n\r\n"
+	    "Reporting-MTA: dns; mail.example.org\r\n");
 	check_has(text, "\r\n\r\nFinal-Recipient: rfc822; bob@example.net\r\nAction: failed\r\nStatus: 5.1.1\r\n"
 	    "Remote-MTA: dns; mx.example.net\r\nDiagnostic-Code: smtp; 550\r\n  5.1.1 No such user here.\r\n"
 	    "  5.1.1 Try elsewhere.\r\n");
@@ -186,7 +200,7 @@ START_TEST(internationalised)
 	check_has(text, "<j=C3=B6rg@example.net>");
 	free(text);
 	text = write_one(&r, 1, "\xc3\xa4@example.org", original, &flags);
-	ck_assert_uint_eq(flags, ENVELOPE_8BIT | ENVELOPE_UTF8);
+	ck_assert_uint_eq(flags, ENVELOPE_8BIT | ENVELOPE_UTF8 | ENVELOPE_HEADER_8BIT);
 	free(text);
 }
 END_TEST
@@ -201,6 +215,136 @@ START_TEST(expired_says_so)
 	check_form(text);
 	check_has(text, "the time for that is over");
 	check_has(text, "Status: 4.4.7\r\nDiagnostic-Code: x-minimta;\r\n  timed out\r\n");
+	free(text);
+}
+END_TEST
+
+START_TEST(a_delay)
+{
+	struct bounce_rcpt r = failed("4.2.0 later");
+	struct bounce b = about(&r, 1, "ann@example.org", original);
+	uint32_t flags;
+	char *text;
+
+	r.action = b.action = BOUNCE_DELAYED;
+	r.enhanced = "4.2.0";
+	r.code = 450;
+	b.envid = "QQ 1";
+	b.full = true;				/* is for failures only: RFC 3461, 4.3 */
+	text = write_it(&b, &flags);
+	check_form(text);
+	check_has(text, "Subject: Delayed mail: still being tried\r\n");
+	check_has(text, "has not been delivered yet to:\r\n\r\n  <bob@example.net>\r\n");
+	check_has(text, "need not send it once more");
+	check_has(text, "\r\n\r\nOriginal-Envelope-Id: QQ 1\r\nReporting-MTA:");
+	check_has(text, "Action: delayed\r\nStatus: 4.2.0\r\nRemote-MTA: dns; mx.example.net\r\nWill-Retry-Until: Tue, 19 Jan 2027");
+	check_has(text, "text/rfc822-headers");
+	free(text);
+}
+END_TEST
+
+START_TEST(success)
+{
+	struct bounce_rcpt r[3] = { failed("2.0.0 ok"), failed("2.0.0 ok"), failed("") };
+	struct bounce b = about(r, 3, "ann@example.org", original);
+	uint32_t flags;
+	char *text;
+
+	b.action = BOUNCE_DELIVERED;
+	r[0].action = BOUNCE_DELIVERED;
+	r[1].action = BOUNCE_RELAYED;
+	r[1].code = 250;
+	r[2].action = BOUNCE_EXPANDED;
+	r[0].host = r[2].host = "";
+	r[0].enhanced = r[1].enhanced = r[2].enhanced = "2.0.0";
+	r[0].orcpt = "rfc822;Bob.Old@example.org";
+	text = write_it(&b, &flags);
+	check_form(text);
+	check_has(text, "Subject: Mail delivered\r\n");
+	check_has(text, "  <bob@example.net> (you wrote to Bob.Old@example.org)\r\n    It is in the mailbox.\r\n");
+	check_has(text, "a server that does not report what becomes of it:\r\n    mx.example.net [192.0.2.7]:25 answered:\r\n    250 2.0.0 ok\r\n");
+	check_has(text, "\r\n\r\nOriginal-Recipient: rfc822; Bob.Old@example.org\r\nFinal-Recipient: rfc822; bob@example.net\r\n"
+	    "Action: delivered\r\nStatus: 2.0.0\r\n\r\nFinal-Recipient: rfc822; bob@example.net\r\nAction: relayed\r\n");
+	check_has(text, "Action: expanded\r\n");
+	free(text);
+}
+END_TEST
+
+static const struct {
+	const char	*what, *content;
+	bool		 whole, eight_bit;
+} returned[] = {
+	{ "plain", "Subject: x\r\n\r\n--=_0\r\n.dot\r\nend\r\n", true, false },
+	{ "eight bit", "Subject: x\r\n\r\ngr\xc3\xbc\xc3\x9f\r\n", true, true },
+	{ "no end of line", "Subject: x\r\n\r\nend", false, false },
+	{ "a bare CR", "Subject: x\r\n\r\na\rb\r\n", false, false },
+	{ "a bare LF", "Subject: x\n\nab\n", false, false },
+};
+
+START_TEST(whole_messages)
+{
+	struct bounce_rcpt r = failed("no");
+	struct bounce b = about(&r, 1, "ann@example.org", returned[_i].content);
+	uint32_t flags;
+	char *text;
+
+	b.full = true;
+	b.header_len = strcspn(b.content, "\r\n") + 2;
+	text = write_it(&b, &flags);
+	ck_assert_int_eq(strstr(text, "Content-Type: message/rfc822\r\n") != NULL, returned[_i].whole);
+	ck_assert_int_eq(strstr(text, "text/rfc822-headers") != NULL, !returned[_i].whole);
+	ck_assert_int_eq((flags & ENVELOPE_8BIT) != 0, returned[_i].eight_bit);
+	ck_assert_int_eq(strstr(text, "MIME-Version: 1.0\r\nContent-Transfer-Encoding: 8bit\r\n") != NULL, returned[_i].eight_bit);
+	if (returned[_i].whole) {
+		check_has(text, returned[_i].content);
+		check_has(text, "All of your message is attached");
+	}
+	free(text);
+}
+END_TEST
+
+START_TEST(long_lines_are_not_returned)
+{
+	struct bounce_rcpt r = failed("no");
+	char content[2000] = "Subject: x\r\n\r\n";
+	struct bounce b;
+	uint32_t flags;
+	char *text;
+
+	memset(content + 14, 'x', 1200);
+	memcpy(content + 1214, "\r\n", 3);
+	b = about(&r, 1, "ann@example.org", content);
+	b.full = true;
+	b.header_len = 12;
+	text = write_it(&b, &flags);
+	check_form(text);
+	ck_assert_ptr_null(strstr(text, "message/rfc822"));
+	free(text);
+}
+END_TEST
+
+START_TEST(about_internationalised_mail)
+{
+	struct bounce_rcpt r = failed("5.1.1 n\xc3\xb6");
+	struct bounce b = about(&r, 1, "ann@example.org", "Subject: gr\xc3\xbc\xc3\x9f\r\n");
+	uint32_t flags;
+	char *text;
+
+	b.utf8 = true;
+	r.address = "j\xc3\xb6rg@example.net";
+	r.orcpt = "utf-8;j\xc3\xbcrg@example.net";
+	text = write_it(&b, &flags);
+	check_form(text);
+	ck_assert_uint_eq(flags, 0);
+	check_has(text, "report-type=global-delivery-status");
+	check_has(text, "Content-Type: message/global-delivery-status\r\nContent-Transfer-Encoding: quoted-printable\r\n");
+	check_has(text, "Original-Recipient: utf-8; j=C3=BCrg@example.net\r\nFinal-Recipient: utf-8; j=C3=B6rg@example.net\r\n");
+	check_has(text, "  5.1.1 n=C3=B6\r\n");
+	check_has(text, "Content-Type: message/global-headers\r\nContent-Transfer-Encoding: quoted-printable\r\n");
+	free(text);
+	b.utf8 = false;				/* an old report about it stays 7 bit */
+	text = write_it(&b, &flags);
+	check_has(text, "Original-Recipient: utf-8; j\\x{FC}rg@example.net\r\nFinal-Recipient: utf-8; j\\x{F6}rg@example.net\r\n");
 	free(text);
 }
 END_TEST
@@ -220,6 +364,11 @@ main(void)
 	tcase_add_test(t, headers_of_strangers);
 	tcase_add_test(t, internationalised);
 	tcase_add_test(t, expired_says_so);
+	tcase_add_test(t, a_delay);
+	tcase_add_test(t, success);
+	tcase_add_loop_test(t, whole_messages, 0, sizeof(returned) / sizeof(returned[0]));
+	tcase_add_test(t, long_lines_are_not_returned);
+	tcase_add_test(t, about_internationalised_mail);
 	suite_add_tcase(suite, t);
 	r = srunner_create(suite);
 	srunner_run_all(r, CK_NORMAL);

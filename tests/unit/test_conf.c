@@ -164,9 +164,9 @@ static const struct {
 	/* together */
 	{ "retry_first = 1h\n\nretry_most = 5m\n", "f:3: retry_most (5m) is shorter than retry_first (1h); make it as long or "
 	    "longer" },
-	{ "retry_schedule = '5m, 1m'\n", "f:1: \"5m, 1m\" is not a list of durations; write up to 16 of them, none shorter than the one "
+	{ "retry_schedule = '5m, 1m'\n", "f:1: retry_schedule: \"5m, 1m\" is not a list of durations; write up to 16 of them, none shorter than the one "
 	    "before, as in \"5m, 30m, 2h\"" },
-	{ "delay_warnings = '1s'\n", "f:1: 1s is out of range; write durations from 1m to 365d" },
+	{ "delay_warnings = '1s'\n", "f:1: delay_warnings: 1s is out of range; write durations from 1m to 365d" },
 	{ "retry_first = 5h\n", "f: retry_most (4h) is shorter than retry_first (5h); make it as long or longer" },
 	{ "retry_first = 2h\nexpire = 1h\n", "f:2: expire (1h) is shorter than retry_first (2h); nothing would be tried again" },
 	{ "message_size = 64K\nheader_size = 1M\n", "f:2: header_size (1M) is greater than message_size (64K); make it "

@@ -296,23 +296,34 @@ START_TEST(test_parent)
 	struct envelope_sender sender = { .address = (char *)"" };
 	struct envelope_rcpt rcpt = { .address = (char *)"s@x" };
 	uint64_t parent = accept_mail("a", 1, 2, NULL, 0);
-	uint32_t failed[] = { 0, 1 };
+	struct log_outcome failed[] = { { .index = 0, .state = LOG_FAILED, .text = "code=550" },
+	    { .index = 1, .state = LOG_OPEN, .attempts = 2, .next_try = 9, .text = "code=450", .at = 5, .marks = 1, .past = "then" } };
 	struct log_accept a = { .id = log_new_id(t.log), .sender = &sender, .rcpts = &rcpt, .n_rcpts = 1, .content = "bounce",
-	    .content_len = 6, .parent = parent, .parent_rcpts = failed, .n_parent_rcpts = 1, .parent_text = "code=550" };
+	    .content_len = 6, .parent = parent, .outcomes = failed, .n_outcomes = 1 };
 	struct log_message m;
 
 	log_accept(t.log, &a, 0, on_done, NULL);
 	wait_done();
 	ck_assert_str_eq(envelope(parent), "r0@y F0 code=550;r1@y O0 ;");
+	a.id = log_new_id(t.log);		/* a warning: its recipient stays */
+	a.outcomes = failed + 1;
+	log_accept(t.log, &a, 0, on_done, NULL);
+	wait_done();
+	ck_assert_str_eq(envelope(parent), "r0@y F0 code=550;r1@y O2 code=450;");
+	stop();
+	start();
+	ck_assert_str_eq(envelope(parent), "r0@y F0 code=550;r1@y O2 code=450;");
+	failed[1].state = LOG_FAILED;
 	a.id = log_new_id(t.log);
-	a.n_parent_rcpts = 2;
+	a.outcomes = failed;
+	a.n_outcomes = 2;
 	log_accept(t.log, &a, 0, on_done, NULL);
 	wait_done();
 	ck_assert(!log_find(t.log, parent, &m));
 	stop();
 	start();
-	ck_assert_uint_eq(t.n, 2);
-	ck_assert_uint_eq(t.ids[1], a.id);
+	ck_assert_uint_eq(t.n, 3);
+	ck_assert_uint_eq(t.ids[2], a.id);
 }
 END_TEST
 
@@ -503,7 +514,7 @@ START_TEST(test_newer_format)
 	}
 	close(fd);
 	ck_assert_ptr_null(try_open(err, sizeof(err)));
-	ck_assert_ptr_nonnull(strstr(err, "has format 7, and this minimta knows none newer than 1"));
+	ck_assert_ptr_nonnull(strstr(err, "has format 7, and this minimta knows none newer than 2"));
 	unlink(path);
 	start();
 }

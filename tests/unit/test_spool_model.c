@@ -237,6 +237,7 @@ do_accept(unsigned parent, uint32_t parent_rcpt)
 	static uint8_t content[300 * 1024];
 	struct envelope_sender sender = { .address = (char *)"from@example.org", .client = (char *)"", .session = (char *)"S" };
 	struct envelope_rcpt rcpts[RCPTS];
+	struct log_outcome outcome = { .index = parent_rcpt };
 	char names[RCPTS][32], text[32];
 	struct mail *m = &mails[n_mails];
 	struct call *c;
@@ -293,10 +294,14 @@ do_accept(unsigned parent, uint32_t parent_rcpt)
 		m->parent_rcpt = parent_rcpt;
 		snprintf(text, sizeof(text), "%u", c->number);
 		a.parent = mails[parent - 1].id;
-		a.parent_rcpts = &parent_rcpt;
-		a.n_parent_rcpts = 1;
-		a.parent_text = text;
-		r->maybe[r->n_maybe++] = (struct op){ .number = c->number, .state = LOG_FAILED, .child = n_mails };
+		a.outcomes = &outcome;
+		a.n_outcomes = 1;
+		outcome.text = text;
+		outcome.state = model_random(3) ? LOG_FAILED : LOG_OPEN;	/* a bounce, or a warning */
+		outcome.attempts = told(r)->attempts + 1;
+		outcome.past = "before";
+		r->maybe[r->n_maybe++] = (struct op){ .number = c->number, .state = (uint8_t)outcome.state, .child = n_mails,
+		    .attempts = outcome.state == LOG_OPEN ? outcome.attempts : 0 };
 		mails[parent - 1].changes++;
 	}
 	log_accept(the_log, &a, reserve, on_done, c);
