@@ -14,6 +14,7 @@ ALL_CFLAGS := -std=c17 -D_GNU_SOURCE -I. -Wall -Wextra -Wshadow -Wmissing-protot
 	$(shell pkg-config --cflags $(PKGS)) $(CFLAGS)
 ALL_LDFLAGS := -pie -pthread -Wl,-z,relro,-z,now -Wl,--as-needed $(if $(SAN),-fsanitize=$(SAN)) $(LDFLAGS)
 LIBS	:= $(shell pkg-config --libs $(PKGS)) -lresolv
+lookup_LIBS := -lgdbm	# GPL-3: what it is linked with is, too (README.md); no other program is
 
 # Libraries, a line per source: what every process may use.
 LIB	:= \
@@ -66,6 +67,7 @@ MX	:= \
 	mx/resolver.c
 
 FILTERS	:= \
+	filters/greylist_key.c \
 	filters/access.c \
 	filters/access_filter.c \
 	filters/chain.c \
@@ -76,6 +78,11 @@ FILTERS	:= \
 	filters/helo_filter.c \
 	filters/iprev_filter.c \
 	filters/registry.c \
+	filters/spf_filter.c \
+	filters/dmarc_filter.c \
+	filters/dkim_filter.c \
+	filters/conformity_filter.c \
+	filters/arc_filter.c \
 	filters/memory.c \
 	filters/memory_client.c \
 	filters/memory_core.c \
@@ -153,6 +160,11 @@ lookup_SRC	:= \
 	lookup/main.c \
 	lookup/callbacks.c \
 	lookup/recipients.c \
+	lookup/state.c \
+	lookup/state_cache.c \
+	lookup/state_file.c \
+	lookup/state_show.c \
+	lookup/state_store.c \
 	lookup/targets.c \
 	lookup/trust.c \
 	lookup/verify.c
@@ -184,6 +196,7 @@ queue_SRC	:= \
 	queue/lanes.c \
 	queue/large.c \
 	queue/log.c \
+	queue/mark.c \
 	queue/notice.c \
 	queue/outcome.c \
 	queue/read.c \
@@ -301,6 +314,7 @@ UNIT	:= \
 	lines \
 	log \
 	mailq \
+	mark \
 	mx \
 	mx_order \
 	pack \
@@ -412,12 +426,12 @@ $(PARTS): $(call objects,$(sort $(part_SRC)))
 define program
 $(OUT)/bin/$(1): $(call objects,$($(1)_SRC)) $(ARCHIVE)
 	@mkdir -p $$(@D)
-	$(CC) -o $$@ $$^ $(ALL_LDFLAGS) $(LIBS)
+	$(CC) -o $$@ $$^ $(ALL_LDFLAGS) $(LIBS) $($(1)_LIBS)
 endef
 $(foreach p,$(PROGRAMS),$(eval $(call program,$(p))))
 
 $(OUT)/tests/unit/%: $(OUT)/tests/unit/%.o $(PARTS) $(ARCHIVE)
-	$(CC) -o $@ $^ $(ALL_LDFLAGS) $(shell pkg-config --libs check) $(LIBS)
+	$(CC) -o $@ $^ $(ALL_LDFLAGS) $(shell pkg-config --libs check) $(LIBS) $(lookup_LIBS)
 
 # These run the process itself, which stands beside them.
 $(OUT)/tests/unit/test_lookup: | $(OUT)/bin/lookup

@@ -211,6 +211,13 @@ wanted(const struct fold *f, size_t i)
 	return s->run->finding.at_data && f->stage == STAGE_RCPT ? NULL : &s->run->finding;
 }
 
+/* At RCPT there is nothing yet that could be weighed. */
+static bool
+weighs(const struct chain *c, size_t i)
+{
+	return filter_of(c, i)->weigh != NULL && config_of(c, i)->decides > STAGE_RCPT && c->slots[i].state == SLOT_DONE;
+}
+
 static bool
 is_settled(const struct fold *f, size_t i)
 {
@@ -219,7 +226,7 @@ is_settled(const struct fold *f, size_t i)
 	/* A recipient's, after its own decision: what it left behind counts. */
 	if (chain_is_of_recipient(c, i) && f->stage > STAGE_RCPT)
 		return true;
-	return c->slots[i].state == SLOT_DONE && chain_settled(c, filter_of(c, i)->weighs);
+	return c->slots[i].state == SLOT_DONE && (!weighs(c, i) || chain_settled(c, filter_of(c, i)->weighs));
 }
 
 static void
@@ -233,7 +240,7 @@ take(struct fold *f, size_t i)
 		f->done = true;
 		return;
 	}
-	if (filter_of(c, i)->weigh != NULL && c->slots[i].state == SLOT_DONE)
+	if (weighs(c, i))
 		filter_of(c, i)->weigh(c->slots[i].run);
 	f->d->score += points(c, i, f->stage);
 	if ((finding = wanted(f, i)) == NULL)

@@ -19,10 +19,17 @@ static const struct filter *const list[] = {
 	/* from DNS */
 	&filter_iprev,
 	&filter_helo,
+	&filter_spf,
 	&filter_dnsbl,
 	&filter_helo_lists,
 	&filter_sender_lists,
 	&filter_host_lists,
+	/* from the message */
+	&filter_from,
+	&filter_dkim,
+	&filter_arc,
+	&filter_dmarc,
+	&filter_conformity,
 };
 
 const struct registry filters_registry = { list, sizeof(list) / sizeof(list[0]) };
