@@ -71,6 +71,7 @@ FILTERS	:= \
 	filters/access.c \
 	filters/access_filter.c \
 	filters/chain.c \
+	filters/chain_fields.c \
 	filters/chain_fold.c \
 	filters/config.c \
 	filters/dnsbl_filter.c \
@@ -267,6 +268,8 @@ minimtactl_SRC	:= \
 	tools/sign.c \
 	tools/check_spf.c \
 	tools/check_srs.c \
+	tools/explain.c \
+	tools/story.c \
 	tools/lines.c \
 	tools/mailq.c \
 	tools/report.c \

@@ -8,9 +8,11 @@
 #include <string.h>
 #include <sysexits.h>
 
+#include "lib/clock.h"
 #include "lib/log.h"
 #include "tools/call.h"
 #include "tools/check.h"
+#include "tools/explain.h"
 #include "tools/lines.h"
 #include "tools/mailq.h"
 #include "tools/report.h"
@@ -64,6 +66,11 @@ static const struct command commands[] = {
 	    "minimtactl queue pause example.net" },
 	{ { "queue", "resume" }, "HOP", print_all, print_said_json, "the end of a pause", "HOP as with pause.\n",
 	    "minimtactl queue resume example.net" },
+	{ { "explain", NULL }, "WHAT", explain_print, explain_print_json,
+	    "what was decided about a session or a message, why, and what became of it",
+	    "WHAT is the code in a refusal (see 7K2QF), the id of a session or message, the address of a sender or recipient,\n"
+	    "@domain, a Message-ID, or a client's IP address. --since 2h, 3d, 2026-11-21 or \"2026-11-21 14:30\": nothing older.\n",
+	    "minimtactl explain 7K2QF" },
 	{ { "verify", NULL }, "ADDRESS", verify_print, verify_print_json, "what would become of mail for an address; sends none",
 	    "It shows the decision: is it ours, what aliases lead to, and which hosts would be tried.\n",
 	    "minimtactl verify postmaster" },
@@ -148,6 +155,7 @@ print_help(FILE *to)
 	check_list(to);
 	fprintf(to, "\n  -c, --config file   the configuration that names the control socket\n"
 	    "  -j, --json          the answer as JSON\n"
+	    "      --since time    with explain: nothing older\n"
 	    "  -h, --help          this; with a command, more about it and an example\n"
 	    "\nTo begin with: minimtactl status, minimtactl queue list, minimtactl queue retry -h\n");
 }
@@ -289,12 +297,26 @@ find_check(int argc, char **argv, bool *json_r)
 	return i < argc && is_check(argv[i]) ? i : 0;
 }
 
+/* Behind the words of explain. 0, or EX_USAGE. */
+static int
+read_since(const char **words, const char *since, char *text, size_t size)
+{
+	int64_t at;
+
+	if (strcmp(words[0], "explain") != 0 || explain_since(since, clock_wall(), &at) != 0)
+		return EX_USAGE;
+	snprintf(text, size, "%lld", (long long)at);
+	words[2] = text;
+	return 0;
+}
+
 int
 main(int argc, char **argv)
 {
 	static const struct option longs[] = { { "config", required_argument, NULL, 'c' }, { "json", no_argument, NULL, 'j' },
-	    { "help", no_argument, NULL, 'h' }, { 0 } };
-	const char *config = NULL, *words[4] = { NULL };
+	    { "help", no_argument, NULL, 'h' }, { "since", required_argument, NULL, 's' }, { 0 } };
+	const char *config = NULL, *words[4] = { NULL }, *since = NULL;
+	char since_text[24];
 	const struct command *c;
 	bool json = false, help = false;
 	int letter, code, check;
@@ -314,6 +336,9 @@ main(int argc, char **argv)
 			break;
 		case 'h':
 			help = true;
+			break;
+		case 's':
+			since = optarg;
 			break;
 		default:
 			fprintf(stderr, "minimtactl -h explains the options\n");
@@ -340,5 +365,7 @@ main(int argc, char **argv)
 		return fail(json, EX_USAGE, "a message is no JSON; leave out -j");
 	for (int i = optind, n = 0; i < argc && n < 3; i++)
 		words[n++] = argv[i];
+	if (since != NULL && (code = read_since(words, since, since_text, sizeof(since_text))) != 0)
+		return fail(json, code, "--since goes with explain, and takes 2h, 3d, 2026-11-21 or \"2026-11-21 14:30\"");
 	return run(c, words, config, json);
 }
