@@ -20,13 +20,18 @@ struct job_begin {
 	uint32_t flags;			/* enum envelope_flags */
 	uint64_t size;			/* of the content without head */
 	int64_t	 arrived;		/* seconds since the epoch */
+	uint8_t	 ret;			/* RET=: enum dsn_ret */
+	char	*envid;			/* ENVID=, decoded; "" or NULL none */
 };
 
 enum job_outcome {
 	JOB_DELIVERED,			/* 2xx, or stored and synced */
 	JOB_DEFERRED,			/* try again later */
 	JOB_FAILED,			/* bounce */
+	JOB_EXPANDED,			/* mda: his ~/.forward names others, in `targets`; nothing is delivered yet */
 };
+
+#define JOB_TARGETS_MAX	1000		/* of JOB_EXPANDED */
 
 struct job_result {
 	uint32_t	 index;		/* of the recipient, as in JOB_RCPT */
@@ -35,7 +40,10 @@ struct job_result {
 	char		*enhanced;	/* "5.1.1", never empty */
 	char		*host;		/* who said so: "mx1.example.org [192.0.2.1]:25"; "" for ourselves */
 	char		*text;		/* the whole reply, lines joined with '\n', or our own words */
+	bool		 dsn;		/* delivered, and who took it reports what becomes of it (RFC 3461) */
 	bool		 host_trouble;	/* deferred because the next hop as a whole could not take mail: back off from it */
+	struct envelope_rcpt *targets;	/* of JOB_EXPANDED */
+	uint32_t	 n_targets;
 };
 
 void	job_pack_begin(struct pack *, const struct job_begin *);

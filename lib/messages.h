@@ -60,7 +60,8 @@ enum msg_phase {
 	/* master and its children: the start, in this order */ \
 	M(CONFIG,	MASTER,	ANY, START,	0, 0, FD)		/* sealed memfd: configuration text */ \
 	M(SECRET,	MASTER,	KEEPERS, START,	32, 32, NOFD)		/* key of lookup's tokens */ \
-	M(SRS,		MASTER,	KEEPERS, ALWAYS,	10, 600, NOFD)		/* str, str: secrets that sign rewritten senders, "" none */ \
+	M(SRS,		MASTER,	KEEPERS, ALWAYS,	8, 600, NOFD)		/* str, str: secrets that sign rewritten senders, "" none */ \
+	M(CREDENTIALS,	MASTER,	DELIVERY, START, 0, 0, FD)		/* sealed memfd: lib/credentials.h; where the configuration names it */ \
 	M(LISTENER,	MASTER,	SMTPD, START,	1, 300, FD)		/* str: "address:port", for the log */ \
 	M(PEER,		MASTER,	ANY, ALWAYS,	5, 5, FD)		/* u8 proc, u32 instance: a channel to it; at any time */ \
 	M(GO,		MASTER,	ANY, START,	0, 0, NOFD)		/* enter the sandbox and work */ \
@@ -119,7 +120,7 @@ enum msg_phase {
 	M(JOB_START,	QUEUE,	AGENTS, RUN,	0, 0, NOFD)		/* all recipients named: begin (content may follow) */ \
 	M(JOB_CANCEL,	QUEUE,	AGENTS, RUN,	0, 0, NOFD)		/* stop if it can still be stopped; JOB_DONE follows */ \
 	M(JOB_PULL,	AGENTS,	QUEUE, RUN,	4, 4, NOFD)		/* u32 bytes wanted beyond those sent so far */ \
-	M(JOB_RESULT,	AGENTS,	QUEUE, RUN,	16, 65536, NOFD)	/* lib/job.h: job_pack_result, one recipient */ \
+	M(JOB_RESULT,	AGENTS,	QUEUE, RUN,	17, 65536, NOFD)	/* lib/job.h: job_pack_result, one recipient */ \
 	M(JOB_DONE,	AGENTS,	QUEUE, RUN,	0, 4096, NOFD)		/* str note for the log; every recipient had a result */ \
 	/* DNS; id = question */ \
 	M(DNS_ASK,	ASKERS,	RESOLVER, RUN,	8, 1024, NOFD)	/* u16 type, u32 deadline ms, str name */ \

@@ -6,18 +6,27 @@
 #include <stdlib.h>
 
 #include "lib/ids.h"
+#include "lib/killpoint.h"
 #include "lib/log.h"
 #include "queue/log_private.h"
 
-#define WINDOW	32U		/* messages being read at once */
-
 static void	announce_go(struct log *l);
+
+static struct mark_place
+place_of(uint64_t id)
+{
+	return (struct mark_place){ MARK_MESSAGE, 0, id };
+}
 
 static void
 tell_damage(struct log *l, const struct recover_damage *d)
 {
 	if (d->unsynced)
 		log_trouble(l, "segment %08" PRIx32 " of the log could not be synced: what the disk holds of it was read", d->segment);
+	else if (d->deadly)
+		log_trouble(l, "segment %08" PRIx32 " of the log: queue has died %d times while it read bytes %" PRIu64 " to %" PRIu64
+		    "; they were copied to " LOG_ASIDE " and are left out; what stands behind them was read", d->segment,
+		    MARK_DEATHS_MOST, d->from, d->to);
 	else if (d->to == 0)
 		log_trouble(l, "segment %08" PRIx32 " of the log has no readable header: nothing in it can be believed, and it "
 		    "stays where it is", d->segment);
@@ -57,16 +66,45 @@ tell_message(struct log *l, struct message *m, const struct log_envelope *e)
 static void
 on_read(void *arg, struct message *m, const struct read_result *result, const char *error)
 {
-	struct log *l = arg;
+	struct telling *t = arg;
+	struct log *l = t->log;
 
 	l->announce.under_way--;
-	if (m != NULL && error == NULL)
+	if (m != NULL && error == NULL) {
+		KILLPOINT_READ("tell", m->id);
 		tell_message(l, m, &result->envelope);
-	else if (m != NULL) {
+	} else if (m != NULL) {
 		m->broken = true;
 		log_trouble(l, "message %s cannot be read (%s): it stays where it is and is not tried", id_text(m->id), error);
 	}
+	mark_end(l->mark, place_of(t->id));
+	t->log = NULL;
 	announce_go(l);
+}
+
+/* One by one after a start that died of one: then it is clear of which. */
+static unsigned
+window(const struct log *l)
+{
+	return mark_had_death(l->mark) ? 1 : ANNOUNCE_WINDOW;
+}
+
+static void
+read_to_tell(struct log *l, struct message *m)
+{
+	struct telling *t = l->announce.telling;
+
+	if (mark_begin(l->mark, place_of(m->id))) {
+		while (t->log != NULL)
+			t++;
+		*t = (struct telling){ l, m->id };
+		l->announce.under_way++;
+		read_message(l, m->id, on_read, t);
+		return;
+	}
+	m->broken = true;
+	log_trouble(l, "message %s is not read, for queue has died of it %d times: it stays where it is and is not tried",
+	    id_text(m->id), MARK_DEATHS_MOST);
 }
 
 static void
@@ -75,15 +113,14 @@ announce_go(struct log *l)
 	struct announce *a = &l->announce;
 	struct message *m;
 
-	while (a->next < a->n && a->under_way < WINDOW && !l->closing) {
+	while (a->next < a->n && a->under_way < window(l) && !l->closing) {
 		if ((m = index_find(&l->index, a->ids[a->next++])) == NULL)
 			continue;
 		if (m->n_open == 0) {		/* its end was lost */
 			log_append_end(l, m);
 			continue;
 		}
-		a->under_way++;
-		read_message(l, m->id, on_read, l);
+		read_to_tell(l, m);
 	}
 	if (a->next < a->n || a->under_way > 0 || l->scanned || l->closing)
 		return;

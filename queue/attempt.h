@@ -133,6 +133,8 @@ void	expansion_begin(struct attempt *);
 /* Before it: an address that needs no expansion, and gets or got the message. */
 void	expansion_saw(struct attempt *, const struct envelope_rcpt *);
 void	expansion_forget(struct attempt *);
+/* What the sender asked about reports, for those who stand for a recipient (RFC 3461, 5.2.7). */
+void	expansion_pass_on(struct attempt_rcpt *);
 
 /* outcome.c: records, reschedules and frees. */
 void	outcome_conclude(struct attempt *, enum schedule_end);

@@ -1,6 +1,6 @@
 /*
  * Paces of reports (queue/bouncecap.h). An address has a time stamp that each report to it moves on by its share of an hour;
- * while it is less than an hour ahead there may be one more. So a burst of an hour's number is allowed, and an address whose
+ * as long as that is no more than an hour ahead there may be one more. So a burst of an hour's number is allowed, and an address whose
  * stamp lies in the past can be forgotten. Called by queue/tell.c.
  */
 #include "queue/bouncecap.h"
@@ -88,9 +88,9 @@ pace_of(struct bouncecap *b, const char *address, int64_t now)
 }
 
 static bool
-may(int64_t at, int64_t now)
+may(int64_t at, int64_t now, int64_t step)
 {
-	return at < now + HOUR_MS;
+	return (at > now ? at : now) + step <= now + HOUR_MS;
 }
 
 static void
@@ -102,14 +102,15 @@ move(int64_t *at, int64_t now, int64_t step)
 bool
 bouncecap_take(struct bouncecap *b, const char *address, uint32_t per_hour, int64_t now)
 {
+	int64_t step = per_hour > 0 ? HOUR_MS / per_hour : 0;
 	struct pace *p;
 
 	if (per_hour == 0)
 		return true;
 	p = pace_of(b, address, now);
-	if (!may(p->at, now) || !may(b->in_all, now))
+	if (!may(p->at, now, step) || !may(b->in_all, now, step / BOUNCECAP_IN_ALL))
 		return false;
-	move(&p->at, now, HOUR_MS / per_hour);
-	move(&b->in_all, now, HOUR_MS / per_hour / BOUNCECAP_IN_ALL);
+	move(&p->at, now, step);
+	move(&b->in_all, now, step / BOUNCECAP_IN_ALL);
 	return true;
 }

@@ -75,10 +75,15 @@ accept_child(struct child *c)
 	    .text = text };
 	struct envelope_sender sender = { .address = c->sender, .client = (char[]){ "" }, .session = a->session,
 	    .size = a->size, .flags = a->flags };
+	bool same = strcmp(c->sender, a->sender) == 0;
 	struct log_accept accept = { .id = c->id, .arrived = a->arrived, .sender = &sender, .rcpts = c->rcpt->targets,
 	    .n_rcpts = c->rcpt->n_targets, .head = c->head, .content = c->content, .file = c->file,
 	    .content_len = c->file == NULL ? (size_t)a->size : 0, .parent = a->message, .outcomes = &settled, .n_outcomes = 1 };
 
+	if (same) {		/* what he asked about reports is his still */
+		sender.envid = a->envid;
+		sender.ret = a->ret;
+	}
 	snprintf(text, sizeof(text), "goes on as %s", id_text(c->id));
 	c->reserved = false;
 	c->file = NULL;

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/dsn.h"
 #include "lib/ids.h"
 #include "lib/log.h"
 #include "queue/attempt.h"
@@ -117,23 +118,56 @@ on_recorded(void *arg, const char *error)
 		record_next(a);
 }
 
+/* An ORCPT of our own, so that a report about the one who stands for an alias names what the sender wrote. */
+static char *
+own_orcpt(const char *address)
+{
+	bool ascii = true;
+	char *orcpt;
+
+	for (const char *c = address; *c != '\0'; c++)
+		ascii &= (unsigned char)*c < 0x80;
+	if (asprintf(&orcpt, "%s;%s", ascii ? "rfc822" : "utf-8", address) < 0)
+		log_fatal("event=out-of-memory");
+	return orcpt;
+}
+
+/*
+ * One who stands for an alias takes its place altogether. Of several nobody reports success, for the sender has heard of the
+ * expansion; what a list's owner sends on is the list's and no longer the sender's.
+ */
+void
+expansion_pass_on(struct attempt_rcpt *r)
+{
+	uint8_t notify = r->rcpt.notify;
+
+	if (r->n_targets != 1 && (notify & DSN_SUCCESS) != 0)
+		notify = (notify & ~DSN_SUCCESS) != 0 ? (uint8_t)(notify & ~DSN_SUCCESS) : DSN_NEVER;
+	for (uint32_t i = 0; i < r->n_targets && r->owner == NULL; i++) {
+		struct envelope_rcpt *t = &r->targets[i];
+
+		t->notify = notify;
+		if (t->orcpt == NULL && r->rcpt.orcpt != NULL && (t->orcpt = strdup(r->rcpt.orcpt)) == NULL)
+			log_fatal("event=out-of-memory");
+		if (t->orcpt == NULL && r->n_targets == 1 && strlen(r->rcpt.address) + 8 < DSN_ORCPT_MAX)
+			t->orcpt = own_orcpt(r->rcpt.address);
+	}
+}
+
 /* One at a time: the indexes of those added begin where the message's recipients end now. */
 static void
-record(struct attempt *a, struct attempt_rcpt *r)
+record_now(void *arg)
 {
+	struct about *about = arg;
+	struct attempt *a = about->attempt;
+	struct attempt_rcpt *r = about->rcpt;
 	struct log *log = a->dispatch->queue->log;
 	struct log_message m;
-	struct about *about;
 
-	if (!log_find(log, a->message, &m)) {
-		attempt_set(r, RESULT_DEFERRED, "4.3.0", "the message has gone");
-		record_next(a);
+	if (a->over || !log_find(log, a->message, &m)) {
+		on_recorded(about, a->over ? "the attempt was cancelled" : "the message has gone");
 		return;
 	}
-	if ((about = malloc(sizeof(*about))) == NULL)
-		log_fatal("event=out-of-memory");
-	*about = (struct about){ a, r };
-	drop_seen(a, r);
 	r->first_target = m.n_rcpts;
 	a->reading = true;
 	if (r->owner != NULL && r->n_targets > 0) {
@@ -141,6 +175,44 @@ record(struct attempt *a, struct attempt_rcpt *r)
 		return;
 	}
 	log_expand(log, a->message, r->index, r->targets, r->n_targets, on_recorded, about);
+}
+
+/* Its sender hears that it stands for others: once, whatever happens, for the report's record bears the mark. */
+static void
+tell_expanded(struct attempt *a, const struct attempt_rcpt *r, struct about *about)
+{
+	struct attempt_rcpt *one = calloc(1, sizeof(*one));
+
+	if (one == NULL || (r->before != NULL && (one->before = strdup(r->before)) == NULL) ||
+	    (r->past != NULL && (one->past = strdup(r->past)) == NULL))
+		log_fatal("event=out-of-memory");
+	one->index = r->index;
+	one->attempts = r->attempts;
+	one->before_at = r->before_at;
+	one->next_try = r->next_try;
+	one->marks_before = r->marks;
+	one->marks = r->marks | LOG_TOLD_EXPANDED;
+	one->untried = true;
+	envelope_copy_rcpt(&one->rcpt, &r->rcpt);
+	attempt_set(one, RESULT_EXPANDED, "2.0.0", "");
+	a->reading = true;
+	tell_now(a->dispatch, a, TELL_EXPANDED, one, 1, record_now, about);
+}
+
+static void
+record(struct attempt *a, struct attempt_rcpt *r)
+{
+	struct about *about;
+
+	if ((about = malloc(sizeof(*about))) == NULL)
+		log_fatal("event=out-of-memory");
+	*about = (struct about){ a, r };
+	drop_seen(a, r);
+	expansion_pass_on(r);
+	if ((r->n_targets != 1 || r->owner != NULL) && (r->marks & LOG_TOLD_EXPANDED) == 0 && tell_wants(a, r, TELL_EXPANDED))
+		tell_expanded(a, r, about);
+	else
+		record_now(about);
 }
 
 static void

@@ -57,11 +57,11 @@ on_done(void *arg, const char *error)
 static void
 inherit(struct attempt_rcpt *r, const struct conf *conf)
 {
+	expansion_pass_on(r);
 	for (uint32_t i = 0; i < r->n_targets; i++) {
 		struct envelope_rcpt *t = &r->targets[i];
 		const char *at = strrchr(t->address, '@');
 
-		t->notify = r->rcpt.notify;
 		if (t->part == ENVELOPE_WHOLE) {
 			t->local = at != NULL && conf_is_local(conf, at + 1);
 			t->forwarded = !t->local;

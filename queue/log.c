@@ -330,6 +330,7 @@ log_open(struct event_base *base, int dirfd, const struct log_options *options, 
 		goto fail;
 	space_init(l);
 	flight_open(l);
+	l->mark = st->recover.mark = mark_open(l->dirfd);
 	reclaim_init(l);
 	st->log = l;
 	st->work.run = starting_run;
@@ -355,6 +356,7 @@ log_close(struct log *l)
 	reclaim_stop(l);
 	commit_free(l->commit);
 	flight_close(l);
+	mark_close(l->mark);
 	log_free(l);
 }
 

@@ -17,6 +17,7 @@
 #define LOG_ASIDE	"damaged"
 #define LOG_LOCK	"lock"
 #define LOG_ERROR_MAX	200
+#define ANNOUNCE_WINDOW	32U	/* messages being read at once to be told */
 #define LOG_ID_BITS	25U	/* of a counter within a segment's number: five of the letters of an id */
 
 struct read;
@@ -49,6 +50,10 @@ struct announce {
 	size_t		 n, next;
 	unsigned	 under_way;
 	uint64_t	 told;
+	struct telling {
+		struct log	*log;		/* NULL: free */
+		uint64_t	 id;
+	}		 telling[ANNOUNCE_WINDOW];
 };
 
 struct log {
@@ -74,6 +79,7 @@ struct log {
 	bool			 scanned, closing;
 	uint64_t		 told;		/* troubles */
 	struct flight_slot	*flight;	/* NULL: nothing is counted */
+	struct mark		*mark;		/* what the start reads; NULL likewise */
 };
 
 void	log_trouble(struct log *, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -1,7 +1,8 @@
 /*
  * The scan of a start (recover.h). Decides which bytes are believed: every record whose checksum is right, in the order
  * of segments and offsets, up to where the next segment's header says that this one was refused. What cannot be believed is
- * reported, and copied aside if it had been durable; whatever stands behind it is still read.
+ * reported, and copied aside if it had been durable; whatever stands behind it is still read. So is a record of which
+ * earlier starts have died (mark.h).
  */
 #include "queue/recover.h"
 
@@ -12,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/killpoint.h"
 #include "lib/log.h"
 #include "queue/disk.h"
 #include "queue/segindex.h"
@@ -183,27 +185,20 @@ struct reading {
 };
 
 static void
-on_payload(void *arg, enum record_kind kind, uint64_t offset, uint32_t length, const uint8_t *payload, size_t len)
+read_record(struct reading *reading, enum record_kind kind, struct place at, const uint8_t *payload, size_t len)
 {
-	struct reading *reading = arg;
-	struct place at = { reading->s->header.number, (uint32_t)offset, length };
 	struct recover *r = reading->r;
 	struct record rec;
 
 	if (record_decode(&rec, kind, payload, len, reading->fd < 0) != 0) {
-		damage_add(r, at.segment, offset, offset + length, false);
+		damage_add(r, at.segment, at.offset, (uint64_t)at.offset + at.length, false);
 		return;
 	}
+	KILLPOINT_READ("scan", rec.kind == RECORD_ACCEPT ? rec.id : 0);
 	if (r->on_record)
-		r->on_record(r->arg, reading->s, &rec, offset);
+		r->on_record(r->arg, reading->s, &rec, at.offset);
 	apply(r, &rec, at);
 	record_free(&rec);
-}
-
-static void
-on_record(void *arg, enum record_kind kind, uint64_t offset, const uint8_t *record, size_t len, size_t line)
-{
-	on_payload(arg, kind, offset, (uint32_t)len, record + line, len - line);
 }
 
 /* Damaged bytes that had been durable may be worth a person's look. Once; a failure to keep them costs nothing. */
@@ -225,6 +220,47 @@ set_aside(struct reading *reading, uint64_t from, uint64_t to)
 			break;
 	}
 	disk_close(fd);
+}
+
+/* Queue has died of it too often. Like damage: a copy for a person, and a segment that is emptied of what is alive in it. */
+static void
+leave_out(struct reading *reading, struct place at)
+{
+	struct reading with_file = *reading;
+	struct segment_source source;
+
+	damage_add(reading->r, at.segment, at.offset, (uint64_t)at.offset + at.length, false);
+	reading->r->damage[reading->r->n_damage - 1].deadly = true;
+	reading->s->damaged = true;
+	if (reading->r->asidefd < 0)
+		return;
+	if (reading->fd >= 0)
+		set_aside(reading, at.offset, (uint64_t)at.offset + at.length);
+	else if (segindex_source(&source, &with_file.fd, reading->r->dirfd, at.segment) == 0) {
+		set_aside(&with_file, at.offset, (uint64_t)at.offset + at.length);
+		disk_close(with_file.fd);
+	}
+}
+
+static void
+on_payload(void *arg, enum record_kind kind, uint64_t offset, uint32_t length, const uint8_t *payload, size_t len)
+{
+	struct reading *reading = arg;
+	struct place at = { reading->s->header.number, (uint32_t)offset, length };
+	struct mark_place mark = { MARK_RECORD, at.segment, offset };
+
+	if (!mark_begin(reading->r->mark, mark)) {
+		leave_out(reading, at);
+		return;
+	}
+	read_record(reading, kind, at, payload, len);
+	mark_end(reading->r->mark, mark);
+}
+
+static void
+on_record(void *arg, enum record_kind kind, uint64_t offset, const uint8_t *record, size_t len, size_t line)
+{
+	on_payload(arg, kind, offset, (uint32_t)len, record + line, len - line);
 }
 
 static void

@@ -6,18 +6,21 @@
 #define QUEUE_RECOVER_H
 
 #include "queue/index.h"
+#include "queue/mark.h"
 
 struct recover_damage {
 	uint32_t	segment;
 	uint64_t	from, to;	/* 0, 0: the whole file */
 	bool		torn;		/* never acknowledged: the trace of a crash */
 	bool		unsynced;	/* no damage: a sync failed, and what the disk has was read */
+	bool		deadly;		/* a record of which queue has died too often: left out */
 };
 
 struct recover {
 	int			 dirfd;		/* of the segments */
 	int			 asidefd;	/* where damaged bytes are copied to; -1: nowhere, nothing is changed */
 	bool			 all;		/* read segments even where there is an index */
+	struct mark		*mark;		/* NULL: nothing is noted, nothing left out */
 	struct index		 index;		/* filled with segments by recover_list, with messages by recover_run */
 	struct recover_damage	*damage;
 	size_t			 n_damage;

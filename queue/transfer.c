@@ -102,7 +102,7 @@ transfer_begin(struct attempt *a)
 	char message[ID_TEXT], hop[ROUTE_HOP_MAX];
 	char sender[ADDRESS_MAX];
 	struct job_begin b = { .message = message, .hop = hop, .sender = sender_for(a, sender), .head = a->head, .flags = a->flags,
-	    .size = a->size, .arrived = a->arrived };
+	    .size = a->size, .arrived = a->arrived, .ret = a->ret, .envid = a->envid };
 	struct pack p;
 
 	snprintf(message, sizeof(message), "%s", id_text(a->message));
@@ -202,6 +202,7 @@ dispatch_on_result(void *arg, struct ipc *ipc, struct ipc_message *m)
 		r->result = RESULT_AWAY;
 	r->code = j.code;
 	r->trouble = j.host_trouble && j.outcome == JOB_DEFERRED;
+	r->dsn_passed_on = j.dsn && j.outcome == JOB_DELIVERED;
 	r->enhanced = j.enhanced;
 	r->host = j.host;
 	r->text = j.text;
