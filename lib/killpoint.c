@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -70,6 +71,15 @@ killpoint_due(const char *call, const char *kind)
 			state.fd = -1;
 	}
 	return due;
+}
+
+void
+killpoint_read(const char *where, uint64_t id)
+{
+	char kind[64];
+
+	snprintf(kind, sizeof(kind), "%s-%" PRIx64, where, id);
+	KILLPOINT("read", kind);
 }
 
 void

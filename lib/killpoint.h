@@ -11,10 +11,12 @@
 #define LIB_KILLPOINT_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #ifdef TEST_KILL
 
 bool	killpoint_due(const char *call, const char *kind);	/* counts; whether this is the one */
+void	killpoint_read(const char *where, uint64_t id);
 void	killpoint_die(void) __attribute__((noreturn));		/* as if by kill -9: nothing is flushed */
 
 #define KILLPOINT(call, kind) \
@@ -22,12 +24,19 @@ void	killpoint_die(void) __attribute__((noreturn));		/* as if by kill -9: nothin
 		if (killpoint_due(call, kind)) \
 			killpoint_die(); \
 	} while (0)
+/* Where a message is read: "read scan-100004" or the like, with the id in hexadecimal; 0 is none. */
+#define KILLPOINT_READ(where, id) \
+	do { \
+		if ((id) != 0) \
+			killpoint_read(where, id); \
+	} while (0)
 #define KILLPOINT_DUE(call, kind)	killpoint_due(call, kind)
 #define KILLPOINT_DIE()			killpoint_die()
 
 #else
 
 #define KILLPOINT(call, kind)		((void)(kind))
+#define KILLPOINT_READ(where, id)	((void)0)
 #define KILLPOINT_DUE(call, kind)	((void)(kind), false)
 #define KILLPOINT_DIE()			((void)0)
 

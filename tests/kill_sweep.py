@@ -2,12 +2,13 @@
 """
 Kills over a stream of mail; what was acknowledged must arrive, whole, whatever dies when.
 
-	tests/kill_sweep.py [-v] [-j N] [streams] [points] [broken]
+	tests/kill_sweep.py [-v] [-j N] [streams] [points] [starts] [broken]
 
 streams	each process, then all at once, is killed again and again while mail comes in, is delivered here and goes out
 points	a build with TEST_KILL dies at its 1st, 2nd, 3rd … system call that changes the disk, in queue and in mda, while
 	mail of every kind goes through; then everything is killed and started again. The kinds of calls that were hit are
 	printed, and a kind that occurs but was never hit is a failure
+starts	the same build, whose queue dies of one message at every start
 broken	a build that acknowledges before it has written (BROKEN=early) must be found out by the same kills
 """
 import argparse
@@ -290,6 +291,63 @@ def run_points(report, jobs):
 			sweep(report, process, jobs)
 
 
+# A start that dies of what it reads.
+
+VICTIM = 3			# of so many messages and two, the first of a new spool
+
+
+def deadly_start(where):
+	"""
+	Queue dies of one message whenever a start reads it: of its record in the scan, or of all its records when it is told.
+	After the third death that one is left out, told and kept, and all others arrive.
+	"""
+	site = Site(KILL_BIN, {"MINIMTA_KILL_PROC": "queue", "MINIMTA_KILL_AT": "1",
+		"MINIMTA_KILL_KIND": f"read {where}-{(1 << 25) + VICTIM:x}"})
+	server, check = site.server, False
+	try:
+		server.start()
+		site.far.add("mail reply 451 4.7.1 not now")
+		promises = []
+		for i in range(1, VICTIM + 3):
+			promise = stream.Promise(f"start{i}", stream.SMALL, [f"user{i}@{stream.REMOTE}"])
+			with mt.Client(server.address) as c:
+				c.expect(220)
+				c.say("EHLO start.example", 250)
+				stream.Stream.send(c, promise)
+			if i != VICTIM:
+				promises.append(promise)
+		server.log.wait(r"event=deferred to=", count=VICTIM + 2)
+		mark = server.log.mark()
+		server.signal("queue")
+		for deaths in range(1, 5):
+			server.log.wait(r"event=died process=queue", mark, count=deaths)
+			server.move_clock(61)
+		said = {"scan": r"queue has died 3 times while it read bytes", "tell": r"is not read, for queue has died of it 3 times"}[where]
+		server.log.wait(said, mark)
+		server.log.wait(r"queue: event=scanned", mark)
+		site.far.clear()
+		verdict = stream.settle(server, promises, [site.far])
+		judge(verdict, promises, server.log.lines)
+		server.honest_mail()
+		if len(server.log.find(r"event=died process=queue", mark)) != 4:
+			raise mt.Failed("it has died again")
+		if any(f"start{VICTIM}".encode() in bytes(content) for _, _, content in site.far.mails):
+			raise mt.Failed("the message of which it died was delivered: nothing was tested")
+		aside = os.path.join(server.spool, "damaged")
+		kept = [open(os.path.join(aside, name), "rb").read() for name in os.listdir(aside)]
+		if where == "scan" and not any(f"user{VICTIM}@".encode() in k for k in kept):
+			raise mt.Failed(f"its record is not among the {len(kept)} that were set aside")
+		check = True
+	finally:
+		site.close(check)
+
+
+def run_starts(report):
+	if report.case("build with kill points", lambda: mt.run(["make", "-s", "-j2", "TEST_KILL=1", "all"], cwd=mt.TOP)):
+		for where in ("scan", "tell"):
+			report.case(f"queue dies of a message at its start ({where})", deadly_start, where)
+
+
 # Broken builds.
 
 def early_is_found():
@@ -316,14 +374,16 @@ def main():
 	options = argparse.ArgumentParser(description="Kills over a stream of mail.")
 	options.add_argument("-v", action="store_true")
 	options.add_argument("-j", type=int, default=4)
-	options.add_argument("parts", nargs="*", metavar="streams|points|broken")
+	options.add_argument("parts", nargs="*", metavar="streams|points|starts|broken")
 	options = options.parse_args()
 	report = mt.Report(options.v)
-	parts = options.parts or ["streams", "points", "broken"]
+	parts = options.parts or ["streams", "points", "starts", "broken"]
 	if "streams" in parts:
 		run_streams(report)
 	if "points" in parts:
 		run_points(report, options.j)
+	if "starts" in parts:
+		run_starts(report)
 	if "broken" in parts:
 		report.case("a build that acknowledges before it writes is found out", early_is_found)
 	return report.finish()
