@@ -460,6 +460,47 @@ def clock_jumps():
 			raise mt.Failed("something was given up")
 
 
+def wall_clock_jumps(years):
+	"""
+	It is set, as by hand, or by NTP after a start without a battery; time itself goes on. Nothing that waits notices: no
+	session, no recipient's turn, no expiry; and a queue that starts after it gives up nothing untried.
+	"""
+	with World() as world:
+		server = world.server
+		world.far.add("mail reply 451 4.7.1 not now")
+		world.flow()
+		server.log.wait(r"event=deferred to=user\d+@far\.example", count=MAILS // 2)
+		client = client_at(server, FROM, TO)
+		mark = server.log.mark()
+		server.set_clock(server.clock_offset, years * YEAR * 1000)
+		client.say("DATA", 354)
+		client.say("Subject: across\r\n\r\nbody\r\n.", 250)
+		client.say("QUIT", 221)
+		mail = server.log.wait_for(lambda: [m for m in server.mailbox("alice") if b"Subject: across" in m], "a mail across the jump")[0]
+		year = time.localtime(time.time() + server.clock_offset / 1000 + years * YEAR).tm_year
+		if f" {year} ".encode() not in mail.split(b"\nSubject:")[0]:
+			raise mt.Failed(f"no {year} in the header: {mail!r}")
+		world.flow()
+		server.log.wait(r"event=deferred to=user\d+@far\.example", mark, count=MAILS // 2)
+		if server.log.find(r"event=deferred .*attempt=[2-9]", mark):
+			raise mt.Failed("what waited was tried again")
+		odd = [line for line in server.log.lines[mark:] if re.search(r"\b(delay|ms)=(-|\d{5})", line)]
+		if odd:
+			raise mt.Failed(f"an odd time: {odd[0]}")
+		server.move_clock(3600)
+		server.log.wait(r"event=deferred to=user\d+@far\.example .*attempt=2", mark, count=MAILS)
+		for name, pid in server.pids().items():
+			expect_no_spin(server, name, pid)
+		world.far.clear()
+		mark = server.log.mark()
+		server.signal("queue")
+		server.log.wait(r"event=died process=queue", mark)
+		came_back(server, "queue")
+		world.settle()
+		if server.log.find(r"event=(expired|failed|bounced)"):
+			raise mt.Failed("something was given up")
+
+
 # Masters.
 
 def start_beside(server, **settings):
@@ -583,6 +624,8 @@ CASES["descriptors of master"] = (descriptors_of_master,)
 for process in mt.CHILDREN:
 	CASES[f"{process} dies at every start"] = (crash_loop, process)
 CASES["the clock jumps"] = (clock_jumps,)
+CASES["the wall clock goes a year forward"] = (wall_clock_jumps, 1)
+CASES["the wall clock goes a year back"] = (wall_clock_jumps, -1)
 CASES["two masters"] = (two_masters,)
 CASES["master is killed"] = (master_killed,)
 CASES["resolver dies and comes back"] = (resolver_dies,)
