@@ -266,6 +266,7 @@ minimtactl_SRC	:= \
 	tools/check_arc.c \
 	tools/check_dkim.c \
 	tools/sign.c \
+	tools/check_mail.c \
 	tools/check_spf.c \
 	tools/check_srs.c \
 	tools/explain.c \

@@ -42,6 +42,7 @@ job_free(struct job *j)
 	job_forget_course(j);
 	for (uint32_t i = 0; i < j->mail.n_rcpts; i++) {
 		free((char *)j->mail.rcpts[i].address);
+		free((char *)j->mail.rcpts[i].orcpt);
 		verdict_drop(j->mail.rcpts[i].verdict);
 	}
 	free(j->mail.rcpts);
@@ -64,6 +65,7 @@ job_report(struct job *j, uint32_t i)
 		.enhanced = v->enhanced,
 		.host = v->host,
 		.text = v->text,
+		.dsn = v->dsn,
 		.host_trouble = v->host_trouble,
 	};
 	struct pack p;
@@ -132,24 +134,27 @@ agent_on_job_begin(struct agent *a, struct ipc *ipc, struct ipc_message *m)
 	j->mail.message = j->begin.message;
 	j->mail.sender = j->begin.sender;
 	j->mail.flags = j->begin.flags;
+	j->mail.ret = j->begin.ret;
+	j->mail.envid = j->begin.envid;
 	j->mail.body = body_new(j->begin.head, j->begin.size, job_pull, j);
 	HASH_ADD(hh, a->jobs, key, sizeof(j->key), j);
 	return 0;
 }
 
 static void
-job_add_rcpt(struct job *j, uint32_t index, const char *address)
+job_add_rcpt(struct job *j, uint32_t index, struct envelope_rcpt *from)
 {
 	struct client_mail *m = &j->mail;
-	struct client_rcpt r = { .address = strdup(address) };
+	struct client_rcpt r = { .address = from->address, .orcpt = from->orcpt, .notify = from->notify };
 
 	if (m->n_rcpts == j->rcpts_room) {
 		j->rcpts_room = j->rcpts_room > 0 ? 2 * j->rcpts_room : 4;
 		m->rcpts = reallocarray(m->rcpts, j->rcpts_room, sizeof(*m->rcpts));
 		j->indexes = reallocarray(j->indexes, j->rcpts_room, sizeof(*j->indexes));
 	}
-	if (m->rcpts == NULL || j->indexes == NULL || r.address == NULL)
+	if (m->rcpts == NULL || j->indexes == NULL)
 		log_fatal("event=memory where=agent");
+	from->address = from->orcpt = NULL;	/* are the job's now */
 	j->indexes[m->n_rcpts] = index;
 	m->rcpts[m->n_rcpts++] = r;
 	m->n_open++;
@@ -169,7 +174,7 @@ agent_on_job_rcpt(struct agent *a, struct ipc *ipc, struct ipc_message *m)
 	index = unpack_u32(&u);
 	if (envelope_unpack_rcpt(&u, &r) != 0)
 		return ipc_fail(ipc, "a malformed JOB_RCPT");
-	job_add_rcpt(j, index, r.address);
+	job_add_rcpt(j, index, &r);
 	envelope_free_rcpt(&r);
 	return 0;
 }
@@ -328,6 +333,12 @@ agent_new(struct event_base *base, const struct conf *conf, struct dns *dns, con
 	a->jobs_max = 2 * conf->delivery_connections + 64;
 	timer_set(&a->stop, on_stop_timeout, a);
 	return a;
+}
+
+void
+agent_set_credentials(struct agent *a, const struct credentials *credentials)
+{
+	a->credentials = credentials;
 }
 
 void

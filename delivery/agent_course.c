@@ -16,6 +16,7 @@
 #include "delivery/client_verdict.h"
 #include "delivery/reach.h"
 #include "lib/conf.h"
+#include "lib/credentials.h"
 #include "lib/log.h"
 #include "lib/route.h"
 #include "mx/mx.h"
@@ -101,6 +102,41 @@ job_send(struct job *j, struct client *c)
 
 /* ---- from address to address ---- */
 
+/* Sections that say how to connect are each a way of their own; all else is one. */
+static uint32_t
+job_way(const struct job *j)
+{
+	const struct conf *conf = j->agent->conf;
+	const struct conf_destination *d = j->route->section;
+
+	return d != NULL && conf_destination_is_own(conf, d) ? (uint32_t)(d - conf->destinations) + 1 : 0;
+}
+
+static struct client *
+job_client(const struct job *j, const struct mx_address *address)
+{
+	const struct conf_destination *d = j->route->section;
+	const struct agent *a = j->agent;
+	const struct credential *login;
+	struct client *c = client_new(a->base, address, d != NULL ? d->helo : a->conf->hostname);
+
+	if (d == NULL)
+		return c;
+	client_set_source(c, d->source_ipv4, d->source_ipv6);
+	if (d->login[0] != '\0' && (login = credentials_find(a->credentials, d->login)) != NULL)
+		client_set_login(c, login->user, login->password);
+	return c;
+}
+
+/* Whether there is what its relay is to be logged in with. */
+static bool
+job_has_login(const struct job *j)
+{
+	const struct conf_destination *d = j->route->section;
+
+	return d == NULL || d->login[0] == '\0' || credentials_find(j->agent->credentials, d->login) != NULL;
+}
+
 /* Of addresses that are as good as the next one, one that is not busy becomes the next. */
 static enum pool_use
 job_use_address(struct job *j, struct client **kept_r)
@@ -112,7 +148,7 @@ job_use_address(struct job *j, struct client **kept_r)
 
 	for (size_t i = j->at; use == POOL_USE_FULL && i < j->n_addresses &&
 	    j->addresses[i].preference == j->addresses[j->at].preference; i++) {
-		use = pool_use_host(a->pool, &j->ticket, &j->addresses[i].address, most, kept_r);
+		use = pool_use_host(a->pool, &j->ticket, &j->addresses[i].address, job_way(j), most, kept_r);
 		if (use == POOL_USE_FULL || i == j->at)
 			continue;
 		swap = j->addresses[j->at];
@@ -139,10 +175,10 @@ job_next_address(struct job *j)
 	switch (job_use_address(j, &c)) {
 	case POOL_USE_FULL:
 		j->state = JOB_WAITING;
-		pool_ask_host(a->pool, &j->ticket, &j->addresses[j->at].address);
+		pool_ask_host(a->pool, &j->ticket, &j->addresses[j->at].address, job_way(j));
 		return;
 	case POOL_USE_NEW:
-		c = client_new(a->base, &j->addresses[j->at], a->conf->hostname);
+		c = job_client(j, &j->addresses[j->at]);
 		break;
 	case POOL_USE_KEPT:
 		break;
@@ -186,7 +222,7 @@ job_lookup(struct job *j, const struct route_host *h)
 	static const int families[] = { [CONF_INET_ANY] = AF_UNSPEC, [CONF_INET_IPV4] = AF_INET, [CONF_INET_IPV6] = AF_INET6 };
 	struct agent *a = j->agent;
 	struct mx_address literal;
-	const struct conf_destination *d = route_destination(a->conf, j->begin.hop);
+	const struct conf_destination *d = j->route->section;
 	struct mx_options o = {
 		.hostname = a->conf->hostname,
 		.own = a->own,
@@ -209,6 +245,11 @@ job_next_host(struct job *j)
 			log_fatal("event=memory where=agent");
 		if (route_parse(j->route, j->agent->conf, j->begin.hop) != 0) {
 			job_finish(j, verdict_new(JOB_DEFERRED, false, "", 0, "4.3.5", "no next hop can be made of its name"));
+			return;
+		}
+		if (!job_has_login(j)) {
+			job_finish(j, verdict_new(JOB_DEFERRED, true, "", 0, "4.3.5", "the file of credentials has no entry %s",
+			    logq(j->route->section->login)));
 			return;
 		}
 	}

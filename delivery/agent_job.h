@@ -17,6 +17,8 @@
 #include "lib/ipc.h"
 #include "lib/job.h"
 
+struct conf_destination;
+struct credentials;
 struct event;
 struct mx_address;
 struct mx_lookup;
@@ -65,6 +67,7 @@ struct agent {
 	struct dns		*dns;
 	struct sockaddr_storage	*own;
 	size_t			 n_own;
+	const struct credentials *credentials;	/* NULL: none */
 	struct pool		*pool;
 	struct reach		*reach;
 	struct job		*jobs;

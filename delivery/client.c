@@ -20,6 +20,7 @@
 
 #include "delivery/body.h"
 #include "delivery/client_session.h"
+#include "delivery/login.h"
 #include "lib/log.h"
 #include "mx/mx.h"
 
@@ -328,6 +329,19 @@ on_writable(evutil_socket_t fd, short what, void *arg)
 		client_pump(c);
 }
 
+/* The kernel chooses the port when it knows both ends: then it can be used for several. */
+static int
+client_bind(struct client *c)
+{
+	int one = 1;
+
+	if (c->source.ss_family == AF_UNSPEC)
+		return 0;
+	setsockopt(c->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof(one));
+	return bind(c->fd, (struct sockaddr *)&c->source,
+	    c->source.ss_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6));
+}
+
 /* The server speaks first, so its greeting says that there is a connection, and an error that there is none. */
 static void
 client_connect(struct client *c)
@@ -337,7 +351,7 @@ client_connect(struct client *c)
 	c->next = STEP_IDLE;
 	client_wait(c);
 	c->fd = socket(c->address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (c->fd == -1 || (connect(c->fd, (struct sockaddr *)&c->address, c->address_len) != 0 && errno != EINPROGRESS)) {
+	if (c->fd == -1 || client_bind(c) != 0 || (connect(c->fd, (struct sockaddr *)&c->address, c->address_len) != 0 && errno != EINPROGRESS)) {
 		client_no_connection(c, errno);
 		return;
 	}
@@ -409,7 +423,32 @@ client_free(struct client *c)
 	evbuffer_free(c->out);
 	reply_reset(&c->reply);
 	verdict_drop(c->why);
+	login_free(c->login);
+	if (c->password != NULL)
+		explicit_bzero(c->password, strlen(c->password));
+	free(c->user);
+	free(c->password);
 	free(c);
+}
+
+void
+client_set_source(struct client *c, const char *ipv4, const char *ipv6)
+{
+	struct sockaddr_in *sin = (struct sockaddr_in *)&c->source;
+	struct sockaddr_in6 *sin6 = (struct sockaddr_in6 *)&c->source;
+
+	memset(&c->source, 0, sizeof(c->source));
+	if (c->address.ss_family == AF_INET && inet_pton(AF_INET, ipv4, &sin->sin_addr) == 1)
+		sin->sin_family = AF_INET;
+	if (c->address.ss_family == AF_INET6 && inet_pton(AF_INET6, ipv6, &sin6->sin6_addr) == 1)
+		sin6->sin6_family = AF_INET6;
+}
+
+void
+client_set_login(struct client *c, const char *user, const char *password)
+{
+	if ((c->user = strdup(user)) == NULL || (c->password = strdup(password)) == NULL)
+		log_fatal("event=memory where=client");
 }
 
 void

@@ -19,6 +19,8 @@ struct verdict;
 struct client_rcpt {
 	const char	*address;
 	bool		 utf8;		/* the address is not ASCII */
+	uint8_t		 notify;	/* RFC 3461: enum dsn_notify */
+	const char	*orcpt;		/* NULL none */
 	struct verdict	*verdict;	/* what became of it; NULL: open. Owned by whoever owns the mail */
 	bool		 asked;		/* the client's own: RCPT was sent in this transaction, and it was not put off */
 };
@@ -29,6 +31,8 @@ struct client_mail {
 	const char		*sender;	/* "" null */
 	bool			 sender_utf8;
 	uint32_t		 flags;		/* enum envelope_flags */
+	uint8_t			 ret;		/* RFC 3461: enum dsn_ret */
+	const char		*envid;		/* "" or NULL none */
 	struct body		*body;
 	struct client_rcpt	*rcpts;
 	uint32_t		 n_rcpts;
@@ -46,6 +50,9 @@ typedef void	client_lost_fn(void *arg);
 
 /* Does not connect yet. hostname: ours, for EHLO; lives as long as the client. */
 struct client	*client_new(struct event_base *, const struct mx_address *, const char *hostname);
+/* Before the first client_send(). The addresses to connect from, "" for any; the entry to log in with, both copied. */
+void		 client_set_source(struct client *, const char *ipv4, const char *ipv6);
+void		 client_set_login(struct client *, const char *user, const char *password);
 /* Closes at once; no callback. NULL is fine. Fine inside its own callbacks. */
 void		 client_free(struct client *);
 /* Says QUIT, waits for nothing, and frees. */

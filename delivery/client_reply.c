@@ -8,6 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "delivery/login.h"
 #include "lib/reply.h"
 
 static const char *const step_names[STEP_COUNT] = {
@@ -15,6 +16,7 @@ static const char *const step_names[STEP_COUNT] = {
 	[STEP_GREETING] = "greeting",
 	[STEP_EHLO] = "EHLO",
 	[STEP_HELO] = "HELO",
+	[STEP_AUTH] = "AUTH",
 	[STEP_RSET] = "RSET",
 	[STEP_MAIL] = "MAIL",
 	[STEP_RCPT] = "RCPT",
@@ -63,7 +65,7 @@ means_for_session(enum client_step step, const struct reply *r)
 {
 	bool good = step == STEP_GREETING ? r->code == 220 : r->code / 100 == 2;
 
-	if (good)
+	if (good || (step == STEP_AUTH && r->code == 334))
 		return REPLY_GOOD;
 	if (r->code / 100 < 4)
 		return REPLY_SENSELESS;
@@ -159,6 +161,12 @@ client_offers_read(struct client_offers *o, const struct reply *r)
 			o->utf8 = true;
 		else if (is_word(p, word, "CHUNKING"))
 			o->chunking = true;
+		else if (is_word(p, word, "DSN"))
+			o->dsn = true;
+		else if (is_word(p, word, "AUTH") && space != NULL)
+			o->login |= login_offered(space + 1, len - word - 1);
+		else if (word >= 5 && strncasecmp(p, "AUTH=", 5) == 0)		/* as before the RFC; some still say so */
+			o->login |= login_offered(p + 5, len - 5);
 		else if (is_word(p, word, "LIMITS") && space != NULL)
 			read_limits(o, space + 1, len - word - 1);
 		else if (is_word(p, word, "SIZE")) {

@@ -15,6 +15,7 @@ enum client_step {
 	STEP_GREETING,		/* connected; the server speaks first */
 	STEP_EHLO,
 	STEP_HELO,		/* it did not know EHLO */
+	STEP_AUTH,		/* logging in; a step as long as 334 comes */
 	STEP_RSET,		/* the transaction before this one ended in an error */
 	STEP_MAIL,
 	STEP_RCPT,		/* one for each recipient */
@@ -48,7 +49,8 @@ const char		*client_step_name(enum client_step);	/* "greeting", "RCPT", as a sen
 
 /* What EHLO's reply offers. */
 struct client_offers {
-	bool	 pipelining, eight_bit, utf8, chunking;
+	bool	 pipelining, eight_bit, utf8, chunking, dsn;
+	unsigned login;			/* enum login_mechanism, together */
 	bool	 size;
 	uint64_t size_max;	/* 0: none said; so for those that follow, LIMITS' */
 	uint32_t mail_max;	/* messages by one connection */

@@ -16,6 +16,7 @@
 
 struct event;
 struct evbuffer;
+struct login;
 
 #define CLIENT_OUT_BYTES	(64 * 1024)	/* queued to be written; one piece of content may come on top */
 
@@ -30,6 +31,9 @@ struct client {
 	struct sockaddr_storage	 address;
 	socklen_t		 address_len;
 	const char		*hostname;
+	struct sockaddr_storage	 source;		/* of this family; AF_UNSPEC: any */
+	char			*user, *password;	/* NULL: no login */
+	struct login		*login;			/* under way */
 	char			 host[VERDICT_HOST_MAX];
 	int			 fd;
 	struct event		*read_event, *write_event, *over_event;
@@ -56,6 +60,7 @@ struct client {
 	struct client_mail	*mail;
 
 	/* this transaction of it */
+	bool			 utf8;			/* MAIL said SMTPUTF8 */
 	uint32_t		 asking, answering;	/* recipient: to be asked next, to be answered next */
 	uint32_t		 n_asked, n_domains;	/* by RCPT; their different domains, where they are limited */
 	uint32_t		 n_live;		/* of them, neither refused nor put off */

@@ -6,12 +6,16 @@
  * client.c's, which address is tried and what becomes of recipients that stay open agent.c's.
  */
 #include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include <event2/buffer.h>
 
 #include "delivery/body.h"
 #include "delivery/client_session.h"
+#include "delivery/login.h"
+#include "lib/dsn.h"
 #include "lib/envelope.h"
 #include "lib/log.h"
 
@@ -28,11 +32,11 @@ struct step {
 	void	(*answer)(struct client *, enum client_meaning);
 };
 
-static void	send_ehlo(struct client *), send_helo(struct client *), send_rset(struct client *),
+static void	send_ehlo(struct client *), send_helo(struct client *), send_auth(struct client *), send_rset(struct client *),
 		send_mail(struct client *), send_rcpt(struct client *), send_data(struct client *),
 		send_content(struct client *);
 static void	on_greeting(struct client *, enum client_meaning), on_ehlo(struct client *, enum client_meaning),
-		on_helo(struct client *, enum client_meaning), on_rset(struct client *, enum client_meaning),
+		on_helo(struct client *, enum client_meaning), on_auth(struct client *, enum client_meaning), on_rset(struct client *, enum client_meaning),
 		on_mail(struct client *, enum client_meaning), on_rcpt(struct client *, enum client_meaning),
 		on_data(struct client *, enum client_meaning), on_content(struct client *, enum client_meaning);
 
@@ -41,6 +45,7 @@ static const struct step steps[STEP_COUNT] = {
 	[STEP_GREETING] =	{ 5 * MINUTES,	false,	NULL,		on_greeting },
 	[STEP_EHLO] =		{ 5 * MINUTES,	false,	send_ehlo,	on_ehlo },
 	[STEP_HELO] =		{ 5 * MINUTES,	false,	send_helo,	on_helo },
+	[STEP_AUTH] =		{ 2 * MINUTES,	false,	send_auth,	on_auth },
 	[STEP_RSET] =		{ 5 * MINUTES,	true,	send_rset,	on_rset },
 	[STEP_MAIL] =		{ 5 * MINUTES,	true,	send_mail,	on_mail },
 	[STEP_RCPT] =		{ 5 * MINUTES,	true,	send_rcpt,	on_rcpt },
@@ -84,9 +89,11 @@ static struct verdict *
 verdict_of_reply(struct client *c, enum job_outcome outcome, bool host_trouble)
 {
 	size_t most = c->text_kept < TEXT_TOTAL ? VERDICT_TEXT_MAX : TEXT_SHORT;
+	struct verdict *v = verdict_from_reply(outcome, host_trouble, c->host, &c->reply, most);
 
 	c->text_kept += c->reply.text_len;
-	return verdict_from_reply(outcome, host_trouble, c->host, &c->reply, most);
+	v->dsn = outcome == JOB_DELIVERED && c->offers.dsn;
+	return v;
 }
 
 /* ---- what is sent ---- */
@@ -127,6 +134,29 @@ send_helo(struct client *c)
 	client_expect(c);
 }
 
+/* Mechanisms that the server does not offer are not tried, and nothing is sent without the login that is asked for. */
+static void
+send_auth(struct client *c)
+{
+	char line[LOGIN_LINE_MAX], nonce[LOGIN_NONCE_MAX + 1];
+	uint8_t random[LOGIN_NONCE_MAX / 2];
+
+	if (getrandom(random, sizeof(random), 0) != sizeof(random))
+		log_fatal("event=no-random");
+	for (size_t i = 0; i < sizeof(random); i++)
+		snprintf(nonce + 2 * i, 3, "%02x", random[i]);
+	c->step = STEP_AUTH;
+	c->next = STEP_IDLE;
+	if ((c->login = login_new(c->offers.login, c->user, c->password, nonce)) == NULL) {
+		client_fail(c, verdict_new(JOB_DEFERRED, true, c->host, 0, "4.7.0",
+		    "the server offers no way to log in that is known here, and nothing is sent without"));
+		return;
+	}
+	put(c, line, login_command(c->login, line));
+	explicit_bzero(line, sizeof(line));
+	client_expect(c);
+}
+
 static void
 send_rset(struct client *c)
 {
@@ -134,6 +164,33 @@ send_rset(struct client *c)
 	c->step = STEP_RSET;
 	c->next = STEP_MAIL;
 	client_expect(c);
+}
+
+/* What the sender asked about reports, where the server knows what that is. */
+static void
+put_mail_dsn(struct client *c)
+{
+	char envid[DSN_ENVID_TEXT];
+
+	if (!c->offers.dsn)
+		return;
+	if (c->mail->ret != DSN_RET_NONE)
+		putf(c, " RET=%s", c->mail->ret == DSN_RET_FULL ? "FULL" : "HDRS");
+	if (c->mail->envid != NULL && c->mail->envid[0] != '\0')
+		putf(c, " ENVID=%s", dsn_envid_text(envid, c->mail->envid));
+}
+
+static void
+put_rcpt_dsn(struct client *c, const struct client_rcpt *r)
+{
+	char notify[DSN_NOTIFY_TEXT], orcpt[DSN_ORCPT_TEXT];
+
+	if (!c->offers.dsn)
+		return;
+	if (r->notify != 0)
+		putf(c, " NOTIFY=%s", dsn_notify_text(notify, r->notify));
+	if (r->orcpt != NULL && strlen(dsn_orcpt_text(orcpt, r->orcpt, c->utf8)) <= DSN_ORCPT_MAX)
+		putf(c, " ORCPT=%s", orcpt);
 }
 
 static void
@@ -149,8 +206,10 @@ send_mail(struct client *c)
 		putf(c, " SIZE=%llu", (unsigned long long)body_total(m->body));
 	if (c->offers.eight_bit && m->flags & ENVELOPE_8BIT)
 		put(c, " BODY=8BITMIME", 14);
-	if (c->offers.utf8 && utf8)
+	c->utf8 = c->offers.utf8 && utf8;
+	if (c->utf8)
 		put(c, " SMTPUTF8", 9);
+	put_mail_dsn(c);
 	put(c, "\r\n", 2);
 	if (c->awaited == 0)
 		c->step = STEP_MAIL;
@@ -196,7 +255,9 @@ send_rcpt(struct client *c)
 		c->next = c->offers.chunking ? STEP_CONTENT : STEP_DATA;
 		return;
 	}
-	putf(c, "RCPT TO:<%s>\r\n", m->rcpts[c->asking].address);
+	putf(c, "RCPT TO:<%s>", m->rcpts[c->asking].address);
+	put_rcpt_dsn(c, &m->rcpts[c->asking]);
+	put(c, "\r\n", 2);
 	m->rcpts[c->asking++].asked = true;
 	c->n_asked++;
 	c->n_live++;
@@ -377,13 +438,22 @@ client_begin(struct client *c)
 }
 
 static void
+greeted(struct client *c)
+{
+	if (c->user != NULL)
+		c->next = STEP_AUTH;
+	else
+		client_begin(c);
+}
+
+static void
 on_ehlo(struct client *c, enum client_meaning meaning)
 {
 	if (meaning == REPLY_TRY_HELO) {
 		c->next = STEP_HELO;
 	} else if (meaning == REPLY_GOOD) {
 		client_offers_read(&c->offers, &c->reply);
-		client_begin(c);
+		greeted(c);
 	} else {
 		session_refused(c, meaning);
 	}
@@ -393,9 +463,37 @@ static void
 on_helo(struct client *c, enum client_meaning meaning)
 {
 	if (meaning == REPLY_GOOD)
-		client_begin(c);
+		greeted(c);
 	else
 		session_refused(c, meaning);
+}
+
+/* 334: the server wants to hear more. A refusal is trouble with this host, not with the mail, which waits until it is mended. */
+static void
+on_auth(struct client *c, enum client_meaning meaning)
+{
+	char line[LOGIN_LINE_MAX];
+	const char *challenge = "";
+	size_t len = 0;
+
+	if (meaning != REPLY_GOOD) {
+		session_refused(c, meaning);
+	} else if (c->reply.code == 334) {
+		reply_line(&c->reply, 0, &challenge, &len);
+		if ((len = login_answer(c->login, challenge, len, line)) == 0) {
+			client_senseless(c, "what it asks for at the login makes no sense, or is not genuine");
+			return;
+		}
+		put(c, line, len);
+		explicit_bzero(line, sizeof(line));
+		client_expect(c);
+	} else if (!login_may_end(c->login)) {
+		client_senseless(c, "it accepts a login that has not taken place");
+	} else {
+		login_free(c->login);
+		c->login = NULL;
+		client_begin(c);
+	}
 }
 
 static void

@@ -24,6 +24,7 @@ struct verdict {
 	uint16_t	 code;			/* 0: no reply, our own finding */
 	char		 enhanced[12];
 	bool		 host_trouble;
+	bool		 dsn;			/* delivered to a server that reports what becomes of it */
 	char		 host[VERDICT_HOST_MAX];	/* who said so; "" for ourselves */
 	char		*text;
 };

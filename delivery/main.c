@@ -8,9 +8,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "delivery/agent.h"
 #include "delivery/calls.h"
+#include "delivery/login.h"
+#include "lib/credentials.h"
 #include "lib/log.h"
 #include "lib/process.h"
 #include "mx/dns.h"
@@ -22,6 +25,7 @@ struct delivery {
 	struct dns		*dns;
 	struct agent		*agent;
 	struct calls		*calls;
+	struct credentials	*credentials;	/* NULL: master has none */
 	struct sockaddr_storage	 own[OWN_MAX];
 	size_t			 n_own;
 };
@@ -56,6 +60,27 @@ on_job_cancel(void *arg, struct ipc *ipc, struct ipc_message *m)
 	return agent_on_job_cancel(((struct delivery *)arg)->agent, ipc, m);
 }
 
+/* Before GO: the agent is not there yet. */
+static int
+on_credentials(void *arg, struct ipc *ipc, struct ipc_message *m)
+{
+	struct delivery *d = arg;
+	char text[CREDENTIALS_FILE_MAX], err[256];
+	ssize_t n = m->fd >= 0 ? pread(m->fd, text, sizeof(text), 0) : -1;
+
+	(void)ipc;
+	if (m->fd >= 0)
+		close(m->fd);
+	if (n < 0)
+		log_fatal("event=start-failed what=\"no credentials could be read\"");
+	credentials_free(d->credentials);
+	d->credentials = credentials_parse(text, (size_t)n, err, sizeof(err));
+	explicit_bzero(text, (size_t)n);
+	if (d->credentials == NULL)
+		log_fatal("event=start-failed what=%s", logq(err));
+	return 0;
+}
+
 static int
 on_call_ask(void *arg, struct ipc *ipc, struct ipc_message *m)
 {
@@ -75,6 +100,7 @@ static const struct ipc_handler handlers[] = {
 	{ MSG_JOB_START, on_job_start },
 	{ MSG_JOB_CANCEL, on_job_cancel },
 	{ MSG_CALL_ASK, on_call_ask },
+	{ MSG_CREDENTIALS, on_credentials },
 	{ MSG_DNS, on_dns },
 	{ MSG_NONE, NULL },
 };
@@ -220,6 +246,8 @@ main(void)
 	d->dns = dns_new_client(d->process.base);
 	d->agent = agent_new(d->process.base, d->process.conf, d->dns, d->own, d->n_own);
 	d->calls = calls_new(d->process.base, d->process.conf, d->dns, d->own, d->n_own);
+	agent_set_credentials(d->agent, d->credentials);
+	login_prepare();
 	process_sandbox(&d->process);
 	return process_run(&d->process);
 }

@@ -40,6 +40,7 @@ struct host_key {			/* zeroed before it is filled in */
 	struct in6_addr	 address;
 	in_port_t	 port;
 	sa_family_t	 family;
+	uint32_t	 way;
 };
 
 struct pool_host {
@@ -102,12 +103,13 @@ hop_release(struct pool *p, struct pool_hop *h)
 }
 
 static struct host_key
-host_key(const struct sockaddr_storage *address)
+host_key(const struct sockaddr_storage *address, uint32_t way)
 {
 	struct host_key k;
 
 	memset(&k, 0, sizeof(k));
 	k.family = address->ss_family;
+	k.way = way;
 	if (address->ss_family == AF_INET6) {
 		k.address = ((const struct sockaddr_in6 *)address)->sin6_addr;
 		k.port = ((const struct sockaddr_in6 *)address)->sin6_port;
@@ -119,9 +121,9 @@ host_key(const struct sockaddr_storage *address)
 }
 
 static struct pool_host *
-host_get(struct pool *p, const struct sockaddr_storage *address)
+host_get(struct pool *p, const struct sockaddr_storage *address, uint32_t way)
 {
-	struct host_key key = host_key(address);
+	struct host_key key = host_key(address, way);
 	struct pool_host *h;
 
 	HASH_FIND(hh, p->hosts, &key, sizeof(key), h);
@@ -338,10 +340,10 @@ ticket_leave_host(struct pool *p, struct pool_ticket *t)
 }
 
 enum pool_use
-pool_use_host(struct pool *p, struct pool_ticket *t, const struct sockaddr_storage *address, uint32_t most,
+pool_use_host(struct pool *p, struct pool_ticket *t, const struct sockaddr_storage *address, uint32_t way, uint32_t most,
     struct client **kept_r)
 {
-	struct pool_host *h = host_get(p, address);
+	struct pool_host *h = host_get(p, address, way);
 	struct pool_idle *i;
 
 	h->most = most > 0 ? most : 1;
@@ -360,12 +362,12 @@ pool_use_host(struct pool *p, struct pool_ticket *t, const struct sockaddr_stora
 }
 
 void
-pool_ask_host(struct pool *p, struct pool_ticket *t, const struct sockaddr_storage *address)
+pool_ask_host(struct pool *p, struct pool_ticket *t, const struct sockaddr_storage *address, uint32_t way)
 {
 	ticket_leave_host(p, t);
 	t->hop->used--;
 	p->used--;
-	t->host = host_get(p, address);
+	t->host = host_get(p, address, way);
 	ticket_wait(p, t);
 }
 

@@ -26,7 +26,7 @@
 #include "lib/sandbox.h"
 
 enum root { ROOT_EMPTY, ROOT_SPOOL, ROOT_KEEP };
-enum files { FILES_NONE, FILES_SPOOL, FILES_READ, FILES_MAIL, FILES_HERE };	/* what can be opened, where the kernel has Landlock */
+enum files { FILES_NONE, FILES_SPOOL, FILES_READ, FILES_MAIL, FILES_HERE, FILES_STATE };	/* what can be opened, where the kernel has Landlock */
 
 struct row {
 	const char	*user;		/* NULL: stays what it is */
@@ -60,6 +60,7 @@ static const struct condition {
 	/* None that names a process that is to get signals. */
 	{ "descriptor-flags", "fcntl", 1, { { 1, SCMP_CMP_LE, F_SETFL, 0 } } },
 	{ "descriptor-flags", "fcntl", 1, { { 1, SCMP_CMP_EQ, F_DUPFD_CLOEXEC, 0 } } },
+	{ "unix-pair", "socketpair", 1, { { 0, SCMP_CMP_EQ, AF_UNIX, 0 } } },
 	{ "file-lock", "fcntl", 1, { { 1, SCMP_CMP_EQ, F_SETLK, 0 } } },
 	{ "open-for-reading", "open", 1, { { 1, SCMP_CMP_MASKED_EQ, ANY_WRITING, 0 } } },
 	{ "open-for-reading", "openat", 1, { { 2, SCMP_CMP_MASKED_EQ, ANY_WRITING, 0 } } },
@@ -100,18 +101,21 @@ static const struct row rows[PROC_COUNT] = {
 	[PROC_RESOLVER] = { "_minimta_resolver", ROOT_EMPTY, FILES_NONE, "inet-socket connect open-for-reading" },
 	/* unix-socket and connect: the password file may be behind nscd or another daemon of this machine. */
 	/* Files anywhere: an alias may name a list by its path. */
-	[PROC_LOOKUP] = { "_minimta_lookup", ROOT_KEEP, FILES_READ,
+	/* From openat on: the thread that keeps what filters remember. */
+	[PROC_LOOKUP] = { "_minimta_lookup", ROOT_KEEP, FILES_STATE,
 	    "open-for-reading code-memory access faccessat faccessat2 stat lstat statx getdents64 readlink readlinkat pread64 "
-	    "uname unix-socket connect" },
+	    "uname unix-socket connect "
+	    "openat pwrite64 fsync fdatasync ftruncate unlinkat renameat renameat2 flock thread sched_getaffinity" },
 	[PROC_QUEUE] = { "_minimta_queue", ROOT_SPOOL, FILES_SPOOL,
 	    "openat pread64 preadv pwrite64 pwritev fdatasync fsync fallocate ftruncate unlinkat renameat renameat2 mkdirat "
 	    "linkat getdents64 flock fstatfs statfs statx eventfd2 thread fadvise64 sync_file_range thread-name "
 	    "sched_getaffinity" },
-	[PROC_DELIVERY] = { "_minimta_delivery", ROOT_EMPTY, FILES_NONE, "tcp-socket connect" },
-	/* The parent forks and becomes the recipient; the child writes a mailbox. Neither may execute anything. */
+	[PROC_DELIVERY] = { "_minimta_delivery", ROOT_EMPTY, FILES_NONE, "tcp-socket connect bind" },
+	/* The parent forks and becomes the recipient; the child writes a mailbox. Neither may execute anything: commands are
+	 * run by the runner (mda/runner.c), which it asks. */
 	[PROC_MDA] = { NULL, ROOT_KEEP, FILES_MAIL,
 	    "fork wait4 waitid end-child pipe2 memfd_create close_range setgroups setresuid setresgid die-with-parent hide read-capabilities "
-	    "umask openat openat2 open file-lock ftruncate getdents64 code-memory access faccessat faccessat2 stat lstat statx readlink readlinkat pread64 pwrite64 fsync "
+	    "unix-pair umask openat openat2 open file-lock ftruncate getdents64 code-memory access faccessat faccessat2 stat lstat statx readlink readlinkat pread64 pwrite64 fsync "
 	    "unlinkat renameat renameat2 mkdirat uname unix-socket connect" },
 	/* unix-socket: syslog(3) connects again when the daemon was restarted. Here: the journal's folder, which it has gone to. */
 	[PROC_LOGGER] = { "_minimta_logger", ROOT_KEEP, FILES_HERE,
@@ -183,13 +187,19 @@ keep_capabilities(void)
 	return (int)syscall(SYS_capset, &header, data);
 }
 
+/* Files anywhere to read, for lookup; and a folder of its own. */
 static int
-limit_files(const struct row *row, const char *spool)
+limit_files(const struct row *row, const char *spool, const struct conf *conf)
 {
-	struct landlock_place place = { .path = row->files == FILES_SPOOL ? spool : row->files == FILES_HERE ? "." : "/",
-	    .rights = row->files == FILES_READ ? LANDLOCK_READ : LANDLOCK_MAIL };
+	char memory[4096];
+	struct landlock_place places[2] = {
+		{ .path = row->files == FILES_SPOOL ? spool : row->files == FILES_HERE ? "." : "/",
+		    .rights = row->files == FILES_READ || row->files == FILES_STATE ? LANDLOCK_READ : LANDLOCK_MAIL },
+		{ .path = memory, .rights = LANDLOCK_MAIL },
+	};
 
-	return landlock_enter(&place, row->files != FILES_NONE);
+	snprintf(memory, sizeof(memory), "%s/memory", conf->state);
+	return landlock_enter(places, row->files == FILES_NONE ? 0 : row->files == FILES_STATE ? 2 : 1);
 }
 
 /* Says which call was refused and answers it with ENOSYS. Only what is safe in a signal handler. */
@@ -303,6 +313,15 @@ filter_calls(const struct row *row, char *err, size_t size)
 }
 
 int
+sandbox_runner(char *err, size_t size)
+{
+	prctl(PR_SET_DUMPABLE, 0);
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+		return failed(err, size, "prctl", "no_new_privs");
+	return geteuid() == 0 && keep_capabilities() != 0 ? failed(err, size, "capset", "for commands") : 0;
+}
+
+int
 sandbox_enter(enum proc proc, const struct conf *conf, char *err, size_t size)
 {
 	const struct row *row = &rows[proc];
@@ -318,7 +337,7 @@ sandbox_enter(enum proc proc, const struct conf *conf, char *err, size_t size)
 		return failed(err, size, "prctl", "no_new_privs");
 	if (row->user == NULL && is_root && keep_capabilities() != 0)
 		return failed(err, size, "capset", "for mda");
-	if (limit_files(row, is_root ? "/" : conf->spool) != 0)
+	if (limit_files(row, is_root ? "/" : conf->spool, conf) != 0)
 		return failed(err, size, "landlock", "rules");
 	return filter_calls(row, err, size);
 }

@@ -136,11 +136,16 @@ equip(struct child *c)
 {
 	struct master *m = c->master;
 	struct pack pk;
+	int logins;
 
 	pack_init(&pk);
 	ipc_send(c->ipc, MSG_CONFIG, 0, NULL, 0, launch_configuration(m));
 	if (c->proc == PROC_LOOKUP || c->proc == PROC_QUEUE)
 		ipc_send(c->ipc, MSG_SECRET, 0, m->secret, sizeof(m->secret), -1);
+	if (c->proc == PROC_LOOKUP || c->proc == PROC_QUEUE)
+		secrets_give(c);
+	if (c->proc == PROC_DELIVERY && (logins = logins_descriptor(m->conf)) >= 0)
+		ipc_send(c->ipc, MSG_CREDENTIALS, 0, NULL, 0, logins);
 	for (size_t i = 0; c->proc == PROC_SMTPD && i < m->n_listeners; i++) {
 		int fd = fcntl(m->listeners[i].fd, F_DUPFD_CLOEXEC, 0);
 

@@ -143,12 +143,22 @@ void	reload_processes(struct master *, unsigned procs, const char *why);
 void	reload_on_child(struct master *, const struct child *, bool ended);
 void	reload_cancel(struct master *);		/* all is being stopped */
 
+/* secrets.c: what signs rewritten senders, to lookup and queue. */
+void	secrets_give(const struct child *);
+
 /* pages.c: where the processes of smtpd read each other's counts. A new page, and one for reading only; -1. */
 int	pages_make(void);
 int	pages_for_reading(int page);
 void	pages_give(struct child *);		/* its own, before GO */
 void	pages_share(struct master *);		/* between those that are fresh and all */
 void	pages_take_back(struct child *);	/* it has ended */
+
+/*
+ * logins.c: the file `credentials`. Whether it is as it should be and has what relays name: 0, or -1 with a reason in err. As a
+ * sealed descriptor for delivery; -1: none is named, or it cannot be had (logged).
+ */
+int	logins_check(const struct conf *, char *err, size_t size);
+int	logins_descriptor(const struct conf *);
 
 /* watch.c: who does not answer, and whether resolv.conf has changed. */
 void	watch_start(struct master *);

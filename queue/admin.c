@@ -103,7 +103,7 @@ find_hop(struct request *r, const char *argument, char *hop, enum schedule_agent
 
 	if (strcasecmp(argument, HOP_LOCAL) == 0) {
 		snprintf(address, sizeof(address), "%s", HOP_LOCAL);
-		*agent_r = dispatch_route(r->queue->dispatch, &any, hop);
+		*agent_r = dispatch_route(r->queue->dispatch, "", &any, hop);
 		return true;
 	}
 	if (strlen(argument) < ROUTE_HOP_MAX && (strncmp(argument, "mx:", 3) == 0 || strncmp(argument, "relay", 5) == 0) &&
@@ -119,7 +119,7 @@ find_hop(struct request *r, const char *argument, char *hop, enum schedule_agent
 	}
 	snprintf(address, sizeof(address), "@%s", domain);
 	any.local = conf_is_local(r->queue->p.conf, domain);
-	*agent_r = dispatch_route(r->queue->dispatch, &any, hop);
+	*agent_r = dispatch_route(r->queue->dispatch, "", &any, hop);
 	return true;
 }
 
@@ -163,7 +163,7 @@ do_retry(struct request *r, const char *argument)
 			return;
 		n = dispatch_retry(d, 0, hop);
 		if (agent != SCHEDULE_DELIVERY) {	/* what is not expanded yet is here too */
-			dispatch_route(d, &(struct envelope_rcpt){ .address = (char *)(uintptr_t)argument, .local = true }, hop);
+			dispatch_route(d, "", &(struct envelope_rcpt){ .address = (char *)(uintptr_t)argument, .local = true }, hop);
 			n += dispatch_retry(d, 0, hop);
 		}
 	}

@@ -114,8 +114,8 @@ void	attempt_free_rcpts(struct attempt_rcpt *, uint32_t n);
 void	attempt_drop_targets(struct attempt_rcpt *);
 /* A recipient is open again, and waits for its next attempt. */
 int64_t	dispatch_warn_ms(const struct dispatch *, int64_t arrived, int warned);	/* when the next warning is due; SCHEDULE_NEVER */
-void	dispatch_again(struct dispatch *, uint64_t message, int64_t arrived, uint32_t index, uint32_t attempts,
-	    const struct envelope_rcpt *);
+void	dispatch_again(struct dispatch *, uint64_t message, int64_t arrived, const char *sender, uint32_t index,
+	    uint32_t attempts, const struct envelope_rcpt *);
 
 /* transfer.c: the envelope is known, an mda or a delivery is there. */
 void	transfer_begin(struct attempt *);

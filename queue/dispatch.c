@@ -152,7 +152,7 @@ reroute(struct attempt *a, const struct log_envelope *e, uint32_t index, uint32_
 
 	if (a->agent != SCHEDULE_DELIVERY || a->expiring || a->warning)
 		return false;
-	s.agent = dispatch_route(a->dispatch, r, hop);
+	s.agent = dispatch_route(a->dispatch, e->sender.address, r, hop);
 	if (strcmp(hop, schedule_job_hop(a->job)) == 0)
 		return false;
 	clamp(a->dispatch, &s);
@@ -358,7 +358,7 @@ on_sweep(void *arg)
 }
 
 enum schedule_agent
-dispatch_route(const struct dispatch *d, const struct envelope_rcpt *r, char *to)
+dispatch_route(const struct dispatch *d, const char *sender, const struct envelope_rcpt *r, char *to)
 {
 	const char *at = strrchr(r->address, '@');
 
@@ -368,7 +368,7 @@ dispatch_route(const struct dispatch *d, const struct envelope_rcpt *r, char *to
 	}
 	/* What was accepted as somebody else's is ours when the configuration says so by now. */
 	if (!r->local && (at == NULL || !conf_is_local(d->queue->p.conf, at + 1))) {
-		route_hop(to, d->queue->p.conf, "", at == NULL ? "" : at + 1);
+		route_hop(to, d->queue->p.conf, sender, at == NULL ? "" : at + 1);
 		return SCHEDULE_DELIVERY;
 	}
 	memcpy(to, r->final ? HOP_LOCAL : HOP_EXPAND, r->final ? sizeof(HOP_LOCAL) : sizeof(HOP_EXPAND));
@@ -417,7 +417,7 @@ add(struct dispatch *d, uint64_t id, int64_t arrived, int64_t due_ms, const char
 	clamp(d, &e);
 	for (uint32_t i = 0; i < n; i++) {
 		e.index = first + i;
-		e.agent = dispatch_route(d, &rcpts[i], hop);
+		e.agent = dispatch_route(d, sender, &rcpts[i], hop);
 		schedule_add(d->schedule, clock_ms(), &e);
 	}
 	dispatch_kick(d);
@@ -438,14 +438,14 @@ dispatch_add(struct dispatch *d, uint64_t id, int64_t arrived, const char *sende
 }
 
 void
-dispatch_again(struct dispatch *d, uint64_t message, int64_t arrived, uint32_t index, uint32_t attempts,
+dispatch_again(struct dispatch *d, uint64_t message, int64_t arrived, const char *sender, uint32_t index, uint32_t attempts,
     const struct envelope_rcpt *r)
 {
 	char hop[ROUTE_HOP_MAX];
 	struct schedule_entry e = { .message = message, .index = index, .attempts = attempts, .hop = hop,
 	    .arrived_ms = since(arrived), .due_ms = clock_ms() + d->queue->p.conf->retry_first_ms, .warn_ms = SCHEDULE_NEVER };
 
-	e.agent = dispatch_route(d, r, hop);
+	e.agent = dispatch_route(d, sender, r, hop);
 	clamp(d, &e);
 	schedule_add(d->schedule, clock_ms(), &e);
 	dispatch_kick(d);
@@ -494,7 +494,7 @@ dispatch_found(struct dispatch *d, const struct log_message *m, const struct env
 		r.local = rcpts[i].local;
 		r.hop = (char *)(uintptr_t)rcpts[i].hop;
 		e.warn_ms = dispatch_warn_ms(d, m->arrived, rcpts[i].marks & LOG_WARNED);
-		e.agent = dispatch_route(d, &r, hop);
+		e.agent = dispatch_route(d, sender->address, &r, hop);
 		schedule_add(d->schedule, clock_ms(), &e);
 	}
 	dispatch_kick(d);

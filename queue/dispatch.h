@@ -37,8 +37,8 @@ uint32_t	 dispatch_retry(struct dispatch *, uint64_t id, const char *hop);
 /* schedule_pause and schedule_each_hop. */
 bool		 dispatch_pause(struct dispatch *, const char *hop, enum schedule_agent, bool pause);
 void		 dispatch_each_hop(const struct dispatch *, void (*fn)(void *arg, const struct schedule_hop *), void *arg);
-/* The next hop for a recipient as of now; to: ROUTE_HOP_MAX. Says who goes there. */
-enum schedule_agent dispatch_route(const struct dispatch *, const struct envelope_rcpt *, char *to);
+/* The next hop for a recipient of a message as of now; to: ROUTE_HOP_MAX. Says who goes there. */
+enum schedule_agent dispatch_route(const struct dispatch *, const char *sender, const struct envelope_rcpt *, char *to);
 /* The trouble of its hop that a recipient waits for, and until when (seconds since the epoch); NULL: none. */
 const char	*dispatch_waits(const struct dispatch *, uint64_t id, uint32_t index, int64_t *until_r);
 bool		 dispatch_is_paused(const struct dispatch *, uint64_t id, uint32_t index);

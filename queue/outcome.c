@@ -328,7 +328,7 @@ send_on(struct attempt *a, const struct attempt_rcpt *r, int64_t arrived_ms)
 	    .warn_ms = dispatch_warn_ms(a->dispatch, a->arrived, r->marks & LOG_WARNED) };
 	struct envelope_rcpt final = { .address = r->rcpt.address, .local = true, .final = true };
 
-	e.agent = dispatch_route(a->dispatch, &final, hop);
+	e.agent = dispatch_route(a->dispatch, a->sender, &final, hop);
 	schedule_add(a->dispatch->schedule, clock_ms(), &e);
 }
 

@@ -257,7 +257,7 @@ say_hop(struct request *r, const struct log_envelope *e, uint32_t index)
 	const struct envelope_rcpt *to = &e->rcpts[index].rcpt;
 	char hop[ROUTE_HOP_MAX];
 
-	dispatch_route(r->queue->dispatch, to, hop);
+	dispatch_route(r->queue->dispatch, e->sender.address, to, hop);
 	caller_say(r->caller, "H\t%u\t%s\n", index, hop);
 }
 

@@ -73,7 +73,8 @@ put_back(struct tell *g)
 	struct dispatch *d = g->dispatch;
 
 	for (uint32_t i = 0; i < g->n; i++)
-		dispatch_again(d, g->message, g->arrived, g->rcpts[i].index, g->rcpts[i].attempts + 1, &g->rcpts[i].rcpt);
+		dispatch_again(d, g->message, g->arrived, g->again ? "" : g->to.address, g->rcpts[i].index,
+		    g->rcpts[i].attempts + 1, &g->rcpts[i].rcpt);
 	free_tell(g);
 }
 

@@ -8,7 +8,8 @@ A file begins with comment lines ("#": what it shows, "ATTACKS n" where it is a 
 settings, a line "---", and steps. Settings:
 
 	set NAME VALUE		a configuration setting, in place of the generated one if there is one
-	config LINE		a line of configuration as it stands
+	config LINE		a line of configuration as it stands; {smtp_port}, and {folder} for a file:
+	file NAME LINE		a line of a file in the server's folder
 	trusted			127.0.0.0/8 may relay
 	alias LINE		a line of the aliases file
 	user NAME…		further virtual mailboxes at demo.example (alice and bob are there)
@@ -69,7 +70,7 @@ class Dialog:
 
 	def __init__(self, path):
 		self.name = os.path.splitext(os.path.basename(path))[0]
-		self.settings, self.config, self.aliases = {}, "", ""
+		self.settings, self.config, self.aliases, self.files = {}, "", "", {}
 		self.users, self.zone, self.dns, self.peers = ["alice", "bob"], [], [], {}
 		with open(path, encoding="utf-8", errors="surrogateescape") as f:
 			lines = [(n, line.rstrip("\n")) for n, line in enumerate(f, 1)]
@@ -90,6 +91,9 @@ class Dialog:
 			self.settings[name] = value
 		elif word == "config":
 			self.config += rest + "\n"
+		elif word == "file":
+			name, line = rest.split(None, 1)
+			self.files[name] = self.files.get(name, "") + line + "\n"
 		elif word == "trusted":
 			self.settings["trusted_networks"] = '{"127.0.0.0/8"}'
 		elif word == "alias":
@@ -142,17 +146,27 @@ class Run:
 		settings = {"dns_servers": f'{{"127.0.0.1:{self.dns.port}"}}', "network_connection_rate": None,
 			"network_message_rate": None, "network_recipient_rate": None, **dialog.settings}
 		self.server = mt.Server(start=False, config=dialog.config, replace=settings, aliases=dialog.aliases, users=dialog.users)
+		dialog.config = dialog.config.replace("{folder}", self.server.folder)
+		self.write_files()
 		try:
 			port = self.make_peers()
 			if port:
 				self.server.settings.update({"smtp_port": str(port), "deliver_to_private_mx": "yes", **dialog.settings})
 				for name, value in list(self.server.settings.items()):
 					self.server.settings[name] = value and value.replace("{smtp_port}", str(port))
+			if port or dialog.files:
 				self.server.write_files(dialog.config.replace("{smtp_port}", str(port)), dialog.aliases, dialog.users)
 			self.server.start()
 		except BaseException:
 			self.close(False)
 			raise
+
+	def write_files(self):
+		for name, text in self.dialog.files.items():
+			path = os.path.join(self.server.folder, name)
+			with open(path, "w") as f:
+				f.write(text)
+			os.chmod(path, 0o600 if name == "credentials" else 0o644)
 
 	def make_peers(self):
 		"""All next hops on one port, each on its own address. Returns the port, 0 where there are none."""

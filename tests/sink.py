@@ -10,13 +10,15 @@ otherwise. A script line is "STAGE [xN] ACTION [ARGUMENT]":
 	then-close TEXT (replies, closes)
 
 "extensions NAME…" sets what EHLO offers (default PIPELINING SIZE 8BITMIME); "extensions none" refuses EHLO's list.
-"recipients N": 452 to all beyond the N-th in a transaction.
+"recipients N": 452 to all beyond the N-th in a transaction. "users ADDRESS,…": 550 to all others; "users *": to nobody.
+"login MECHANISM,… USER PASSWORD": AUTH is offered, by these, and MAIL needs it; a rule for "auth" comes first.
 """
 import re
 import socket
 import struct
 import threading
 
+import sink_login
 import text_form
 
 
@@ -25,6 +27,8 @@ class Sink:
 		self.address = address
 		self.script = []
 		self.most_recipients = 1000
+		self.users = None		# who is taken; None: everybody
+		self.login = None
 		self.extensions = ["PIPELINING", "SIZE 52428800", "8BITMIME"]
 		self.mails = []			# (sender, [recipients], content) of each that was answered 250
 		self.seen = []			# command lines, in order, of all sessions; "(dot)", "(content)" where "body" has a rule
@@ -46,6 +50,12 @@ class Sink:
 		if words[0] == "recipients":
 			self.most_recipients = int(words[1])
 			return
+		if words[0] == "users":
+			self.users = None if words[1] == "*" else words[1].split(",")
+			return
+		if words[0] == "login":
+			self.login = sink_login.Login(*words[1].split(None, 2))
+			return
 		m = re.fullmatch(r"(\S+)(?: x(\d+))? (close|reset|silence|drip|reply|then-close)(?: (.*))?", line)
 		if not m:
 			raise ValueError(f"not a script line: {line!r}")
@@ -66,9 +76,10 @@ class Sink:
 	def accept(self):
 		while True:
 			try:
-				conn, _ = self.listener.accept()
+				conn, peer = self.listener.accept()
 			except OSError:
 				return
+			self.seen.append(f"(from {peer[0]})")
 			self.sessions += 1
 			self.open.add(conn)
 			threading.Thread(target=self.serve, args=(conn,), daemon=True).start()
@@ -105,6 +116,7 @@ class Session:
 		self.sink = sink
 		self.conn = conn
 		self.file = conn.makefile("rb")
+		self.logged_in = False
 		self.forget()
 
 	def forget(self):
@@ -150,9 +162,16 @@ class Session:
 	def command(self, line, verb):
 		if verb == "EHLO":
 			offered = [f"250-{e}" for e in self.sink.extensions]
+			if self.sink.login:
+				offered.append("250-AUTH " + " ".join(self.sink.login.mechanisms))
 			self.act("ehlo", "\r\n".join(["250-sink.example", *offered, "250 HELP"]))
 		elif verb == "HELO":
 			self.act("helo", "250 sink.example")
+		elif verb == "AUTH":
+			if self.act("auth", None) and self.sink.login:
+				self.log_in(line.split()[1:])
+		elif verb == "MAIL" and self.sink.login and not self.logged_in:
+			self.conn.sendall(b"530 5.7.0 log in first\r\n")
 		elif verb == "MAIL":
 			if self.act("mail", "250 2.1.0 ok"):
 				self.sender = line
@@ -161,8 +180,11 @@ class Session:
 				self.conn.sendall(b"503 5.5.1 no sender\r\n")
 			elif len(self.recipients) >= self.sink.most_recipients:
 				self.conn.sendall(b"452 4.5.3 too many recipients\r\n")
-			elif self.act("rcpt", "250 2.1.5 ok"):
-				self.recipients.append(re.search(r"<(.*?)>", line).group(1))
+			else:
+				address = re.search(r"<(.*?)>", line).group(1)
+				known = self.sink.users is None or address in self.sink.users
+				if self.act("rcpt", "250 2.1.5 ok" if known else "550 5.1.1 no such user here") and known:
+					self.recipients.append(address)
 		elif verb == "DATA":
 			if not self.recipients:
 				self.conn.sendall(b"503 5.5.1 no recipient\r\n")
@@ -180,6 +202,18 @@ class Session:
 			self.conn.sendall(b"250 2.0.0 ok\r\n")
 		else:
 			self.conn.sendall(b"500 5.5.1 what?\r\n")
+
+	def log_in(self, words):
+		def say(text):
+			self.conn.sendall(text.encode() + b"\r\n")
+
+		def hear():
+			line = self.file.readline().decode("utf-8", "replace").rstrip("\r\n")
+			self.sink.seen.append("(answer to 334)")
+			return line
+
+		self.logged_in = self.sink.login.exchange(words, say, hear)
+		say("235 2.7.0 welcome" if self.logged_in else "535 5.7.8 wrong user or password")
 
 	def take_data(self):
 		rule = self.sink.rule("body")

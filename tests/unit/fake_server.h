@@ -169,6 +169,8 @@ fake_command(struct fake_conn *c, const char *line)
 	}
 	if (strncmp(line, "HELO", 4) == 0)
 		return fake_reply(c, "HELO", "250 fake\r\n");
+	if (strncmp(line, "AUTH", 4) == 0)
+		return fake_reply(c, "AUTH", "235 2.7.0 welcome\r\n");
 	if (strncmp(line, "MAIL", 4) == 0) {
 		fake_keep_line(f, 0, line);
 		return fake_reply(c, "MAIL", "250 2.1.0 sender\r\n");

@@ -8,6 +8,7 @@
 #include "delivery/agent.h"
 #include "lib/clock.h"
 #include "lib/conf.h"
+#include "lib/credentials.h"
 #include "lib/envelope.h"
 #include "lib/ipc.h"
 #include "lib/job.h"
@@ -366,7 +367,8 @@ END_TEST
 /* Hosts in order; addresses of the family that is wanted. */
 START_TEST(test_several_hosts)
 {
-	struct conf_destination d = { .domain = (char *)"*", .mx = true, .connections = 1, .n_hosts = 1, .inet = CONF_INET_IPV6 };
+	struct conf_destination d = { .domain = (char *)"*", .mx = true, .connections = 1, .n_hosts = 1, .inet = CONF_INET_IPV6,
+	    .login = (char *)"", .source_ipv4 = (char *)"", .source_ipv6 = (char *)"", .helo = (char *)"us.example.net" };
 	struct conf_host host = { .name = (char *)"127.0.0.1" };
 	struct world w;
 	char hop[200];
@@ -393,6 +395,56 @@ START_TEST(test_several_hosts)
 	ck_assert_int_eq(w.last.outcome, JOB_DELIVERED);
 	check_once(&w, 3);
 	finish(&w);
+}
+END_TEST
+
+/* A relay that is logged in to: with what is in the file, on connections of its own, and never without. */
+START_TEST(test_login)
+{
+	static const char text[] = "out anna secret\n";
+	struct conf_destination d = { .domain = (char *)"*", .connections = 1, .n_hosts = 1, .login = (char *)"out",
+	    .source_ipv4 = (char *)"127.0.0.9", .source_ipv6 = (char *)"", .helo = (char *)"other.example" };
+	struct conf_host host = { .name = (char *)"127.0.0.1" };
+	struct credentials *credentials;
+	char hop[200], plain[200], err[100];
+	struct world w;
+
+	begin(&w, "250-fake\r\n250-PIPELINING\r\n250 AUTH PLAIN\r\n", NULL);
+	host.port = ntohs(w.fake->address.sin_port);
+	d.hosts = &host;
+	w.conf.destinations = &d;
+	w.conf.n_destinations = 1;
+	snprintf(hop, sizeof(hop), "relay:127.0.0.1:%u/to=*", host.port);
+	send_job(&w, 0, hop);
+	run(&w, 1);
+	ck_assert_int_eq(w.last.outcome, JOB_DEFERRED);
+	ck_assert_ptr_nonnull(strstr(w.last.text, "has no entry out"));
+	ck_assert_uint_eq(w.fake->sessions, 0);
+
+	credentials = credentials_parse(text, strlen(text), err, sizeof(err));
+	agent_set_credentials(w.agent, credentials);
+	send_job(&w, 1, hop);
+	run(&w, 2);
+	ck_assert_int_eq(w.last.outcome, JOB_DELIVERED);
+	ck_assert_ptr_nonnull(strstr(w.fake->log, "EHLO AUTH MAIL"));
+	ck_assert_str_eq(w.fake->line[3], "EHLO other.example");
+	send_job(&w, 2, hop);
+	run(&w, 3);
+	ck_assert_uint_eq(w.fake->sessions, 1);
+	/* The same address for others: not by that connection. */
+	snprintf(plain, sizeof(plain), "relay:127.0.0.1:%u", host.port);
+	send_job(&w, 3, plain);
+	run(&w, 4);
+	ck_assert_int_eq(w.last.outcome, JOB_DELIVERED);
+	ck_assert_uint_eq(w.fake->sessions, 2);
+	ck_assert_str_eq(w.fake->line[3], "EHLO us.example.net");
+	/* The section is gone: nothing is sent without what it said. */
+	send_job(&w, 4, strcat(hop, ".example"));
+	run(&w, 5);
+	ck_assert_int_eq(w.last.outcome, JOB_DEFERRED);
+	check_once(&w, 5);
+	finish(&w);
+	credentials_free(credentials);
 }
 END_TEST
 
@@ -621,6 +673,7 @@ main(void)
 	tcase_add_loop_test(t, test_trouble, 0, sizeof(troubles) / sizeof(troubles[0]));
 	tcase_add_test(t, test_nothing_there);
 	tcase_add_test(t, test_several_hosts);
+	tcase_add_test(t, test_login);
 	tcase_add_test(t, test_shared_host);
 	tcase_add_test(t, test_small_server);
 	tcase_add_test(t, test_bad_address);

@@ -229,6 +229,83 @@ START_TEST(test_delivers)
 }
 END_TEST
 
+/* ---- logging in ---- */
+
+#define FAKE_AUTH	"250-fake\r\n250-PIPELINING\r\n250 AUTH LOGIN PLAIN\r\n"
+#define FAKE_CRAM	"250-fake\r\n250 AUTH CRAM-MD5\r\n"
+
+static const struct {
+	const char	*ehlo;
+	struct fake_rule rules[3];
+	bool		 delivered;
+	const char	*log, *why;
+} logins[] = {
+	{ FAKE_AUTH, { { 0 } }, true, "greeting EHLO AUTH MAIL RCPT RCPT RCPT DATA content", NULL },
+	{ FAKE_CRAM, { { "AUTH", 0, FAKE_SAY, "334 PDE4\r\n" }, { "?", 0, FAKE_SAY, "235 ok\r\n" } }, true,
+	    "greeting EHLO AUTH ? MAIL RCPT RCPT RCPT DATA content", NULL },
+	{ FAKE_PIPE, { { 0 } }, false, "greeting EHLO", "offers no way to log in" },
+	{ FAKE_AUTH, { { "EHLO", 0, FAKE_SAY, "500 what\r\n" } }, false, "greeting EHLO HELO", "offers no way to log in" },
+	{ FAKE_AUTH, { { "AUTH", 0, FAKE_SAY, "535 5.7.8 no\r\n" } }, false, "greeting EHLO AUTH", "5.7.8 no" },
+	{ FAKE_AUTH, { { "AUTH", 0, FAKE_SAY, "454 4.7.0 later\r\n" } }, false, "greeting EHLO AUTH", "4.7.0 later" },
+	{ FAKE_AUTH, { { "AUTH", 0, FAKE_SAY, "334 more\r\n" } }, false, "greeting EHLO AUTH", "makes no sense" },
+	{ FAKE_AUTH, { { "AUTH", 0, FAKE_STALL, NULL } }, false, "greeting EHLO AUTH", "timed out, waiting for AUTH" },
+	{ FAKE_AUTH, { { "AUTH", 0, FAKE_CLOSE, NULL } }, false, "greeting EHLO AUTH", "waiting for AUTH" },
+	{ FAKE_CRAM, { { "AUTH", 0, FAKE_SAY, "235 come in\r\n" } }, false, "greeting EHLO AUTH", "has not taken place" },
+	{ FAKE_CRAM, { { "AUTH", 0, FAKE_SAY, "334 PDE4\r\n" }, { "?", 0, FAKE_SAY, "334 PDE4\r\n" } }, false, "greeting EHLO AUTH ?",
+	    "makes no sense" },
+};
+
+START_TEST(test_logs_in)
+{
+	struct run r;
+
+	start(&r, logins[_i].ehlo, logins[_i].rules);
+	client_set_login(r.client, "anna", "secret");
+	go(&r, "login");
+	ck_assert_int_eq(r.end, logins[_i].delivered ? CLIENT_KEPT : CLIENT_FAILED);
+	ck_assert_str_eq(r.fake->log, logins[_i].log);
+	if (!logins[_i].delivered)
+		ck_assert_msg(strstr(client_why(r.client)->text, logins[_i].why) != NULL, "%s", client_why(r.client)->text);
+	end(&r);
+}
+END_TEST
+
+/* Once by connection. */
+START_TEST(test_logs_in_once)
+{
+	struct run r;
+
+	start(&r, FAKE_AUTH, NULL);
+	client_set_login(r.client, "anna", "secret");
+	go(&r, "first");
+	drop_mail(&r);
+	new_mail(&r, CONTENT, strlen(CONTENT), strlen(CONTENT));
+	go(&r, "second");
+	ck_assert_uint_eq(r.fake->sessions, 1);
+	ck_assert_str_eq(r.fake->log, "greeting EHLO AUTH MAIL RCPT RCPT RCPT DATA content MAIL RCPT RCPT RCPT DATA content");
+	end(&r);
+}
+END_TEST
+
+START_TEST(test_source_address)
+{
+	struct run r;
+
+	start(&r, FAKE_PIPE, NULL);
+	client_set_source(r.client, "127.0.0.9", "2001:db8::1");
+	go(&r, "source");
+	ck_assert_int_eq(r.end, CLIENT_KEPT);
+	end(&r);
+	/* One that is not ours: no connection, and the mail waits. */
+	start(&r, FAKE_PIPE, NULL);
+	client_set_source(r.client, "192.0.2.1", "");
+	go(&r, "not ours");
+	ck_assert_int_eq(r.end, CLIENT_FAILED);
+	ck_assert_uint_eq(r.fake->sessions, 0);
+	end(&r);
+}
+END_TEST
+
 /* ---- every act at every step, in every dialect ---- */
 
 static const char *const all_steps[] = { "greeting", "EHLO", "MAIL", "RCPT", "DATA", "BDAT", "inside", "content" };
@@ -839,6 +916,9 @@ main(void)
 	if (getenv("LOG") == NULL)
 		log_set_sink(no_log, NULL);
 	tcase_set_timeout(t, 60);
+	tcase_add_loop_test(t, test_logs_in, 0, sizeof(logins) / sizeof(logins[0]));
+	tcase_add_test(t, test_logs_in_once);
+	tcase_add_test(t, test_source_address);
 	tcase_add_loop_test(t, test_delivers, 0, DIALECTS);
 	tcase_add_loop_test(t, test_sweep, 0, STEPS * ACTS);
 	tcase_add_loop_test(t, test_meaning, 0, sizeof(meanings) / sizeof(meanings[0]));

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "delivery/client_reply.h"
+#include "delivery/login.h"
 #include "lib/reply.h"
 
 static void
@@ -37,6 +38,7 @@ static const struct {
 	{ STEP_GREETING, 0,	{ G, X, X, X, E, E, E, E, E, E } },
 	{ STEP_EHLO, 0,		{ G, G, G, X, E, E, E, H, H, H } },
 	{ STEP_HELO, 0,		{ G, G, G, X, E, E, E, E, E, E } },
+	{ STEP_AUTH, 0,		{ G, G, G, X, E, E, E, E, E, E } },
 	{ STEP_RSET, 0,		{ G, G, G, X, E, E, E, E, E, E } },
 	{ STEP_MAIL, 0,		{ G, G, G, X, E, D, D, F, F, F } },
 	{ STEP_RCPT, 0,		{ G, G, G, X, E, d, d, f, f, f } },
@@ -78,6 +80,31 @@ static const struct {
 	{ "250-x\r\n250 SIZE 18446744073709551616\r\n", .size = true, .size_max = 0 },
 	{ "250-x\r\n250 SIZE 10 20\r\n", .size = true, .size_max = 10 },
 };
+
+START_TEST(test_logins)
+{
+	static const struct { const char *text; unsigned login; } rows[] = {
+		{ "250-x\r\n250 AUTH PLAIN CRAM-MD5\r\n", LOGIN_PLAIN | LOGIN_CRAM_MD5 },
+		{ "250-x\r\n250-AUTH=LOGIN PLAIN\r\n250 auth scram-sha-256\r\n", LOGIN_LOGIN | LOGIN_PLAIN | LOGIN_SCRAM_SHA_256 },
+		{ "250-x\r\n250-AUTH\r\n250 AUTHX PLAIN\r\n", 0 },
+		{ "250 AUTH PLAIN\r\n", 0 },
+	};
+	struct client_offers o;
+	struct reply r;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		read_reply(&r, rows[i].text);
+		client_offers_read(&o, &r);
+		ck_assert_msg(o.login == rows[i].login, "%s", rows[i].text);
+		reply_reset(&r);
+	}
+	read_reply(&r, "334 abcd\r\n");
+	ck_assert_int_eq(client_reply_means(STEP_AUTH, &r, 0), REPLY_GOOD);
+	ck_assert_int_eq(client_reply_means(STEP_EHLO, &r, 0), REPLY_SENSELESS);
+	ck_assert_int_eq(client_reply_means(STEP_MAIL, &r, 0), REPLY_SENSELESS);
+	reply_reset(&r);
+}
+END_TEST
 
 START_TEST(test_offers)
 {
@@ -155,6 +182,7 @@ main(void)
 	int failed;
 
 	tcase_add_loop_test(t, test_meanings, 0, sizeof(meanings) / sizeof(meanings[0]));
+	tcase_add_test(t, test_logins);
 	tcase_add_loop_test(t, test_offers, 0, sizeof(offers) / sizeof(offers[0]));
 	tcase_add_loop_test(t, test_limits, 0, sizeof(limits) / sizeof(limits[0]));
 	tcase_add_loop_test(t, test_dislikes, 0, sizeof(dislikes) / sizeof(dislikes[0]));
