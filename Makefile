@@ -230,10 +230,14 @@ delivery_SRC	:= \
 mda_SRC		:= \
 	mda/main.c \
 	mda/child.c \
+	mda/command.c \
 	mda/deliver.c \
+	mda/forward.c \
 	mda/mail.c \
 	mda/maildir.c \
-	mda/mbox.c
+	mda/mbox.c \
+	mda/order.c \
+	mda/runner.c
 
 logger_SRC	:= \
 	logger/main.c \
