@@ -289,6 +289,8 @@ PROGRAMS := $(strip $(foreach p,minimta smtpd resolver lookup queue delivery mda
 
 # Tests: tests/unit/test_NAME.c is a Check program, tests/fuzz/fuzz_NAME.c a libFuzzer target with a corpus beside it.
 UNIT	:= \
+	greylist_key \
+	memory_core \
 	record \
 	segment \
 	spool \

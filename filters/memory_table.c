@@ -225,13 +225,9 @@ memory_table_load(struct memory_table *t, const struct memory_entry *e, time_t n
 		return;
 	if (young->since == 0)
 		young->since = now;
-	g = (time_t)e->v[0] >= young->since ? young : old;
+	g = (time_t)e->v[0] >= young->since || old->number == 0 ? young : old;
 	if (g->count >= t->most)
 		return;
-	if (g->number == 0) {
-		g->number = ++t->last_number;
-		g->since = young->since;
-	}
 	/* What is looked at first must not be the older one. */
 	if (g == old && (there = generation_get(t, young, e->key)) != NULL)
 		g = young;
@@ -263,16 +259,16 @@ memory_table_renumber(struct memory_table *t, unsigned which)
 }
 
 void
-memory_table_continue(struct memory_table *t, uint32_t number, time_t since)
+memory_table_continue(struct memory_table *t, unsigned which, uint32_t number, time_t since)
 {
-	struct generation *young = &t->generations[MEMORY_YOUNG];
+	struct generation *g = &t->generations[which];
 
-	if (number >= t->last_number)
+	if (number > t->last_number)
 		t->last_number = number;
-	if (young->count == 0 && number >= young->number) {
-		young->number = number;
-		young->since = since;
-	}
+	if (g->count > 0)
+		return;
+	g->number = number;
+	g->since = since;
 }
 
 bool

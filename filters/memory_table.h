@@ -58,7 +58,7 @@ struct memory_generation_facts memory_table_generation(const struct memory_table
 /* Another number for it, so that a copy begins anew; young: and since when. */
 uint32_t	 memory_table_renumber(struct memory_table *, unsigned which);
 /* Continues what a copy says, before anything is loaded. */
-void		 memory_table_continue(struct memory_table *, uint32_t number, time_t since);
+void		 memory_table_continue(struct memory_table *, unsigned which, uint32_t number, time_t since);
 /* The next entry; *at begins with 0. False at the end. Deleted ones are passed over. */
 bool		 memory_table_walk(const struct memory_table *, unsigned which, size_t *at, struct memory_entry *);
 size_t		 memory_table_count(const struct memory_table *);

@@ -42,7 +42,7 @@ add_place(int rules, const struct landlock_place *place, uint64_t known)
 
 	below.parent_fd = open(place->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (below.parent_fd < 0)
-		return errno == ENOENT || errno == ENOTDIR ? 0 : -1;
+		return errno == ENOENT || errno == ENOTDIR || errno == EACCES ? 0 : -1;
 	if (syscall(SYS_landlock_add_rule, rules, LANDLOCK_RULE_PATH_BENEATH, &below, 0) != 0)
 		rc = -1;
 	close(below.parent_fd);

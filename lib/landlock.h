@@ -11,7 +11,7 @@ enum landlock_rights {
 };
 
 struct landlock_place {
-	const char		*path;		/* a folder and all below it; one that does not exist is passed over */
+	const char		*path;		/* a folder and all below it; one that is not there, or out of reach, is passed over */
 	enum landlock_rights	 rights;
 };
 

@@ -1,7 +1,7 @@
 /*
  * lookup: is this a recipient here, may this client relay, what does this recipient expand to. It answers smtpd with
  * tokens that queue believes, and queue directly. It reads aliases, the password file and the names of virtual users'
- * directories, and writes nothing.
+ * directories, and writes nothing but what filters remember (lookup/state.h).
  */
 #include <pwd.h>
 #include <stdio.h>
@@ -19,7 +19,9 @@
 #include "lib/process.h"
 #include "lib/token.h"
 #include "lib/alias_file.h"
+#include "filters/memory_pack.h"
 #include "lookup/recipients.h"
+#include "lookup/state.h"
 #include "lookup/trust.h"
 #include "lookup/verify.h"
 
@@ -30,6 +32,7 @@ struct lookup {
 	struct process		 process;
 	struct recipients	 recipients;
 	struct alias_file	*aliases;
+	struct state		*state;
 	struct srs_secrets	 srs;
 	char			 secrets[2][SRS_SECRET_MAX];
 	uint64_t		 questions, expansions, trusts;
@@ -277,6 +280,45 @@ on_srs(void *arg, struct ipc *master, struct ipc_message *m)
 	return unpack_end(&u) ? 0 : ipc_fail(master, "SRS is malformed");
 }
 
+/* ---- what filters remember ---- */
+
+static void
+send_memory(void *arg, uint64_t id, const struct memory_answer *a)
+{
+	struct pack p;
+
+	pack_init(&p);
+	memory_pack_answer(&p, a);
+	ipc_send_pack(arg, MSG_MEMORY, id, &p, -1);
+	pack_free(&p);
+}
+
+static int
+take_question(struct lookup *l, struct ipc *peer, struct ipc_message *m, bool answered)
+{
+	struct memory_strings strings;
+	struct memory_question q;
+	struct unpack u;
+
+	unpack_init(&u, m->data, m->len);
+	if (memory_unpack_question(&u, &q, &strings) != 0)
+		return ipc_fail(peer, "a question to memory that cannot be read");
+	state_ask(l->state, &q, m->id, answered ? send_memory : NULL, peer);
+	return 0;
+}
+
+static int
+on_memory_ask(void *arg, struct ipc *peer, struct ipc_message *m)
+{
+	return take_question(arg, peer, m, true);
+}
+
+static int
+on_memory_note(void *arg, struct ipc *peer, struct ipc_message *m)
+{
+	return take_question(arg, peer, m, false);
+}
+
 /* ---- the tools ---- */
 
 static void
@@ -326,8 +368,10 @@ on_control(void *arg, struct ipc *peer, struct ipc_message *m)
 		check_aliases(l, out);
 	else if (strncmp(line, "verify\t", 7) == 0)
 		verify_address(&l->recipients, line + 7, privileged, out, sizeof(answer));
+	else if (strncmp(line, "memory\t", 7) == 0)
+		state_command(l->state, line, privileged, out);
 	else
-		fprintf(out, "error: unknown command; expected aliases, or verify and an address\n");
+		fprintf(out, "error: unknown command; expected aliases, verify or memory\n");
 	len = ftell(out);
 	fclose(out);
 	/* An answer that a tool does not read is its own loss: nobody waits for it. */
@@ -343,10 +387,15 @@ on_status(void *arg, char *to, size_t size)
 {
 	struct lookup *l = arg;
 	const struct aliases *a = alias_file_get(l->aliases);
+	int n;
 
-	snprintf(to, size, "recipients=%llu expansions=%llu clients=%llu aliases=%zu alias_errors=%u",
+	n = snprintf(to, size, "recipients=%llu expansions=%llu clients=%llu aliases=%zu alias_errors=%u",
 	    (unsigned long long)l->questions, (unsigned long long)l->expansions, (unsigned long long)l->trusts,
 	    a != NULL ? aliases_count(a) : 0, a != NULL ? a->n_errors : 0);
+	if (n > 0 && (size_t)n + 1 < size) {
+		to[n] = ' ';
+		state_status(l->state, to + n + 1, size - (size_t)n - 1);
+	}
 }
 
 /* Mail for root must never be somewhere where nobody looks: say where. */
@@ -379,11 +428,46 @@ on_reconfigure(void *arg, const struct conf *old)
 	log_roots_mail(l);
 }
 
+static void
+on_peer_down(void *arg, struct ipc *peer)
+{
+	struct lookup *l = arg;
+
+	state_cancel(l->state, peer);
+}
+
+/* A successor runs, and waits for the files. */
+static void
+on_drain(void *arg)
+{
+	struct lookup *l = arg;
+
+	state_stop(l->state, NULL, NULL);
+}
+
+static void
+on_state_stopped(void *arg)
+{
+	struct lookup *l = arg;
+
+	process_quit(&l->process);
+}
+
+static void
+on_stop(void *arg)
+{
+	struct lookup *l = arg;
+
+	state_stop(l->state, on_state_stopped, l);
+}
+
 static const struct ipc_handler handlers[] = {
 	{ MSG_TRUST_ASK, on_trust_ask },
 	{ MSG_RCPT_ASK, on_rcpt_ask },
 	{ MSG_EXPAND_ASK, on_expand_ask },
 	{ MSG_SRS, on_srs },
+	{ MSG_MEMORY_ASK, on_memory_ask },
+	{ MSG_MEMORY_NOTE, on_memory_note },
 	{ MSG_CONTROL, on_control },
 	{ MSG_NONE, NULL },
 };
@@ -391,7 +475,8 @@ static const struct ipc_handler handlers[] = {
 int
 main(void)
 {
-	struct lookup l = { .process = { .handlers = handlers, .on_status = on_status, .on_reconfigure = on_reconfigure } };
+	struct lookup l = { .process = { .handlers = handlers, .on_status = on_status, .on_reconfigure = on_reconfigure,
+	    .on_peer_down = on_peer_down, .on_drain = on_drain, .on_stop = on_stop } };
 
 	l.process.arg = &l;
 	process_init(&l.process, PROC_LOOKUP);
@@ -401,7 +486,9 @@ main(void)
 	l.aliases = alias_file_new(l.process.conf->aliases, l.recipients.started_by, false);
 	/* Loads the system's modules for user names, some of which do more at their start than the sandbox allows. */
 	getpwnam("no such user");
+	l.state = state_new(l.process.base, l.process.conf);
 	process_sandbox(&l.process);
+	state_start(l.state);
 	log_roots_mail(&l);
 	return process_run(&l.process);
 }

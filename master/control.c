@@ -40,6 +40,7 @@ static const struct command {
 	{ "mailq", PROC_QUEUE, NULL },
 	{ "aliases", PROC_LOOKUP, NULL },
 	{ "verify", PROC_LOOKUP, NULL },
+	{ "memory", PROC_LOOKUP, NULL },
 	{ "route", PROC_RESOLVER, NULL },
 	{ "explain", PROC_LOGGER, NULL },
 	{ "stats", PROC_LOGGER, NULL },
@@ -124,7 +125,7 @@ run_line(struct caller *c)
 			pass_on(c, cmd);
 		return;
 	}
-	control_answer(c, "error: unknown command; expected submit, queue, mailq, aliases, verify, route, explain, stats, status, reload, log or stop\n");
+	control_answer(c, "error: unknown command; expected submit, queue, mailq, aliases, verify, memory, route, explain, stats, status, reload, log or stop\n");
 }
 
 static void

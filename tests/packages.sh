@@ -2,7 +2,7 @@
 # Debian 12 and 13 know all of these names.
 
 build_packages="gcc make pkg-config libc6-dev libevent-dev libc-ares-dev libconfuse-dev libidn2-dev libxxhash-dev
-	libseccomp-dev libssl-dev libjson-c-dev uthash-dev"
+	libseccomp-dev libssl-dev libjson-c-dev libgdbm-dev uthash-dev"
 test_packages="check python3 python3-yaml python3-dkim python3-nacl python3-authres openssl mandoc swaks iproute2 util-linux mount e2fsprogs dpkg procps"
 
 # The words of $* that are not installed yet.

@@ -1,0 +1,40 @@
+/*
+ * The files of lookup's memory as gdbm keeps them: for the thread of state_store.c alone, but for files_new(). Every record
+ * carries a checksum, and every file says what it is; what fits neither is not believed. The format is in minimta-state(5).
+ */
+#ifndef LOOKUP_STATE_FILE_H
+#define LOOKUP_STATE_FILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lookup/state_store.h"
+
+struct state_files;
+
+struct files_events {
+	void	(*words)(void *arg, bool failed, const char *);	/* a line for the log; failed: nothing is written from now on */
+	void	(*header)(void *arg, const struct store_header *);
+	void	(*record)(void *arg, const struct store_record *);
+	void	(*fatal)(void *arg, const char *);		/* must not return */
+};
+
+/* dir: the folder, open, which is taken over; named so in the log. */
+struct state_files *files_new(int dir, const char *folder, const char *const *names, unsigned n_names,
+		    const struct files_events *, void *arg);
+/* Whether nobody else has it. */
+bool		 files_lock(struct state_files *);
+/* Reads all that is there, newest first. Whether it was left in order and is whole. */
+bool		 files_load(struct state_files *);
+/* These do nothing after a failure, which is told once, until files_resume(). */
+void		 files_begin(struct state_files *, const struct store_header *);
+void		 files_put(struct state_files *, const struct store_record *);
+void		 files_drop(struct state_files *, unsigned table, uint32_t generation, bool if_written);
+void		 files_resume(struct state_files *);
+/* What was written since the last one, when that is so many seconds ago. */
+void		 files_sync(struct state_files *, int every_s);
+/* Closes them, and notes that they are in order, unless they are not. Lets go of the lock. */
+void		 files_close(struct state_files *);
+
+#endif

@@ -1,0 +1,460 @@
+/*
+ * The thread behind lookup's memory (lookup/state_store.h). Decides who runs what and in which order; what is done with
+ * the files is state_file.c's business. Shared between the two is this struct alone, under one mutex. The thread logs
+ * nothing itself: its words travel in the list of news.
+ */
+#include "lookup/state_store.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/queue.h>
+#include <unistd.h>
+
+#include "lib/clock.h"
+#include "lib/log.h"
+#include "lookup/state_file.h"
+
+#define NEWS_AT_ONCE	4096U		/* records taken in one turn of the loop: a few milliseconds */
+#define NEWS_WAITING	65536U		/* then reading waits until the loop has taken some */
+#define SYNC_S		60		/* what a power cut may take with it */
+#define GATHER_MS	100		/* what is told goes to the thread in company: one wake-up for many */
+#define GATHER_MANY	1024U
+#define LOCK_WAIT_S	1		/* between looks whether another lookup has let go of the folder */
+
+enum deed { DEED_HEADER, DEED_RECORD, DEED_LOADED, DEED_FAILED, DEED_SAID, DEED_STOPPED, DEED_BEGIN, DEED_PUT, DEED_DROP,
+	DEED_RESUME };
+
+struct item {				/* something told, or news */
+	STAILQ_ENTRY(item)	 link;
+	enum deed		 deed;
+	bool			 flag;		/* LOADED: clean; DROP: if written */
+	struct store_header	 header;
+	uint64_t		 key;
+	size_t			 len;
+	char			 bytes[];	/* a record's, or words and a NUL */
+};
+
+STAILQ_HEAD(item_list, item);
+
+struct state_store {
+	struct store_events	 events;
+	void			*arg;
+	struct state_files	*files;		/* the thread's, once it runs */
+	struct event		*wakeup;
+	struct timer		 gather;
+	struct timer		 patience;	/* store_stop() */
+	bool			 started, stop_asked, is_stopped;
+	int			 fd;		/* eventfd */
+
+	pthread_t		 thread;
+	pthread_mutex_t		 mutex;		/* guards all below */
+	pthread_cond_t		 told;		/* or taken */
+	struct item_list	 tasks, news;
+	size_t			 n_tasks, n_news;
+	bool			 quit;
+};
+
+static struct item *
+item_new(enum deed deed, const void *bytes, size_t len)
+{
+	struct item *i = calloc(1, sizeof(*i) + len);
+
+	if (i == NULL)
+		log_fatal("event=out-of-memory");
+	i->deed = deed;
+	i->len = len;
+	if (len > 0)
+		memcpy(i->bytes, bytes, len);
+	return i;
+}
+
+/* ---- the thread's side ---- */
+
+static void
+report(struct state_store *s, struct item *i)
+{
+	uint64_t one = 1;
+	bool first;
+
+	pthread_mutex_lock(&s->mutex);
+	first = STAILQ_EMPTY(&s->news);
+	STAILQ_INSERT_TAIL(&s->news, i, link);
+	s->n_news++;
+	while (s->n_news > NEWS_WAITING && !s->quit)
+		pthread_cond_wait(&s->told, &s->mutex);
+	pthread_mutex_unlock(&s->mutex);
+	if (first && write(s->fd, &one, sizeof(one)) < 0)
+		return;			/* it is full: the loop will look anyway */
+}
+
+static void
+report_words(void *arg, bool failed, const char *words)
+{
+	report(arg, item_new(failed ? DEED_FAILED : DEED_SAID, words, strlen(words) + 1));
+}
+
+static void
+report_header(void *arg, const struct store_header *h)
+{
+	struct item *i = item_new(DEED_HEADER, NULL, 0);
+
+	i->header = *h;
+	report(arg, i);
+}
+
+static void
+report_record(void *arg, const struct store_record *r)
+{
+	struct item *i = item_new(DEED_RECORD, r->bytes, r->len);
+
+	i->header.table = r->table;
+	i->header.generation = r->generation;
+	i->key = r->key;
+	report(arg, i);
+}
+
+/* gdbm cannot go on, and would end the process: only its thread ends. */
+static void
+give_up(void *arg, const char *words)
+{
+	report_words(arg, true, words);
+	report(arg, item_new(DEED_STOPPED, NULL, 0));
+	pthread_exit(NULL);
+}
+
+static void
+perform(struct state_store *s, const struct item *i)
+{
+	struct store_record r = { i->header.table, i->header.generation, i->key, i->bytes, i->len };
+
+	switch (i->deed) {
+	case DEED_BEGIN:
+		files_begin(s->files, &i->header);
+		break;
+	case DEED_PUT:
+		files_put(s->files, &r);
+		break;
+	case DEED_DROP:
+		files_drop(s->files, i->header.table, i->header.generation, i->flag);
+		break;
+	case DEED_RESUME:
+		files_resume(s->files);
+		break;
+	default:
+		break;
+	}
+}
+
+/* Waits for work, so many seconds at most. False: it is time to end, and nothing is left. */
+static bool
+take(struct state_store *s, struct item_list *list, int wait_s)
+{
+	struct timespec until;
+	bool go_on;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += wait_s;
+	STAILQ_INIT(list);
+	pthread_mutex_lock(&s->mutex);
+	if (STAILQ_EMPTY(&s->tasks) && !s->quit)
+		pthread_cond_timedwait(&s->told, &s->mutex, &until);
+	STAILQ_CONCAT(list, &s->tasks);
+	go_on = !s->quit || !STAILQ_EMPTY(list);
+	pthread_mutex_unlock(&s->mutex);
+	return go_on;
+}
+
+static bool
+is_asked_to_quit(struct state_store *s)
+{
+	bool quit;
+
+	pthread_mutex_lock(&s->mutex);
+	quit = s->quit;
+	pthread_mutex_unlock(&s->mutex);
+	return quit;
+}
+
+/* Another lookup, which this one replaces, may still hold the folder. */
+static bool
+get_lock(struct state_store *s)
+{
+	bool said = false;
+
+	while (!files_lock(s->files)) {
+		if (!said)
+			report_words(s, false, "event=memory-waits what=\"another process still writes it\"");
+		said = true;
+		pthread_mutex_lock(&s->mutex);
+		if (!s->quit) {
+			struct timespec until;
+
+			clock_gettime(CLOCK_REALTIME, &until);
+			until.tv_sec += LOCK_WAIT_S;
+			pthread_cond_timedwait(&s->told, &s->mutex, &until);
+		}
+		pthread_mutex_unlock(&s->mutex);
+		if (is_asked_to_quit(s))
+			return false;
+	}
+	return true;
+}
+
+static void
+work(struct state_store *s)
+{
+	struct item_list list;
+	struct item *i;
+
+	while (take(s, &list, SYNC_S)) {
+		while ((i = STAILQ_FIRST(&list)) != NULL) {
+			STAILQ_REMOVE_HEAD(&list, link);
+			perform(s, i);
+			free(i);
+			pthread_mutex_lock(&s->mutex);
+			s->n_tasks--;
+			pthread_mutex_unlock(&s->mutex);
+		}
+		files_sync(s->files, SYNC_S);
+	}
+}
+
+static void *
+run(void *arg)
+{
+	struct state_store *s = arg;
+	struct item *loaded;
+
+	if (get_lock(s)) {
+		loaded = item_new(DEED_LOADED, NULL, 0);
+		loaded->flag = files_load(s->files);
+		report(s, loaded);
+		work(s);
+		files_close(s->files);
+	}
+	report(s, item_new(DEED_STOPPED, NULL, 0));
+	return NULL;
+}
+
+/* ---- the loop's side ---- */
+
+static void
+say_stopped(struct state_store *s)
+{
+	if (s->is_stopped)
+		return;
+	s->is_stopped = true;
+	timer_stop(&s->patience);
+	s->events.stopped(s->arg);
+}
+
+static void
+hear(struct state_store *s, const struct item *i)
+{
+	struct store_record r = { i->header.table, i->header.generation, i->key, i->bytes, i->len };
+
+	switch (i->deed) {
+	case DEED_HEADER:
+		s->events.header(s->arg, &i->header);
+		break;
+	case DEED_RECORD:
+		s->events.record(s->arg, &r);
+		break;
+	case DEED_LOADED:
+		s->events.loaded(s->arg, i->flag);
+		break;
+	case DEED_FAILED:
+		s->events.failed(s->arg, i->bytes);
+		break;
+	case DEED_SAID:
+		log_warn("%s", i->bytes);
+		break;
+	case DEED_STOPPED:
+		say_stopped(s);
+		break;
+	default:
+		break;
+	}
+}
+
+/* A part of what there is, so that other things come in between. */
+static unsigned
+take_news(struct state_store *s, struct item_list *list, bool *more_r)
+{
+	unsigned n = 0;
+	struct item *i;
+
+	STAILQ_INIT(list);
+	pthread_mutex_lock(&s->mutex);
+	while (n < NEWS_AT_ONCE && (i = STAILQ_FIRST(&s->news)) != NULL) {
+		STAILQ_REMOVE_HEAD(&s->news, link);
+		STAILQ_INSERT_TAIL(list, i, link);
+		n++;
+	}
+	s->n_news -= n;
+	*more_r = !STAILQ_EMPTY(&s->news);
+	pthread_cond_broadcast(&s->told);
+	pthread_mutex_unlock(&s->mutex);
+	return n;
+}
+
+static void
+on_wakeup(evutil_socket_t fd, short what, void *arg)
+{
+	struct state_store *s = arg;
+	struct item_list list;
+	struct item *i;
+	uint64_t count;
+	bool more;
+
+	(void)what;
+	if (read(fd, &count, sizeof(count)) < 0 && errno != EAGAIN)
+		return;
+	take_news(s, &list, &more);
+	while ((i = STAILQ_FIRST(&list)) != NULL) {
+		STAILQ_REMOVE_HEAD(&list, link);
+		hear(s, i);
+		free(i);
+	}
+	count = 1;
+	if (more && write(fd, &count, sizeof(count)) < 0)
+		log_error("event=bug what=\"eventfd: %s\"", strerror(errno));
+}
+
+static void
+on_patience_over(void *arg)
+{
+	struct state_store *s = arg;
+
+	log_warn("event=memory-not-written what=\"the disk takes too long; what was remembered last is lost\"");
+	say_stopped(s);
+}
+
+static void
+on_gathered(void *arg)
+{
+	struct state_store *s = arg;
+
+	pthread_cond_broadcast(&s->told);
+}
+
+struct state_store *
+store_new(struct event_base *base, int dir, const char *folder, const char *const *names, unsigned n_names,
+    const struct store_events *events, void *arg)
+{
+	struct state_store *s = calloc(1, sizeof(*s));
+	struct files_events said = { report_words, report_header, report_record, give_up };
+
+	if (s == NULL)
+		log_fatal("event=out-of-memory");
+	s->files = files_new(dir, folder, names, n_names, &said, s);
+	s->events = *events;
+	s->arg = arg;
+	STAILQ_INIT(&s->tasks);
+	STAILQ_INIT(&s->news);
+	pthread_mutex_init(&s->mutex, NULL);
+	pthread_cond_init(&s->told, NULL);
+	timer_set(&s->patience, on_patience_over, s);
+	timer_set(&s->gather, on_gathered, s);
+	s->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	s->wakeup = s->fd >= 0 ? event_new(base, s->fd, EV_READ | EV_PERSIST, on_wakeup, s) : NULL;
+	if (s->wakeup == NULL)
+		log_fatal("event=start-failed what=\"eventfd: %s\"", strerror(errno));
+	event_add(s->wakeup, NULL);
+	return s;
+}
+
+void
+store_start(struct state_store *s)
+{
+	sigset_t all, before;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	if (pthread_create(&s->thread, NULL, run, s) != 0)
+		log_fatal("event=start-failed what=\"thread: %s\"", strerror(errno));
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	s->started = true;
+}
+
+static void
+tell(struct state_store *s, struct item *i)
+{
+	bool many;
+
+	pthread_mutex_lock(&s->mutex);
+	STAILQ_INSERT_TAIL(&s->tasks, i, link);
+	many = ++s->n_tasks == GATHER_MANY;
+	pthread_mutex_unlock(&s->mutex);
+	if (many)
+		pthread_cond_broadcast(&s->told);
+	else if (!timer_running(&s->gather))
+		timer_start(&s->gather, GATHER_MS);
+}
+
+void
+store_begin(struct state_store *s, const struct store_header *h)
+{
+	struct item *i = item_new(DEED_BEGIN, NULL, 0);
+
+	i->header = *h;
+	tell(s, i);
+}
+
+void
+store_put(struct state_store *s, const struct store_record *r)
+{
+	struct item *i = item_new(DEED_PUT, r->bytes, r->len);
+
+	i->header.table = r->table;
+	i->header.generation = r->generation;
+	i->key = r->key;
+	tell(s, i);
+}
+
+void
+store_drop(struct state_store *s, unsigned table, uint32_t generation, bool if_written)
+{
+	struct item *i = item_new(DEED_DROP, NULL, 0);
+
+	i->header.table = table;
+	i->header.generation = generation;
+	i->flag = if_written;
+	tell(s, i);
+}
+
+void
+store_resume(struct state_store *s)
+{
+	tell(s, item_new(DEED_RESUME, NULL, 0));
+}
+
+size_t
+store_backlog(struct state_store *s)
+{
+	size_t n;
+
+	pthread_mutex_lock(&s->mutex);
+	n = s->n_tasks;
+	pthread_mutex_unlock(&s->mutex);
+	return n;
+}
+
+void
+store_stop(struct state_store *s, uint32_t most_ms)
+{
+	if (s->stop_asked)
+		return;
+	s->stop_asked = true;
+	pthread_mutex_lock(&s->mutex);
+	s->quit = true;
+	pthread_cond_broadcast(&s->told);
+	pthread_mutex_unlock(&s->mutex);
+	timer_start(&s->patience, s->started ? most_ms : 0);
+}
