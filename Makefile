@@ -100,6 +100,7 @@ FILTERS	:= \
 	filters/dkim_signature.c \
 	filters/dmarc.c \
 	filters/dmarc_record.c \
+	filters/senderid.c \
 	filters/spf.c \
 	filters/spf_names.c \
 	filters/spf_received.c \
@@ -160,6 +161,7 @@ resolver_SRC	:= \
 lookup_SRC	:= \
 	lookup/main.c \
 	lookup/callbacks.c \
+	lookup/calling.c \
 	lookup/recipients.c \
 	lookup/state.c \
 	lookup/state_cache.c \
@@ -348,6 +350,7 @@ UNIT	:= \
 	token \
 	counters \
 	decision \
+	explain \
 	journal \
 	match \
 	pairs \

@@ -385,7 +385,7 @@ tell_logged(struct telling *t, const struct story_event *e)
 static void
 tell_client(struct telling *t, const struct story_event *first)
 {
-	const char *helo = "", *listener = "", *session = get(first, "session");
+	const char *helo = "-", *listener = "", *session = get(first, "session");
 
 	for (size_t i = 0; i < t->s->n_events; i++) {
 		const struct story_event *e = &t->s->events[i];
@@ -400,8 +400,8 @@ tell_client(struct telling *t, const struct story_event *first)
 	fprintf(t->to, "Session %s: the client ", session);
 	put(t->to, get(first, "client"));
 	if (listener[0] != '\0')
-		fprintf(t->to, " came to %s", listener);
-	fputs(helo[0] != '\0' && strcmp(helo, "-") != 0 ? " and called itself " : " and did not say who it is", t->to);
+		fprintf(t->to, " came to %s and", listener);
+	fputs(strcmp(helo, "-") != 0 ? " called itself " : " did not say who it is", t->to);
 	if (strcmp(helo, "-") != 0)
 		put(t->to, helo);
 	fputs(".\n", t->to);

@@ -1,6 +1,6 @@
 /*
  * The processes' status made readable (tools/report.h): a table of who runs, and below it what people ask for first: is mail
- * coming in, is it going out, is something wrong. JSON has every counter.
+ * coming in, is it going out, what do filters stop, is something wrong. JSON has every counter.
  *
  * The answer: a line for each process, its name and then pairs; master's own first.
  */
@@ -151,6 +151,87 @@ print_mail(const struct json_object *list, FILE *to)
 	    sum(list, "queue", "hops_in_trouble"), sum(list, "queue", "hops_paused"));
 }
 
+/* ---- what filters stopped: "refused_spf=3", "refused_spf_today=1" and so on, of logger ---- */
+
+static const char *const stopped[] = { "refused", "put_off", "quarantined", "observed" };
+#define N_STOPPED	(sizeof(stopped) / sizeof(stopped[0]))
+
+/* The filter that a key is about, when it is of one of these kinds and not of today alone. */
+static const char *
+filter_of(const char *key)
+{
+	static const char today[] = "_today";
+	size_t len = strlen(key), n;
+
+	if (len > sizeof(today) && strcmp(key + len - sizeof(today) + 1, today) == 0)
+		return NULL;
+	for (size_t i = 0; i < N_STOPPED; i++) {
+		n = strlen(stopped[i]);
+		if (strncmp(key, stopped[i], n) == 0 && key[n] == '_' && key[n + 1] != '\0')
+			return key + n + 1;
+	}
+	return NULL;
+}
+
+static int64_t
+stopped_by(const struct json_object *o, const char *kind, const char *filter, const char *when)
+{
+	char key[128];
+
+	snprintf(key, sizeof(key), "%s_%s%s", kind, filter, when);
+	return number(o, key);
+}
+
+static void
+print_filter(const struct json_object *o, const char *filter, FILE *to)
+{
+	fprintf(to, "%-20s %8" PRId64 " %8" PRId64, filter, stopped_by(o, "refused", filter, "_today"),
+	    stopped_by(o, "put_off", filter, "_today"));
+	for (size_t i = 0; i < N_STOPPED; i++)
+		fprintf(to, " %10" PRId64, stopped_by(o, stopped[i], filter, ""));
+	putc('\n', to);
+}
+
+/* Each filter once: where its first key stands. */
+static bool
+is_first(const struct json_object *o, const char *key, const char *filter)
+{
+	for (size_t i = 0; i < N_STOPPED; i++) {
+		char other[128];
+
+		snprintf(other, sizeof(other), "%s_%s", stopped[i], filter);
+		if (strcmp(other, key) == 0)
+			return true;
+		if (has(o, other))
+			return false;
+	}
+	return false;
+}
+
+static void
+print_filters(const struct json_object *list, FILE *to)
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; i < json_object_array_length(list); i++) {
+		struct json_object *o = json_object_array_get_idx(list, i);
+
+		if (strcmp(text(o, "name"), "logger") != 0)
+			continue;
+		json_object_object_foreach(o, key, value) {
+			const char *filter = filter_of(key);
+
+			(void)value;
+			if (filter == NULL || !is_first(o, key, filter))
+				continue;
+			if (n++ == 0)
+				fprintf(to, "\n%-20s %17s %43s\n%-20s %8s %8s %10s %10s %10s %10s\n", "", "TODAY", "31 DAYS",
+				    "filters", "REFUSED", "PUT OFF", "REFUSED", "PUT OFF", "JUNK", "WOULD HAVE");
+			print_filter(o, filter, to);
+		}
+	}
+}
+
 int
 report_status(FILE *from, FILE *to)
 {
@@ -167,6 +248,7 @@ report_status(FILE *from, FILE *to)
 	for (size_t i = 0; i < json_object_array_length(list); i++)
 		print_process(json_object_array_get_idx(list, i), to);
 	print_mail(list, to);
+	print_filters(list, to);
 	json_object_put(all);
 	return 0;
 }

@@ -24,7 +24,8 @@ static const char status[] =
     "minimta version=0.1 pid=1 uptime_s=7500 rss_kb=2048 hostname=mx.example.org\n"
     "smtpd state=running pid=2 starts=3 uptime_s=59 rss_kb=1536 sessions=4 sessions_total=9\n"
     "smtpd.2 state=running pid=4 starts=1 uptime_s=59 rss_kb=1536 sessions=2 sessions_total=2\n"
-    "queue state=away pid=3 starts=1 accepted_1m=1 accepted_5m=2 accepted_total=3 trouble=\"disk full\"\n";
+    "queue state=away pid=3 starts=1 accepted_1m=1 accepted_5m=2 accepted_total=3 trouble=\"disk full\"\n"
+    "logger state=running pid=5 starts=1 lines=7 refused_spf=3 refused_spf_today=1 put_off_greylist=20 observed_spf=4\n";
 static const char verified[] =
     "V\tteam@e.org\tlocal\tan alias\nS\t0\talias\tteam\tline 3\nS\t1\tremote\tx@f\tmx:f\nA\tmx:f\t10\tm.f\t192.0.2.9\n"
     "S\t1\tmailbox\ta@e.org\t\nE\n";
@@ -57,6 +58,8 @@ static const struct {
 	{ report_status, status, 0, { "minimta 0.1 on mx.example.org, process 1, up 2h 5m",
 	    "smtpd      running          2        59s     1.5 MB         2\n", "6 from clients, 11 since start", "trouble: disk full",
 	    "messages accepted             1          2              3\n" } },
+	{ report_status, status, 0, { "spf                         1        0          3          0          0          4\n"
+	    "greylist                    0        0          0         20          0          0\n" } },
 	{ report_status_json, status, 0, { "\"name\":\"smtpd\"", "\"hostname\":\"mx.example.org\"", "\"sessions\":4" } },
 	{ report_status, "nonsense\n", -1, { NULL } },
 	{ report_status_json, "", -1, { NULL } },
