@@ -15,6 +15,7 @@
 
 #include "lib/address.h"
 
+#define SRS_SECRET_MAX	200		/* bytes of a secret with its NUL, as it comes from a file */
 #define SRS_DAYS	21		/* that an address is good for: mail waits for five in a queue, bounces for five more */
 #define SRS_HASH_LEN	6		/* characters of base32: letters may change their case on the way */
 

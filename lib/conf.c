@@ -47,6 +47,11 @@ const struct conf_option conf_options[CONF_OPTIONS] = {
 	{ "tag_folders",	CONF_WORD,	AT(tag_folders),	.value = "no", .choices = "no existing create" },
 	{ "junk_folder",	CONF_FOLDER,	AT(junk_folder),	.value = "Junk" },
 	{ "credentials",	CONF_FILE,	AT(credentials),	.value = "" },
+	{ "forward_files",	CONF_BOOL,	AT(forward_files),	.value = "yes" },
+	{ "command_user",	CONF_USER,	AT(command_user),	.value = "nobody" },
+	{ "command_time",	CONF_DURATION,	AT(command_time_ms),	SECOND, 3600 * SECOND, "5m", NULL },
+	{ "srs_secrets",	CONF_FILE,	AT(srs_secrets),	.value = "" },
+	{ "srs_domain",		CONF_HOSTNAME,	AT(srs_domain),		.value = NULL },
 	{ "inet",		CONF_WORD,	AT(inet),		.value = "any", .choices = "any ipv4 ipv6" },
 	{ "smtp_port",		CONF_PORT,	AT(smtp_port),		1, 65535, "25", NULL },
 	{ "deliver_to_private_mx", CONF_BOOL,	AT(private_mx),		.value = "no" },
@@ -206,6 +211,8 @@ complete(struct conf *c, const char *own_name, char why[CONF_WHY])
 		return -1;
 	}
 	if (c->domains == NULL && conf_option_set(c, conf_option_find("domains"), c->hostname, why) != 0)
+		return -1;
+	if (c->srs_domain == NULL && conf_option_set(c, conf_option_find("srs_domain"), c->domains[0], why) != 0)
 		return -1;
 	for (size_t i = 0, none = c->n_listen == 0; none && i < 2; i++)
 		if (conf_option_set(c, conf_option_find("listen"), listen[i], why) != 0)

@@ -102,6 +102,11 @@ struct conf {
 	char	 *mailbox;		/* of system users: "maildir", or an mbox: "/var/mail/%u", "~/mbox" */
 	uint64_t  mailbox_size;		/* bytes that a mailbox may hold; 0 any, the default */
 	int	  tag_folders;		/* enum conf_tag_folders; no */
+	bool	  forward_files;	/* ~/.forward is looked at; yes */
+	char	 *command_user;		/* runs the commands and writes the files of aliases; default nobody */
+	int64_t	  command_time_ms;	/* that a command may take; default 5m */
+	char	 *srs_secrets;		/* file with a line or two; "": senders are not rewritten */
+	char	 *srs_domain;		/* ours, in rewritten senders; default: the first of domains */
 	char	 *junk_folder;		/* of a Maildir, for mail taken for spam; default "Junk"; "" none */
 
 	/* going out */

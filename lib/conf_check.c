@@ -121,6 +121,15 @@ check_destinations(const struct conf *c, char why[CONF_WHY])
 	return NULL;
 }
 
+/* Bounces to what was rewritten must come back here. */
+static const struct conf_option *
+check_srs(const struct conf *c, char why[CONF_WHY])
+{
+	if (!conf_is_local(c, c->srs_domain))
+		return fault(why, "srs_domain", "%s is not ours (domains, hostname); name one that is", c->srs_domain);
+	return NULL;
+}
+
 const struct conf_option *
 conf_check(const struct conf *c, char why[CONF_WHY])
 {
@@ -129,5 +138,5 @@ conf_check(const struct conf *c, char why[CONF_WHY])
 	if ((o = check_times(c, why)) == NULL && (o = check_sizes(c, why)) == NULL &&
 	    (o = check_places(c, why)) == NULL)
 		o = check_destinations(c, why);
-	return o;
+	return o == NULL ? check_srs(c, why) : o;
 }

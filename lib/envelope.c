@@ -17,6 +17,8 @@
 #define RCPT_IS_LOCAL	1
 #define RCPT_IS_FINAL	2
 #define RCPT_HAS_MORE	4		/* NOTIFY, ORCPT and a next hop follow; before format 2 of the log there was none */
+#define RCPT_IS_FORWARDED 8
+#define RCPT_HAS_PART	16		/* which, and its id; likewise */
 
 void
 envelope_pack_sender(struct pack *p, const struct envelope_sender *s)
@@ -39,11 +41,16 @@ envelope_pack_rcpt(struct pack *p, const struct envelope_rcpt *r)
 	bool more = r->notify != 0 || r->orcpt != NULL || r->hop != NULL;
 
 	pack_str(p, r->address);
-	pack_u8(p, (uint8_t)((r->local ? RCPT_IS_LOCAL : 0) | (r->final ? RCPT_IS_FINAL : 0) | (more ? RCPT_HAS_MORE : 0)));
+	pack_u8(p, (uint8_t)((r->local ? RCPT_IS_LOCAL : 0) | (r->final ? RCPT_IS_FINAL : 0) | (more ? RCPT_HAS_MORE : 0) |
+	    (r->forwarded ? RCPT_IS_FORWARDED : 0) | (r->part != ENVELOPE_WHOLE ? RCPT_HAS_PART : 0)));
 	if (more) {
 		pack_u8(p, r->notify);
 		pack_str(p, r->orcpt);
 		pack_str(p, r->hop);
+	}
+	if (r->part != ENVELOPE_WHOLE) {
+		pack_u8(p, r->part);
+		pack_u64(p, r->part_id);
 	}
 }
 
@@ -114,7 +121,12 @@ envelope_unpack_rcpt(struct unpack *u, struct envelope_rcpt *r)
 		r->orcpt = unpack_optional(u);
 		r->hop = unpack_optional(u);
 	}
-	if (!unpack_ok(u) || class > (RCPT_IS_LOCAL | RCPT_IS_FINAL | RCPT_HAS_MORE) || r->address[0] == '\0' ||
+	r->forwarded = (class & RCPT_IS_FORWARDED) != 0;
+	if (class & RCPT_HAS_PART) {
+		r->part = unpack_u8(u);
+		r->part_id = unpack_u64(u);
+	}
+	if (!unpack_ok(u) || class >= 2 * RCPT_HAS_PART || r->part > ENVELOPE_FORWARD_FILE || r->address[0] == '\0' ||
 	    !is_clean(r->address) || r->notify > (DSN_SUCCESS | DSN_FAILURE | DSN_DELAY) ||
 	    ((r->notify & DSN_NEVER) && r->notify != DSN_NEVER) ||
 	    !is_clean_optional(r->orcpt, DSN_ORCPT_MAX) || !is_clean_optional(r->hop, SIZE_MAX)) {

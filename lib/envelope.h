@@ -33,10 +33,26 @@ struct envelope_sender {
 	uint8_t		 ret;		/* RET=: enum dsn_ret */
 };
 
+/*
+ * What of a recipient is meant, where a whole mailbox is not: a command or file is named by its id only (lib/aliases.h), and
+ * mda finds in root's aliases, or the user's own ~/.forward, what that is. Nobody else can make up one.
+ */
+enum envelope_part {
+	ENVELOPE_WHOLE,
+	ENVELOPE_MAILBOX,		/* his mailbox: neither aliases nor ~/.forward are looked at any more */
+	ENVELOPE_ALIAS_COMMAND,
+	ENVELOPE_ALIAS_FILE,
+	ENVELOPE_FORWARD_COMMAND,
+	ENVELOPE_FORWARD_FILE,
+};
+
 struct envelope_rcpt {
 	char		*address;
 	bool		 local;		/* class that the token vouches for */
 	bool		 final;		/* came of an expansion: to mda as it stands, never expanded again */
+	bool		 forwarded;	/* came of an alias or ~/.forward here, and goes on to another host */
+	uint8_t		 part;		/* enum envelope_part */
+	uint64_t	 part_id;
 	uint8_t		 notify;	/* NOTIFY=: enum dsn_notify, 0 not said */
 	char		*orcpt;		/* ORCPT=, "type;address", decoded; NULL none */
 	char		*hop;		/* the next hop that an administrator chose (lib/route.h); NULL: as its domain has it */

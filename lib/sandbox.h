@@ -23,4 +23,10 @@ bool		 sandbox_users_exist(char *err, size_t size);
  */
 int		 sandbox_enter(enum proc, const struct conf *, char *err, size_t size);
 
+/*
+ * For mda's runner, which executes other programs and so cannot have seccomp: no new privileges for any of them, and of
+ * root's capabilities what mda keeps. 0, or -1 with a reason in err.
+ */
+int		 sandbox_runner(char *err, size_t size);
+
 #endif

@@ -20,6 +20,7 @@
 #include "lib/token.h"
 #include "lib/alias_file.h"
 #include "filters/memory_pack.h"
+#include "lookup/calling.h"
 #include "lookup/recipients.h"
 #include "lookup/state.h"
 #include "lookup/trust.h"
@@ -33,6 +34,7 @@ struct lookup {
 	struct recipients	 recipients;
 	struct alias_file	*aliases;
 	struct state		*state;
+	struct calling		*calling;
 	struct srs_secrets	 srs;
 	char			 secrets[2][SRS_SECRET_MAX];
 	uint64_t		 questions, expansions, trusts;
@@ -319,6 +321,20 @@ on_memory_note(void *arg, struct ipc *peer, struct ipc_message *m)
 	return take_question(arg, peer, m, false);
 }
 
+/* ---- callbacks ---- */
+
+static int
+on_callback_ask(void *arg, struct ipc *peer, struct ipc_message *m)
+{
+	return calling_on_ask(((struct lookup *)arg)->calling, peer, m);
+}
+
+static int
+on_call(void *arg, struct ipc *peer, struct ipc_message *m)
+{
+	return calling_on_call(((struct lookup *)arg)->calling, peer, m);
+}
+
 /* ---- the tools ---- */
 
 static void
@@ -371,7 +387,7 @@ on_control(void *arg, struct ipc *peer, struct ipc_message *m)
 	else if (strncmp(line, "memory\t", 7) == 0)
 		state_command(l->state, line, privileged, out);
 	else
-		fprintf(out, "error: unknown command; expected aliases, verify or memory\n");
+		fprintf(out, "error: unknown command; expected aliases, verify, callback or memory\n");
 	len = ftell(out);
 	fclose(out);
 	/* An answer that a tool does not read is its own loss: nobody waits for it. */
@@ -395,6 +411,10 @@ on_status(void *arg, char *to, size_t size)
 	if (n > 0 && (size_t)n + 1 < size) {
 		to[n] = ' ';
 		state_status(l->state, to + n + 1, size - (size_t)n - 1);
+		n += (int)strlen(to + n);
+		if ((size_t)n + 1 < size)
+			to[n++] = ' ';
+		calling_status(l->calling, to + n, size - (size_t)n);
 	}
 }
 
@@ -425,7 +445,14 @@ on_reconfigure(void *arg, const struct conf *old)
 		l->aliases = alias_file_new(conf->aliases, l->recipients.started_by, false);
 		l->recipients.aliases = NULL;
 	}
+	calling_reconfigure(l->calling);
 	log_roots_mail(l);
+}
+
+static void
+on_peer(void *arg, struct ipc *peer)
+{
+	calling_peer_up(((struct lookup *)arg)->calling, peer);
 }
 
 static void
@@ -434,6 +461,7 @@ on_peer_down(void *arg, struct ipc *peer)
 	struct lookup *l = arg;
 
 	state_cancel(l->state, peer);
+	calling_peer_down(l->calling, peer);
 }
 
 /* A successor runs, and waits for the files. */
@@ -443,6 +471,13 @@ on_drain(void *arg)
 	struct lookup *l = arg;
 
 	state_stop(l->state, NULL, NULL);
+}
+
+/* Callbacks are waited for; all else is answered at once. */
+static bool
+is_drained(void *arg)
+{
+	return calling_is_idle(((struct lookup *)arg)->calling);
 }
 
 static void
@@ -468,6 +503,8 @@ static const struct ipc_handler handlers[] = {
 	{ MSG_SRS, on_srs },
 	{ MSG_MEMORY_ASK, on_memory_ask },
 	{ MSG_MEMORY_NOTE, on_memory_note },
+	{ MSG_CALLBACK_ASK, on_callback_ask },
+	{ MSG_CALL, on_call },
 	{ MSG_CONTROL, on_control },
 	{ MSG_NONE, NULL },
 };
@@ -476,7 +513,7 @@ int
 main(void)
 {
 	struct lookup l = { .process = { .handlers = handlers, .on_status = on_status, .on_reconfigure = on_reconfigure,
-	    .on_peer_down = on_peer_down, .on_drain = on_drain, .on_stop = on_stop } };
+	    .on_peer = on_peer, .on_peer_down = on_peer_down, .is_drained = is_drained, .on_drain = on_drain, .on_stop = on_stop } };
 
 	l.process.arg = &l;
 	process_init(&l.process, PROC_LOOKUP);
@@ -487,6 +524,7 @@ main(void)
 	/* Loads the system's modules for user names, some of which do more at their start than the sandbox allows. */
 	getpwnam("no such user");
 	l.state = state_new(l.process.base, l.process.conf);
+	l.calling = calling_new(&l.process, l.state);
 	process_sandbox(&l.process);
 	state_start(l.state);
 	log_roots_mail(&l);

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "lib/clock.h"
 #include "lib/mailbox.h"
 
 bool
@@ -18,18 +19,15 @@ recipients_is_local(const struct recipients *r, const struct address *a)
 	return conf_is_local(r->conf, a->domain);
 }
 
-/* An alias for one spelling of the local part: in this domain, then in every local one. */
-static const struct alias *
-find_alias(const struct aliases *aliases, const char *local, const char *domain)
+bool
+recipients_srs(const struct recipients *r, const char *local, const char *domain, char *to)
 {
-	char name[ADDRESS_LOCAL_MAX + 1 + ADDRESS_DOMAIN_MAX + 1];
-	const struct alias *alias;
+	char whole[ADDRESS_MAX];
 
-	snprintf(name, sizeof(name), "%s@%s", local, domain);
-	if ((alias = aliases_find(aliases, mailbox_lower(name))) != NULL)
-		return alias;
-	snprintf(name, sizeof(name), "%s", local);
-	return aliases_find(aliases, mailbox_lower(name));
+	if (r->srs == NULL || r->srs->list[0] == NULL || strncasecmp(local, "srs", 3) != 0 ||
+	    (size_t)snprintf(whole, sizeof(whole), "%s@%s", local, domain) >= sizeof(whole))
+		return false;
+	return srs_reverse(to, whole, r->srs, (time_t)clock_wall()) == SRS_OK;
 }
 
 static bool
@@ -43,7 +41,7 @@ find_spelling(const struct recipients *r, const char *local, const char *domain,
 {
 	bool is_root = strcasecmp(local, "root") == 0;
 
-	if ((*alias_r = find_alias(r->aliases, local, domain)) != NULL)
+	if ((*alias_r = aliases_find_in(r->aliases, local, domain)) != NULL)
 		return RECIPIENT_ALIAS;
 	if (is_root)
 		return RECIPIENT_ROOT;
@@ -61,7 +59,7 @@ find_spelling(const struct recipients *r, const char *local, const char *domain,
 enum recipient_kind
 recipients_find(const struct recipients *r, const char *local, const char *domain, const struct alias **alias_r)
 {
-	char base[ADDRESS_LOCAL_MAX + 1];
+	char base[ADDRESS_LOCAL_MAX + 1], srs[ADDRESS_MAX];
 	enum recipient_kind kind;
 
 	*alias_r = NULL;
@@ -72,6 +70,10 @@ recipients_find(const struct recipients *r, const char *local, const char *domai
 	kind = find_spelling(r, local, domain, alias_r);
 	if (kind == RECIPIENT_NONE && mailbox_untag(r->conf, local, base))
 		kind = find_spelling(r, base, domain, alias_r);
+	if (kind == RECIPIENT_NONE && recipients_srs(r, local, domain, srs))
+		kind = RECIPIENT_SRS;
+	if (kind == RECIPIENT_NONE && (*alias_r = aliases_find_catch_all(r->aliases, domain)) != NULL)
+		kind = RECIPIENT_ALIAS;
 	return kind;
 }
 
@@ -84,9 +86,12 @@ recipients_find_target(const struct recipients *r, const char *local, const char
 	*alias_r = NULL;
 	if (r->aliases == NULL)
 		return RECIPIENT_TEMPORARY;
-	if ((*alias_r = find_alias(r->aliases, local, domain)) != NULL)
+	if ((*alias_r = aliases_find_in(r->aliases, local, domain)) != NULL)
 		return RECIPIENT_ALIAS;
-	if (is_builtin(local) || (tagged && (is_builtin(base) || find_alias(r->aliases, base, domain) != NULL)))
+	/* Who would be caught is to be told from who is there. */
+	if (aliases_find_catch_all(r->aliases, domain) != NULL)
+		return recipients_find(r, local, domain, alias_r);
+	if (is_builtin(local) || (tagged && (is_builtin(base) || aliases_find_in(r->aliases, base, domain) != NULL)))
 		return recipients_find(r, local, domain, alias_r);
 	return RECIPIENT_MAILBOX;
 }

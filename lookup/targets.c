@@ -14,11 +14,12 @@
 #include "lib/hash.h"
 #include "lib/log.h"
 #include "lib/mailbox.h"
-#include "lookup/alias_file.h"
+#include "lib/alias_file.h"
 #include "lookup/recipients.h"
 
 #define DEPTH_MAX	50		/* aliases in aliases; more is a mistake in itself */
 #define TARGETS_MAX	1000000
+#define OWNER_STEPS	10		/* from an alias that is another name for a list */
 
 struct node {
 	char		*key;
@@ -37,11 +38,14 @@ struct walk {
 	struct expansion	*out;
 	struct node		*nodes, *path;
 	struct seen		*seen;
+	const struct address	*at;		/* whom the alias at hand was found for */
+	const char		*sender;
 	unsigned		 depth;
 };
 
 static void	walk_list(struct walk *, const struct alias_list *, const char *domain);
 static void	walk_address(struct walk *, const struct address *);
+static void	walk_local(struct walk *, const char *text, const char *domain, bool mailbox_only);
 
 static void
 fail(struct walk *w, enum expand_verdict verdict, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
@@ -67,32 +71,47 @@ tell(const struct walk *w, unsigned depth, const char *kind, const char *value, 
 		w->r->tell(w->r->tell_arg, depth, kind, value, detail);
 }
 
-static void
-emit(struct walk *w, enum target_kind kind, const char *address)
+/* One address may be there as itself and with each of its commands and files. */
+static bool
+has_seen(struct walk *w, const char *address, uint64_t id)
 {
-	struct expansion *out = w->out;
-	size_t len = strlen(address);
-	struct seen *s;
+	size_t size = strlen(address) + 20;
+	struct seen *s, *known;
 
-	HASH_FIND_STR(w->seen, address, s);
-	if (s != NULL)
+	if ((s = malloc(sizeof(*s) + size)) == NULL)
+		log_fatal("event=out-of-memory");
+	snprintf(s->address, size, "%s %llx", address, (unsigned long long)id);
+	HASH_FIND_STR(w->seen, s->address, known);
+	if (known != NULL) {
+		free(s);
+		return true;
+	}
+	HASH_ADD_STR(w->seen, address, s);
+	return false;
+}
+
+/* detail: for who watches. */
+static void
+emit(struct walk *w, enum target_kind kind, const char *address, uint64_t id, const char *detail)
+{
+	static const char *const words[] = { [TARGET_MAILBOX] = "mailbox", [TARGET_REMOTE] = "remote",
+	    [TARGET_OWN_MAILBOX] = "mailbox", [TARGET_COMMAND] = "command", [TARGET_FILE] = "file" };
+	struct expansion *out = w->out;
+
+	if (has_seen(w, address, id))
 		return;
-	tell(w, w->depth, kind == TARGET_REMOTE ? "remote" : "mailbox", address, "");
+	tell(w, w->depth, words[kind], detail != NULL ? detail : address, "");
 	if (out->n == TARGETS_MAX) {
 		fail(w, EXPAND_ERROR, "more than %d targets", TARGETS_MAX);
 		return;
 	}
-	if ((s = malloc(sizeof(*s) + len + 1)) == NULL)
-		log_fatal("event=out-of-memory");
-	memcpy(s->address, address, len + 1);
-	HASH_ADD_STR(w->seen, address, s);
 	if (out->n == out->room) {
 		out->room = out->room > 0 ? out->room * 2 : 8;
 		out->targets = reallocarray(out->targets, out->room, sizeof(*out->targets));
 		if (out->targets == NULL)
 			log_fatal("event=out-of-memory");
 	}
-	if ((out->targets[out->n++] = (struct target){ kind, strdup(address) }).address == NULL)
+	if ((out->targets[out->n++] = (struct target){ kind, strdup(address), id }).address == NULL)
 		log_fatal("event=out-of-memory");
 }
 
@@ -152,7 +171,7 @@ walk_itself(struct walk *w, const struct address *a)
 {
 	switch (mailbox_find_tagged(w->r->conf, w->r->started_by, a->local, a->domain, NULL)) {
 	case MAILBOX_FOUND:
-		emit(w, TARGET_MAILBOX, a->text);
+		emit(w, TARGET_MAILBOX, a->text, 0, NULL);
 		break;
 	case MAILBOX_NONE:
 		fail(w, EXPAND_LOOP, "alias %s names itself, and there is no mailbox of that name", a->local);
@@ -166,9 +185,12 @@ walk_itself(struct walk *w, const struct address *a)
 static void
 walk_alias(struct walk *w, const struct alias *alias, const struct address *a)
 {
-	char key[ADDRESS_LOCAL_MAX + 2 * ADDRESS_DOMAIN_MAX + 16], line[32];
+	char key[ADDRESS_LOCAL_MAX + ADDRESS_MAX + ADDRESS_DOMAIN_MAX + 16], line[32];
+	const struct address *before = w->at;
 
-	snprintf(key, sizeof(key), "alias %s for %s", alias->name, a->domain);
+	/* What a domain's alias leads to may differ with the address, as what a command gets to see does. */
+	snprintf(key, sizeof(key), "alias %s for %s", alias->name, alias->name[0] == '@' ? a->text : a->domain);
+	w->at = a;
 	switch (node_enter(w, key, false)) {
 	case ENTERED:
 		snprintf(line, sizeof(line), "line %u", alias->line);
@@ -183,6 +205,7 @@ walk_alias(struct walk *w, const struct alias *alias, const struct address *a)
 	case REFUSED:
 		break;
 	}
+	w->at = before;
 }
 
 static void
@@ -196,7 +219,7 @@ walk_include(struct walk *w, const char *path, const char *domain)
 	switch (node_enter(w, key, true)) {
 	case ENTERED:
 		tell(w, w->depth - 1, "list", path, "");
-		if (alias_file_include(&list, path, why, sizeof(why)) == 0) {
+		if (alias_file_include(&list, path, w->r->started_by, why, sizeof(why)) == 0) {
 			walk_list(w, &list, domain);
 			alias_list_free(&list);
 		} else {
@@ -225,7 +248,7 @@ walk_local(struct walk *w, const char *text, const char *domain, bool mailbox_on
 	if (address_parse(&a, full, ADDRESS_UTF8, NULL) != ADDRESS_OK)
 		fail(w, EXPAND_ERROR, "%s is no address", text);
 	else if (mailbox_only)
-		emit(w, TARGET_MAILBOX, a.text);
+		emit(w, TARGET_OWN_MAILBOX, a.text, 0, NULL);
 	else
 		walk_address(w, &a);
 }
@@ -258,6 +281,29 @@ walk_root(struct walk *w, const struct address *a)
 	}
 }
 
+/* Anybody may have seen such an address: only what comes without a sender is a bounce. */
+static void
+walk_srs(struct walk *w, const struct address *a)
+{
+	char to[ADDRESS_MAX];
+
+	if (w->sender[0] != '\0')
+		fail(w, EXPAND_UNKNOWN, "%s takes bounces only", a->text);
+	else if (recipients_srs(w->r, a->local, a->domain, to))
+		emit(w, TARGET_REMOTE, to, 0, NULL);
+}
+
+/* The same local part in another domain, here or elsewhere. */
+static void
+walk_domain(struct walk *w, const char *domain)
+{
+	char local[ADDRESS_MAX];
+
+	/* As it stands in the address: quoted where it must be. */
+	snprintf(local, sizeof(local), "%.*s", (int)(strrchr(w->at->text, '@') - w->at->text), w->at->text);
+	walk_local(w, local, domain, false);
+}
+
 static void
 walk_address(struct walk *w, const struct address *a)
 {
@@ -265,7 +311,7 @@ walk_address(struct walk *w, const struct address *a)
 	const struct alias *alias;
 
 	if (!recipients_is_local(w->r, a)) {
-		emit(w, TARGET_REMOTE, a->text);
+		emit(w, TARGET_REMOTE, a->text, 0, NULL);
 		return;
 	}
 	kind = w->depth == 0 ? recipients_find(w->r, a->local, a->domain, &alias) :
@@ -280,6 +326,9 @@ walk_address(struct walk *w, const struct address *a)
 	case RECIPIENT_ROOT:
 		walk_root(w, a);
 		break;
+	case RECIPIENT_SRS:
+		walk_srs(w, a);
+		break;
 	case RECIPIENT_TEMPORARY:
 		fail(w, EXPAND_TEMPORARY, "%s: cannot be looked up now", a->text);
 		break;
@@ -287,7 +336,7 @@ walk_address(struct walk *w, const struct address *a)
 		fail(w, EXPAND_UNKNOWN, "no such mailbox or alias any more");
 		break;
 	case RECIPIENT_MAILBOX:
-		emit(w, TARGET_MAILBOX, a->text);
+		emit(w, TARGET_MAILBOX, a->text, 0, NULL);
 		break;
 	}
 }
@@ -314,6 +363,15 @@ walk_list(struct walk *w, const struct alias_list *list, const char *domain)
 		case ALIAS_INCLUDE:
 			walk_include(w, t->text, domain);
 			break;
+		case ALIAS_DOMAIN:
+			walk_domain(w, t->text);
+			break;
+		case ALIAS_COMMAND:
+			emit(w, TARGET_COMMAND, w->at->text, alias_target_id(t), t->text);
+			break;
+		case ALIAS_FILE:
+			emit(w, TARGET_FILE, w->at->text, alias_target_id(t), t->text);
+			break;
 		}
 	}
 }
@@ -335,10 +393,38 @@ walk_free(struct walk *w)
 	}
 }
 
-void
-targets_find(const struct recipients *r, const struct address *address, struct expansion *out)
+/*
+ * Who hears of mail to a list that cannot be delivered: owner-NAME, where there is an alias of that name. An alias that
+ * leads to one other only is another name for that one.
+ */
+static void
+find_owner(struct walk *w, const struct address *address)
 {
-	struct walk w = { .r = r, .out = out };
+	struct address a = *address;
+	char name[ADDRESS_MAX + 8], next[ADDRESS_MAX + ADDRESS_DOMAIN_MAX];
+	const struct alias *alias;
+
+	for (int i = 0; i < OWNER_STEPS && w->r->aliases != NULL && strncasecmp(a.local, "owner-", 6) != 0; i++) {
+		if (recipients_find(w->r, a.local, a.domain, &alias) != RECIPIENT_ALIAS || alias->name[0] == '@')
+			return;
+		snprintf(name, sizeof(name), "owner-%.*s", (int)strcspn(alias->name, "@"), alias->name);
+		if (aliases_find_in(w->r->aliases, name, a.domain) != NULL) {
+			snprintf(w->out->owner, sizeof(w->out->owner), "%s@%s", name, a.domain);
+			tell(w, 0, "owner", w->out->owner, "");
+			return;
+		}
+		if (alias->list.n != 1 || alias->list.targets[0].kind != ALIAS_LOCAL)
+			return;
+		snprintf(next, sizeof(next), "%s@%s", alias->list.targets[0].text, a.domain);
+		if (address_parse(&a, next, ADDRESS_UTF8, NULL) != ADDRESS_OK)
+			return;
+	}
+}
+
+void
+targets_find(const struct recipients *r, const struct address *address, const char *sender, struct expansion *out)
+{
+	struct walk w = { .r = r, .out = out, .sender = sender };
 	struct address a = *address;
 
 	memset(out, 0, sizeof(*out));
@@ -351,6 +437,9 @@ targets_find(const struct recipients *r, const struct address *address, struct e
 		fail(&w, EXPAND_UNKNOWN, "%s is no domain here any more", a.domain);
 	if (out->verdict == EXPAND_OK && out->n == 0)
 		fail(&w, EXPAND_ERROR, "the alias leads to nobody");
+	/* What has no sender stays so: it may be a bounce itself. */
+	if (out->verdict == EXPAND_OK && sender[0] != '\0' && a.domain[0] != '\0')
+		find_owner(&w, &a);
 	walk_free(&w);
 }
 

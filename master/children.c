@@ -227,8 +227,11 @@ children_reconfigure(struct master *m)
 
 	/* smtpd and delivery have new generations for that. */
 	TAILQ_FOREACH(c, &m->children, next)
-		if (c->ipc != NULL && !c->candidate && c->proc != PROC_SMTPD && c->proc != PROC_DELIVERY)
+		if (c->ipc != NULL && !c->candidate && c->proc != PROC_SMTPD && c->proc != PROC_DELIVERY) {
 			ipc_send(c->ipc, MSG_RECONFIGURE, 0, NULL, 0, launch_configuration(m));
+			if (c->proc == PROC_LOOKUP || c->proc == PROC_QUEUE)
+				secrets_give(c);
+		}
 }
 
 /* ---- what they say ---- */

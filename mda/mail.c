@@ -63,20 +63,14 @@ mail_fail_errno(struct mail_result *r, const char *what, const char *which)
 	return mail_fail(r, JOB_DEFERRED, "4.3.0", "%s %s: %s", what, which, strerror(why));
 }
 
-/* The header may be large, but never larger than HEADER_LOOK (smtpd's bound). */
-int
-mail_check_loop(const struct mail *m, struct mail_result *r)
+static int
+look_for_recipient(const struct mail *m, const char *text, size_t len, struct mail_result *r)
 {
-	size_t len = m->size < HEADER_LOOK ? (size_t)m->size : HEADER_LOOK, at = 0;
-	char *text = malloc(len + 1);
 	struct header_field f;
-	ssize_t n;
+	size_t at = 0;
 	int rc = 0;
 
-	if (text == NULL)
-		return mail_fail(r, JOB_DEFERRED, "4.3.0", "out of memory");
-	n = pread(m->content_fd, text, len, 0);
-	while (rc == 0 && n > 0 && header_next(text, (size_t)n, &at, &f)) {
+	while (rc == 0 && header_next(text, len, &at, &f)) {
 		char *value;
 
 		if (!header_is(&f, "Delivered-To"))
@@ -86,8 +80,24 @@ mail_check_loop(const struct mail *m, struct mail_result *r)
 			rc = mail_fail(r, JOB_FAILED, "5.4.6", "mail loop: it has been delivered to %.200s before", value);
 		free(value);
 	}
-	free(text);
 	return rc;
+}
+
+/* The header may be large, but never larger than HEADER_LOOK (smtpd's bound). */
+int
+mail_check_loop(const struct mail *m, struct mail_result *r)
+{
+	size_t len = m->size < HEADER_LOOK ? (size_t)m->size : HEADER_LOOK;
+	char *text = malloc(len + 1);
+	ssize_t n;
+	int rc;
+
+	if (text == NULL)
+		return mail_fail(r, JOB_DEFERRED, "4.3.0", "out of memory");
+	n = pread(m->content_fd, text, len, 0);
+	rc = n < 0 ? mail_fail_errno(r, "read", "the message") : look_for_recipient(m, text, (size_t)n, r);
+	free(text);
+	return rc == 0 ? look_for_recipient(m, m->head, strlen(m->head), r) : rc;
 }
 
 /* ---- the text ---- */
@@ -246,7 +256,7 @@ mail_write(const struct mail *m, int fd, enum mail_form form, struct mail_result
 {
 	struct writer w = { .mail = m, .result = r, .fd = fd, .quotes = form == MAIL_MBOX };
 
-	if (form == MAIL_MBOX && put_from_line(&w) != 0)
+	if (form != MAIL_PLAIN && put_from_line(&w) != 0)
 		return -1;
 	return put_fields(&w) == 0 && put_content(&w) == 0 && put_end(&w) == 0 ? flush(&w) : -1;
 }

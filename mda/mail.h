@@ -26,11 +26,13 @@ struct mail_result {
 	bool		 busy;		/* deferred because somebody else has locked it: in a moment again */
 	char		 enhanced[12];
 	char		 text[400];
+	char		 note[300];	/* for the log beside it, "" nothing */
 };
 
 enum mail_form {
 	MAIL_PLAIN,			/* LF at the ends of lines */
 	MAIL_MBOX,			/* and a From_ line, quoted ones in the text, an empty line at the end */
+	MAIL_COMMAND,			/* and a From_ line */
 };
 
 /* The result, in words. Always -1. */
@@ -38,7 +40,7 @@ int	mail_fail(struct mail_result *, enum job_outcome, const char *enhanced, cons
 	    __attribute__((format(printf, 4, 5)));
 /* What errno means for a mailbox: "what which: …". Always -1. */
 int	mail_fail_errno(struct mail_result *, const char *what, const char *which);
-/* RFC 5321, 6.3: 0, or -1 with JOB_FAILED when it has been delivered to this recipient before. */
+/* RFC 5321, 6.3: 0, or -1 with JOB_FAILED when it has been delivered to this recipient before, or forwarded by him. */
 int	mail_check_loop(const struct mail *, struct mail_result *);
 /* All of it to a file. 0, or -1 with a result. */
 int	mail_write(const struct mail *, int fd, enum mail_form, struct mail_result *);

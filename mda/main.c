@@ -34,7 +34,7 @@ free_job(struct local_job *job)
 	HASH_DEL(job->mda->jobs, job);
 	for (uint32_t i = 0; i < job->n; i++) {
 		timer_stop(&job->deliveries[i]->timeout);
-		free(job->deliveries[i]->address);
+		envelope_free_rcpt(&job->deliveries[i]->rcpt);
 		free(job->deliveries[i]);
 	}
 	free(job->deliveries);
@@ -68,11 +68,11 @@ local_job_done_without(struct delivery *d)
 static void
 log_result(const struct delivery *d, const struct job_result *r)
 {
-	static const char *const events[] = { "delivered", "deferred", "failed" };
+	static const char *const events[] = { "delivered", "deferred", "failed", "forwarded" };
 	int64_t ms = d->started_ms != 0 ? clock_ms() - d->started_ms : 0;
 
 	log_info("msg=%s event=%s to=%s enhanced=%s what=%s ms=%lld", logq(d->job->begin.message), events[r->outcome],
-	    logq(d->address), logq(r->enhanced), logq(r->text), (long long)ms);
+	    logq(d->rcpt.address), logq(r->enhanced), logq(r->text), (long long)ms);
 }
 
 void
@@ -82,7 +82,7 @@ local_job_result(struct delivery *d, const struct job_result *r)
 	struct pack p;
 
 	log_result(d, r);
-	if (r->outcome == JOB_DELIVERED)
+	if (r->outcome == JOB_DELIVERED || r->outcome == JOB_EXPANDED)
 		m->delivered++;
 	else if (r->outcome == JOB_FAILED)
 		m->failed++;
@@ -220,7 +220,7 @@ on_rcpt(void *arg, struct ipc *peer, struct ipc_message *msg)
 		log_fatal("event=out-of-memory");
 	d->job = job;
 	d->index = index;
-	d->address = rcpt.address;
+	d->rcpt = rcpt;
 	d->result_fd = -1;
 	job->deliveries[job->n++] = d;
 	job->open++;
@@ -328,6 +328,12 @@ on_stop(void *arg)
 		process_quit(&m->process);
 }
 
+static void
+on_reconfigure(void *arg, const struct conf *old)
+{
+	deliver_reconfigure(arg, old);
+}
+
 static bool
 is_drained(void *arg)
 {
@@ -356,6 +362,7 @@ int
 main(void)
 {
 	struct mda m = { .process = { .handlers = handlers, .on_peer_down = on_peer_down, .on_stop = on_stop,
+	    .on_reconfigure = on_reconfigure,
 	    .is_drained = is_drained, .on_status = on_status } };
 
 	m.process.arg = &m;

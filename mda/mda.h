@@ -28,10 +28,11 @@ enum delivery_state {
 struct delivery {
 	struct local_job	*job;
 	uint32_t		 index;		/* queue's number of the recipient */
-	char			*address;
+	struct envelope_rcpt	 rcpt;
 	enum delivery_state	 state;
-	pid_t			 pid;		/* of DELIVERY_RUNNING */
-	int			 result_fd;
+	pid_t			 pid;		/* of DELIVERY_RUNNING; 0: a command */
+	int			 result_fd;	/* of a child, or the leash of a command */
+	struct event		*said;		/* of a command: something comes by it */
 	bool			 timed_out;
 	bool			 is_locked;	/* of DELIVERY_WAITING: it waits for its mailbox, not for a place */
 	unsigned		 busy;		/* how often its mailbox was locked */
@@ -61,8 +62,11 @@ struct mda {
 	uid_t			 started_by;
 	struct local_job	*jobs;
 	struct delivery_list	 waiting, running, locked;
-	unsigned		 n_running;
+	unsigned		 n_running, n_commands;
 	struct event		*child_ended;
+	struct alias_file	*aliases;	/* for commands and files that they name */
+	int			 runner_fd;
+	struct event		*runner_gone;
 	uint64_t		 delivered, deferred, failed;
 };
 
@@ -74,8 +78,10 @@ void	deliver_job(struct local_job *);
 void	deliver_cancel(struct local_job *);
 /* queue is gone: what runs for this job is killed, lest it be delivered and not known. */
 void	deliver_abandon(struct local_job *);
-/* Everything that waits goes back to queue, untried. */
+/* Everything that waits goes back to queue, untried; commands have a little time left. */
 void	deliver_stop(struct mda *);
+/* The configuration has changed: other aliases. */
+void	deliver_reconfigure(struct mda *, const struct conf *old);
 
 /* main.c: one delivery has this result. Frees the job with its last delivery. */
 void	local_job_result(struct delivery *, const struct job_result *);

@@ -1,12 +1,12 @@
 /*
- * lookup/aliases.c: what is in an aliases file, and what is said of mistakes.
+ * lib/aliases.c: what is in an aliases file, and what is said of mistakes.
  */
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "lookup/aliases.h"
+#include "lib/aliases.h"
 
 static const char kinds[] = { [ALIAS_ADDRESS] = '@', [ALIAS_LOCAL] = '.', [ALIAS_MAILBOX] = '\\', [ALIAS_INCLUDE] = ':' };
 
@@ -42,9 +42,9 @@ static const struct {
 	{ "a: \"x,y\"@x.example, z\n", "a", "@\"x,y\"@x.example,.z", NULL },
 	{ "j\xc3\xb6rg: b@b\xc3\xbc" "cher.example\n", "j\xc3\xb6rg", "@b@xn--bcher-kva.example", NULL },
 	/* mistakes: the alias is known, with its error; its neighbours are unharmed */
-	{ "a: |cmd\nb: c\n", "b", ".c", "F:1: |cmd: delivery to a command is not supported" },
-	{ "a: b,\n \"|cmd x, y\"\n", "a", ".b", "F:2: \"|cmd x, y\": delivery to a command" },
-	{ "a: /var/mail/x\n", "a", "", "F:1: /var/mail/x: delivery to a file is not supported" },
+	{ "a: |cmd\nb: c\n", "b", ".c", "F:1: |cmd: a command is taken only from" },
+	{ "a: b,\n \"|cmd x, y\"\n", "a", ".b", "F:2: \"|cmd x, y\": a command is" },
+	{ "a: /var/mail/x\n", "a", "", "F:1: /var/mail/x: a file is taken only from" },
 	{ "a: \"/dev/null\"\n", "a", "", "F:1: /dev/null: delivery to a file" },
 	{ "a: :fail: gone\n", "a", "", "F:1: " },
 	{ "a: :include:list\n", "a", "", "expected :include: with an absolute path" },
@@ -64,7 +64,7 @@ static const struct {
 
 START_TEST(test_parse)
 {
-	struct aliases *a = aliases_parse("F", rows[_i].text, strlen(rows[_i].text));
+	struct aliases *a = aliases_parse("F", rows[_i].text, strlen(rows[_i].text), ALIAS_OTHERS);
 	const struct alias *alias = aliases_find(a, rows[_i].name);
 	char found[512] = "";
 
@@ -84,7 +84,7 @@ END_TEST
 START_TEST(test_numbers)
 {
 	static const char text[] = "a: bb, cc\nd: e\n";
-	struct aliases *a = aliases_parse("F", text, sizeof(text) - 1);
+	struct aliases *a = aliases_parse("F", text, sizeof(text) - 1, ALIAS_OTHERS);
 
 	ck_assert_uint_eq(aliases_count(a), 2);
 	ck_assert_uint_eq(a->longest, 4);
@@ -100,12 +100,12 @@ START_TEST(test_list)
 	struct alias_list l;
 	char found[256];
 
-	alias_list_parse(&l, "F", text, sizeof(text) - 1);
+	alias_list_parse(&l, "F", text, sizeof(text) - 1, ALIAS_OTHERS);
 	show(&l, found, sizeof(found));
 	ck_assert_str_eq(found, "@a@x.example,.bob,.carol,:/more");
 	ck_assert_ptr_null(l.error);
 	alias_list_free(&l);
-	alias_list_parse(&l, "F", "a\n|b\n", 5);
+	alias_list_parse(&l, "F", "a\n|b\n", 5, ALIAS_OTHERS);
 	ck_assert_ptr_nonnull(strstr(l.error, "F:2: |b: delivery to a command"));
 	alias_list_free(&l);
 	alias_list_parse_one(&l, "root_mail", "anna@x.example");
@@ -124,14 +124,14 @@ START_TEST(test_many)
 
 	for (int i = 0; i < 50000; i++)
 		len += (size_t)snprintf(text + len, size - len, "%su%d@x.example", i == 0 ? "all: " : ",\n ", i);
-	a = aliases_parse("F", text, len);
+	a = aliases_parse("F", text, len, ALIAS_OTHERS);
 	ck_assert_uint_eq(a->n_errors, 0);
 	ck_assert_uint_eq(aliases_find(a, "all")->list.n, 50000);
 	aliases_free(a);
 	len = 0;
 	for (int i = 0; i < 50000; i++)
 		len += (size_t)snprintf(text + len, size - len, "bad line\n");
-	a = aliases_parse("F", text, len);
+	a = aliases_parse("F", text, len, ALIAS_OTHERS);
 	ck_assert_uint_eq(a->n_errors, 50000);
 	aliases_free(a);
 	free(text);

@@ -13,7 +13,7 @@
 
 #include "lib/log.h"
 #include "lib/mailbox.h"
-#include "lookup/alias_file.h"
+#include "lib/alias_file.h"
 #include "lookup/recipients.h"
 
 static struct conf *conf;
@@ -71,7 +71,7 @@ set_up_with(const char *aliases, const char *root_mail)
 	conf = conf_read(path, err, sizeof(err));
 	ck_assert_msg(conf != NULL, "%s", err);
 	snprintf(path, sizeof(path), "%s/aliases", dir);
-	file = alias_file_new(path);
+	file = alias_file_new(path, geteuid(), false);
 	r = (struct recipients){ .conf = conf, .aliases = alias_file_get(file), .started_by = getpwnam("daemon")->pw_uid };
 }
 

@@ -2,14 +2,17 @@
  * Takes an aliases file apart. Decides what is a name, a target, a mistake, and says of a mistake what was expected; what
  * a target leads to is lookup/targets.c's business. One pass over the text.
  */
-#include "lookup/aliases.h"
+#include "lib/aliases.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include <xxhash.h>
+
 #include "lib/address.h"
+#include "lib/command.h"
 #include "lib/log.h"
 #include "lib/mailbox.h"
 
@@ -20,6 +23,7 @@ struct reader {
 	const char	*p, *end;
 	unsigned	 line;
 	bool		 lines_separate;	/* a list: each line stands for itself */
+	enum alias_source source;
 	char		 item[ITEM_MAX + 1];
 	size_t		 item_len;
 };
@@ -211,10 +215,51 @@ check_address(struct alias_list *l, const struct reader *r, const char *text)
 	struct address a;
 
 	if (address_parse(&a, text + (kind == ALIAS_MAILBOX), ADDRESS_UTF8 | ADDRESS_BARE, &why) != ADDRESS_OK)
-		return error_at(r, r->line, "%s: %s; expected a local name, user@domain or :include:/path", logq(text), why);
+		return error_at(r, r->line, "%s: %s; expected a local name, user@domain, :include:/path, |command or /file", logq(text), why);
 	if (a.domain[0] != '\0' && kind == ALIAS_MAILBOX)
 		return error_at(r, r->line, "%s: a backslash is for local names", logq(text));
 	list_add(l, a.domain[0] != '\0' ? ALIAS_ADDRESS : kind, a.text);
+	return NULL;
+}
+
+static char *
+check_command(struct alias_list *l, const struct reader *r, const char *plain)
+{
+	char *argv[COMMAND_WORDS_MAX + 1];
+	const char *why;
+
+	if (r->source == ALIAS_OTHERS)
+		return error_at(r, r->line, "%s: a command is taken only from a file that root owns and nobody else may write to",
+		    logq(plain));
+	if (command_split(plain + 1, argv, &why) < 0)
+		return error_at(r, r->line, "%s: %s", logq(plain), why);
+	free(argv[0]);
+	list_add(l, ALIAS_COMMAND, plain + 1);
+	return NULL;
+}
+
+static char *
+check_file(struct alias_list *l, const struct reader *r, const char *plain)
+{
+	size_t len = strlen(plain);
+
+	if (r->source == ALIAS_OTHERS)
+		return error_at(r, r->line, "%s: a file is taken only from a file that root owns and nobody else may write to",
+		    logq(plain));
+	if (plain[len - 1] == '/' || strstr(plain, "/../") != NULL || (len >= 3 && strcmp(plain + len - 3, "/..") == 0))
+		return error_at(r, r->line, "%s: expected the path of a file, without ..", logq(plain));
+	list_add(l, ALIAS_FILE, plain);
+	return NULL;
+}
+
+static char *
+check_domain(struct alias_list *l, const struct reader *r, const char *plain)
+{
+	char domain[ADDRESS_DOMAIN_MAX + 1];
+
+	if (address_domain(domain, plain + 1, ADDRESS_UTF8) != 0 || domain[0] == '[')
+		return error_at(r, r->line, "%s: expected a domain behind the @", logq(plain));
+	list_add(l, ALIAS_DOMAIN, domain);
 	return NULL;
 }
 
@@ -223,11 +268,13 @@ static char *
 check_target(struct alias_list *l, const struct reader *r, const char *raw, const char *plain)
 {
 	if (*plain == '|')
-		return error_at(r, r->line, "%s: delivery to a command is not supported yet; expected a local name, "
-		    "user@domain or :include:/path", logq(plain));
+		return check_command(l, r, plain);
 	if (*plain == '/')
-		return error_at(r, r->line, "%s: delivery to a file is not supported yet; expected a local name, "
-		    "user@domain or :include:/path", logq(plain));
+		return check_file(l, r, plain);
+	if (*plain == '@')
+		return check_domain(l, r, plain);
+	if (strncmp(plain, ":include:", 9) == 0 && r->source == ALIAS_USERS)
+		return error_at(r, r->line, "%s: lists are for aliases; write the addresses here", logq(plain));
 	if (strncmp(plain, ":include:", 9) == 0 && plain[9] == '/') {
 		list_add(l, ALIAS_INCLUDE, plain + 9);
 		return NULL;
@@ -269,9 +316,9 @@ list_take(struct alias_list *l, struct reader *r)
 }
 
 void
-alias_list_parse(struct alias_list *l, const char *file, const char *text, size_t len)
+alias_list_parse(struct alias_list *l, const char *file, const char *text, size_t len, enum alias_source source)
 {
-	struct reader r = { .file = file, .p = text, .end = text + len, .line = 1, .lines_separate = true };
+	struct reader r = { .file = file, .p = text, .end = text + len, .line = 1, .lines_separate = true, .source = source };
 
 	memset(l, 0, sizeof(*l));
 	list_take(l, &r);
@@ -280,10 +327,16 @@ alias_list_parse(struct alias_list *l, const char *file, const char *text, size_
 void
 alias_list_parse_one(struct alias_list *l, const char *file, const char *target)
 {
-	struct reader r = { .file = file, .line = 1 };
+	struct reader r = { .file = file, .line = 1, .source = ALIAS_OTHERS };
 
 	memset(l, 0, sizeof(*l));
 	l->error = check_target(l, &r, target, target);
+}
+
+uint64_t
+alias_target_id(const struct alias_target *t)
+{
+	return XXH64(t->text, strlen(t->text), (XXH64_hash_t)t->kind);
 }
 
 void
@@ -306,6 +359,17 @@ remember_error(struct aliases *a, const char *error)
 	a->n_errors++;
 }
 
+/* "@example.org", canonical. */
+static char *
+take_domain_name(const char *item)
+{
+	char name[ADDRESS_DOMAIN_MAX + 2] = "@", *plain = unquote(item);
+	int rc = address_domain(name + 1, plain != NULL ? plain + 1 : item + 1, ADDRESS_UTF8);
+
+	free(plain);
+	return rc == 0 && name[1] != '[' ? mailbox_lower(must(strdup(name))) : NULL;
+}
+
 /* The name of an entry, canonical and in lower case, or NULL. */
 static char *
 take_name(struct reader *r)
@@ -315,6 +379,8 @@ take_name(struct reader *r)
 
 	if (take_item(r, ':') != 0 || r->p == r->end || *r->p != ':')
 		return NULL;
+	if (r->item[0] == '@' || (r->item[0] == '"' && r->item[1] == '@' && r->item[r->item_len - 1] == '"'))
+		return take_domain_name(r->item);
 	if (address_parse(&a, r->item, ADDRESS_UTF8 | ADDRESS_BARE, NULL) != ADDRESS_OK)
 		return NULL;
 	name = must(strdup(a.domain[0] != '\0' ? a.text : a.local));
@@ -375,9 +441,9 @@ take_entry(struct aliases *a, struct reader *r)
 }
 
 struct aliases *
-aliases_parse(const char *file, const char *text, size_t len)
+aliases_parse(const char *file, const char *text, size_t len, enum alias_source source)
 {
-	struct reader r = { .file = file, .p = text, .end = text + len, .line = 1 };
+	struct reader r = { .file = file, .p = text, .end = text + len, .line = 1, .source = source };
 	struct aliases *a = must(calloc(1, sizeof(*a)));
 	char *error;
 
@@ -417,6 +483,28 @@ aliases_find(const struct aliases *a, const char *name)
 
 	HASH_FIND_STR(a->table, name, alias);
 	return alias;
+}
+
+const struct alias *
+aliases_find_in(const struct aliases *a, const char *local, const char *domain)
+{
+	char name[ADDRESS_MAX + ADDRESS_DOMAIN_MAX];
+	const struct alias *alias;
+
+	snprintf(name, sizeof(name), "%s@%s", local, domain);
+	if ((alias = aliases_find(a, mailbox_lower(name))) != NULL)
+		return alias;
+	snprintf(name, sizeof(name), "%s", local);
+	return aliases_find(a, mailbox_lower(name));
+}
+
+const struct alias *
+aliases_find_catch_all(const struct aliases *a, const char *domain)
+{
+	char name[ADDRESS_DOMAIN_MAX + 2];
+
+	snprintf(name, sizeof(name), "@%s", domain);
+	return aliases_find(a, mailbox_lower(name));
 }
 
 size_t

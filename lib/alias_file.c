@@ -2,7 +2,7 @@
  * Reads aliases and lists from disk. Decides when to read again and which files are not believed: what is no regular
  * file, what everybody may write to, what is absurdly large. Called by main.c and targets.c.
  */
-#include "lookup/alias_file.h"
+#include "lib/alias_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -18,24 +18,29 @@
 
 #define FILE_MAX	(64L * 1024 * 1024)	/* a million addresses */
 #define LOOK_AGAIN_MS	1000
+#define LISTS_MAX	50		/* in lists */
 
 struct alias_file {
 	char		*path;
 	struct aliases	*now;
 	struct stat	 seen;		/* of what `now` was made; zero when there was no file */
 	int64_t		 looked_ms;	/* 0: never */
+	uid_t		 started_by;
+	bool		 quiet;
 	bool		 complained;	/* the log knows already that it cannot be read */
 };
 
 struct alias_file *
-alias_file_new(const char *path)
+alias_file_new(const char *path, uid_t started_by, bool quiet)
 {
 	struct alias_file *f = calloc(1, sizeof(*f));
 
 	if (f == NULL || (f->path = strdup(path)) == NULL)
 		log_fatal("event=out-of-memory");
+	f->started_by = started_by;
+	f->quiet = quiet;
 	if (path[0] == '\0')
-		f->now = aliases_parse("", "", 0);
+		f->now = aliases_parse("", "", 0, ALIAS_OTHERS);
 	return f;
 }
 
@@ -81,6 +86,15 @@ open_checked(const char *path, struct stat *st, char *err, size_t size)
 	if (st->st_size > FILE_MAX)
 		return refuse(fd, path, "is larger than 64 MiB", err, size);
 	return fd;
+}
+
+/* Commands and files are root's to name, or theirs who started minimta: it is their rights that are used. */
+static enum alias_source
+source_of(const struct stat *st, uid_t started_by)
+{
+	bool trusted = (st->st_uid == 0 || st->st_uid == started_by) && (st->st_mode & (S_IWGRP | S_IWOTH)) == 0;
+
+	return trusted ? ALIAS_ROOTS : ALIAS_OTHERS;
 }
 
 /* All of it, as a new buffer; it may be shorter or longer than it was a moment ago. */
@@ -145,11 +159,12 @@ alias_file_read(struct alias_file *f, char *err, size_t size)
 	if (text == NULL)
 		memset(&st, 0, sizeof(st));
 	aliases_free(f->now);
-	f->now = aliases_parse(f->path, text != NULL ? text : "", len);
+	f->now = aliases_parse(f->path, text != NULL ? text : "", len, source_of(&st, f->started_by));
 	f->seen = st;
 	f->complained = false;
 	free(text);
-	log_problems(f);
+	if (!f->quiet)
+		log_problems(f);
 	return 0;
 }
 
@@ -173,7 +188,7 @@ alias_file_get(struct alias_file *f)
 		memset(&st, 0, sizeof(st));
 	if (f->now != NULL && is_same_file(&st, &f->seen))
 		return f->now;
-	if (alias_file_read(f, err, sizeof(err)) != 0 && !f->complained) {
+	if (alias_file_read(f, err, sizeof(err)) != 0 && !f->complained && !f->quiet) {
 		f->complained = true;
 		log_error("event=aliases-unreadable what=%s using=%s", logq(err),
 		    f->now != NULL ? "\"what was read before\"" : "nothing");
@@ -182,7 +197,7 @@ alias_file_get(struct alias_file *f)
 }
 
 int
-alias_file_include(struct alias_list *l, const char *path, char *err, size_t size)
+alias_file_include(struct alias_list *l, const char *path, uid_t started_by, char *err, size_t size)
 {
 	struct stat st;
 	size_t len = 0;
@@ -190,7 +205,42 @@ alias_file_include(struct alias_list *l, const char *path, char *err, size_t siz
 
 	if (text == NULL)
 		return -1;
-	alias_list_parse(l, path, text, len);
+	alias_list_parse(l, path, text, len, source_of(&st, started_by));
 	free(text);
 	return 0;
+}
+
+/* depth: a list may include itself. */
+static char *
+find_target(const struct alias_list *list, enum alias_kind kind, uint64_t id, uid_t started_by, unsigned depth, bool *later_r,
+    char *err, size_t size)
+{
+	struct alias_list included;
+	char *text = NULL;
+
+	for (size_t i = 0; i < list->n && text == NULL; i++) {
+		const struct alias_target *t = &list->targets[i];
+
+		if (t->kind == kind && alias_target_id(t) == id) {
+			if ((text = strdup(t->text)) == NULL)
+				log_fatal("event=out-of-memory");
+		} else if (t->kind == ALIAS_INCLUDE && depth < LISTS_MAX) {
+			if (alias_file_include(&included, t->text, started_by, err, size) != 0) {
+				*later_r = true;
+				continue;
+			}
+			text = find_target(&included, kind, id, started_by, depth + 1, later_r, err, size);
+			alias_list_free(&included);
+		}
+	}
+	return text;
+}
+
+char *
+alias_file_target(const struct alias *alias, enum alias_kind kind, uint64_t id, uid_t started_by, bool *later_r, char *err,
+    size_t size)
+{
+	*later_r = false;
+	snprintf(err, size, "the alias does not name this any more");
+	return find_target(&alias->list, kind, id, started_by, 0, later_r, err, size);
 }
