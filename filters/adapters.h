@@ -11,5 +11,6 @@ extern const struct filter filter_client_domains, filter_refuse;	/* access_filte
 extern const struct filter filter_dnsbl, filter_dnswl, filter_helo_lists, filter_host_lists, filter_sender_lists;	/* dnsbl_filter.c */
 extern const struct filter filter_arc, filter_dkim, filter_dmarc, filter_helo, filter_iprev, filter_spf;
 extern const struct filter filter_conformity, filter_from;	/* conformity_filter.c */
+extern const struct filter filter_senderid;	/* senderid.c */
 
 #endif

@@ -29,6 +29,7 @@ static const struct filter *const list[] = {
 	&filter_dkim,
 	&filter_arc,
 	&filter_dmarc,
+	&filter_senderid,
 	&filter_conformity,
 };
 

@@ -135,13 +135,14 @@ spf_too_many_voids(struct spf *s, const struct dns_answer *answer)
 
 /* The one record of an answer; NULL: *n_r says whether there is none or more than one. */
 static const struct dns_record *
-choose_record(const struct dns_answer *answer, size_t *n_r)
+choose_record(const struct spf *s, const struct dns_answer *answer, size_t *n_r)
 {
+	bool (*is)(const char *, size_t) = s->pra ? spf_record_is_pra : spf_record_is;
 	const struct dns_record *found = NULL;
 
 	*n_r = 0;
 	for (size_t i = 0; answer->result == DNS_OK && i < answer->n; i++)
-		if (spf_record_is(answer->records[i].bytes, answer->records[i].len)) {
+		if (is(answer->records[i].bytes, answer->records[i].len)) {
 			found = &answer->records[i];
 			++*n_r;
 		}
@@ -183,7 +184,7 @@ on_record(void *arg, const struct dns_answer *answer)
 	s->question = NULL;
 	if (failed_temporarily(s, answer))
 		return;
-	r = choose_record(answer, &n);
+	r = choose_record(s, answer, &n);
 	if (r != NULL) {
 		if (enter(s, r))
 			run(s, false);
@@ -558,6 +559,7 @@ spf_start(struct dns *dns, const struct spf_facts *facts, spf_done_fn *done, voi
 	s->dns = dns;
 	s->done = done;
 	s->arg = arg;
+	s->pra = facts->pra;
 	snprintf(s->helo, sizeof(s->helo), "%s", facts->helo != NULL ? facts->helo : "");
 	snprintf(s->receiver, sizeof(s->receiver), "%s", facts->receiver != NULL ? facts->receiver : "unknown");
 	take_sender(s, facts->sender != NULL ? facts->sender : "");

@@ -35,6 +35,7 @@ struct spf_facts {			/* copied where they are needed longer than the call */
 	const char	*receiver;	/* who asks, for explanations; NULL: "unknown" */
 	time_t		 now;
 	uint32_t	 deadline_ms;	/* over all; 0: SPF_DEADLINE_MS */
+	bool		 pra;		/* Sender ID: the sender is the purported responsible address, and only spf2.0/pra counts */
 };
 
 #define SPF_DEADLINE_MS	20000		/* RFC 7208, 4.6.4: at least 20 s */

@@ -14,6 +14,10 @@ static const char version[] = "v=spf1";
 
 #define VERSION_LEN	(sizeof(version) - 1)
 
+static const char pra_begin[] = "spf2.0/";
+
+#define PRA_LEN		(sizeof(pra_begin) - 1)
+
 /* ASCII only, whatever the locale. */
 static bool
 is_digit(char c)
@@ -304,14 +308,38 @@ spf_record_is(const char *text, size_t len)
 	    (len == VERSION_LEN || text[VERSION_LEN] == ' ');
 }
 
+/* The length of "spf2.0/…" with the scope pra in it, or 0. */
+static size_t
+pra_version(const char *text, size_t len)
+{
+	const char *space = memchr(text, ' ', len), *end = space != NULL ? space : text + len, *p, *comma;
+	bool pra = false;
+
+	if ((size_t)(end - text) < PRA_LEN || strncasecmp(text, pra_begin, PRA_LEN) != 0)
+		return 0;
+	for (p = text + PRA_LEN; p <= end; p = comma + 1) {
+		comma = memchr(p, ',', (size_t)(end - p));
+		if (comma == NULL)
+			comma = end;
+		pra = pra || (comma - p == 3 && strncasecmp(p, "pra", 3) == 0);
+	}
+	return pra ? (size_t)(end - text) : 0;
+}
+
+bool
+spf_record_is_pra(const char *text, size_t len)
+{
+	return pra_version(text, len) > 0;
+}
+
 int
 spf_record_read(struct spf_record *r, const char *text, size_t len, struct spf_slice *wrong_r)
 {
 	struct spf_slice word;
 	struct spf_term t;
-	size_t at = 0, name;
+	size_t at = 0, name, skip = spf_record_is(text, len) ? VERSION_LEN : pra_version(text, len);
 
-	*r = (struct spf_record){ .text = text + VERSION_LEN, .len = len - VERSION_LEN };
+	*r = (struct spf_record){ .text = text + skip, .len = len - skip };
 	while (word_next(r, &at, &word)) {
 		name = modifier_name(word);
 		if ((name > 0 ? modifier_read(r, word, name) : mechanism_read(&t, word)) != 0) {

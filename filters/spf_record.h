@@ -48,6 +48,8 @@ struct spf_record {
 
 /* Whether a TXT record is one of SPF, which its beginning decides (RFC 7208, 4.5). */
 bool	 spf_record_is(const char *text, size_t len);
+/* Whether it is one of Sender ID for the purported responsible address: "spf2.0/pra", "spf2.0/mfrom,pra" (RFC 4406, 3.1). */
+bool	 spf_record_is_pra(const char *text, size_t len);
 /* Looks at all of it, so that an error anywhere is found (4.6). 0, or -1 with the term that is wrong. */
 int	 spf_record_read(struct spf_record *, const char *text, size_t len, struct spf_slice *wrong_r);
 /* The next mechanism of a record that was read; *at begins with 0. False at the end. */

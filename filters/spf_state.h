@@ -50,6 +50,7 @@ struct spf {
 	char		 helo[SPF_SENDER_MAX + 1];
 	char		 receiver[SPF_NAME_MAX + 1];
 	bool		 is_helo;
+	bool		 pra;
 	bool		 malformed;	/* the identity is no domain */
 
 	struct frame	 frames[FRAMES_MAX];
