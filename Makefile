@@ -138,6 +138,10 @@ smtpd_SRC	:= \
 	smtpd/smtpd.c \
 	smtpd/listener.c \
 	smtpd/client.c \
+	smtpd/guard.c \
+	smtpd/pace.c \
+	smtpd/handover.c \
+	smtpd/wrote.c \
 	smtpd/crowd.c \
 	smtpd/network.c \
 	smtpd/tally.c \
@@ -284,6 +288,7 @@ minimtactl_SRC	:= \
 	tools/verify.c \
 	tools/check_dmarc.c \
 	tools/check_dnsbl.c \
+	tools/check_sender.c \
 	tools/check_iprev.c
 
 PROGRAMS := $(strip $(foreach p,minimta smtpd resolver lookup queue delivery mda logger sendmail minimtactl,\

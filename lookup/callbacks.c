@@ -364,7 +364,7 @@ callbacks_ask(struct callbacks *cb, enum call_kind kind, const char *address, ca
 }
 
 void
-callbacks_on_call(struct callbacks *cb, uint64_t id, const struct probe_answer *a)
+callbacks_on_call(struct callbacks *cb, uint64_t id, uint32_t instance, const struct probe_answer *a)
 {
 	uint64_t *counters[PROBE_RESULTS] = { [PROBE_UNKNOWN] = &cb->counts.unknown, [PROBE_GOOD] = &cb->counts.good,
 	    [PROBE_BAD] = &cb->counts.bad, [PROBE_ALL] = &cb->counts.all };
@@ -372,7 +372,7 @@ callbacks_on_call(struct callbacks *cb, uint64_t id, const struct probe_answer *
 	struct call *c, *next;
 
 	HASH_ITER(hh, cb->calls, c, next)
-		if (c->id == id && c->asked)
+		if (c->id == id && c->asked && c->instance == instance)
 			break;
 	if (c == NULL)
 		return;

@@ -53,8 +53,8 @@ void		 callbacks_set_conf(struct callbacks *, const struct conf *);
 struct callbacks_query *callbacks_ask(struct callbacks *, enum call_kind, const char *address, callbacks_done_fn *, void *arg);
 void		 callbacks_cancel(struct callbacks_query *);	/* NULL is fine; the call goes on, and is remembered */
 
-/* A call ended. Unknown ids are late, and nothing happens. */
-void		 callbacks_on_call(struct callbacks *, uint64_t id, const struct probe_answer *);
+/* A call ended at this delivery. One that it does not have is late, and nothing happens. */
+void		 callbacks_on_call(struct callbacks *, uint64_t id, uint32_t instance, const struct probe_answer *);
 /* This delivery is gone: the calls that it had are unknown, and are not remembered. */
 void		 callbacks_delivery_down(struct callbacks *, uint32_t instance);
 /* Somebody is there to make calls. */

@@ -371,6 +371,7 @@ on_control(void *arg, struct ipc *peer, struct ipc_message *m)
 	char *line;
 	FILE *out = fmemopen(answer, sizeof(answer), "w");
 	bool privileged;
+	bool later = false;
 	long len;
 
 	if (out == NULL)
@@ -386,6 +387,8 @@ on_control(void *arg, struct ipc *peer, struct ipc_message *m)
 		verify_address(&l->recipients, line + 7, privileged, out, sizeof(answer));
 	else if (strncmp(line, "memory\t", 7) == 0)
 		state_command(l->state, line, privileged, out);
+	else if (strncmp(line, "callback\t", 9) == 0)
+		later = true;
 	else
 		fprintf(out, "error: unknown command; expected aliases, verify, callback or memory\n");
 	len = ftell(out);
@@ -393,7 +396,10 @@ on_control(void *arg, struct ipc *peer, struct ipc_message *m)
 	/* An answer that a tool does not read is its own loss: nobody waits for it. */
 	if (len > 0 && send(m->fd, answer, (size_t)len, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
 		log_debug("event=tool-gone");
-	close(m->fd);
+	if (later)
+		calling_command(l->calling, line + 9, privileged, m->fd);
+	else
+		close(m->fd);
 	free(line);
 	return unpack_end(&u) ? 0 : ipc_fail(peer, "CONTROL is malformed");
 }

@@ -41,6 +41,7 @@ static const struct command {
 	{ "aliases", PROC_LOOKUP, NULL },
 	{ "verify", PROC_LOOKUP, NULL },
 	{ "memory", PROC_LOOKUP, NULL },
+	{ "callback", PROC_LOOKUP, NULL },
 	{ "route", PROC_RESOLVER, NULL },
 	{ "explain", PROC_LOGGER, NULL },
 	{ "stats", PROC_LOGGER, NULL },

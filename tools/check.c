@@ -49,6 +49,8 @@ static const struct entry entries[] = {
 	    "minimtactl check dnsbl --ip 192.0.2.1 --list 'list.example.com=127.0.0.2-11*5' --list other.example.net" },
 	{ "check", "iprev", check_iprev, "--ip ADDRESS [--helo NAME]", "whether the reverse name of an address leads back to it (RFC 8601)",
 	    "minimtactl check iprev --ip 192.0.2.1 --helo mail.example.com" },
+	{ "check", "sender", check_sender, "[--config FILE] ADDRESS, or --dns HOST:PORT [--helo NAME] [--port NUMBER] [--private] ADDRESS",
+	    "whether a sender's own mail server would take an answer to it (callback)", "minimtactl check sender someone@example.com" },
 	{ "check", "dkim", check_dkim, "< MESSAGE", "whether the DKIM signatures of a message are right (RFC 6376)",
 	    "minimtactl check dkim < message.eml" },
 	{ "check", "arc", check_arc, "< MESSAGE", "whether the ARC chain of a message is right (RFC 8617)",

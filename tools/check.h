@@ -101,6 +101,7 @@ int	 check_dmarc(int argc, char **argv);
 int	 check_dnsbl(int argc, char **argv);
 int	 check_iprev(int argc, char **argv);
 int	 check_mail(int argc, char **argv);
+int	 check_sender(int argc, char **argv);
 int	 check_spf(int argc, char **argv);
 int	 check_srs(int argc, char **argv);
 int	 sign_arc(int argc, char **argv);

@@ -137,7 +137,7 @@ reply(struct run *r, enum probe_result result)
 {
 	struct probe_answer a = { .result = result, .code = 250, .host = "mx.test [192.0.2.1]:25", .text = "RCPT: said so" };
 
-	callbacks_on_call(r->cb, r->last_id, &a);
+	callbacks_on_call(r->cb, r->last_id, r->instance, &a);
 	turn(r);
 }
 
