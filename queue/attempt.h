@@ -64,7 +64,8 @@ struct attempt {
 	struct ipc		*ipc;		/* who runs it; NULL: nobody, or gone */
 	uint64_t		 message;
 	int64_t			 started_ms;
-	int64_t			 arrived;	/* of the message */
+	int64_t			 arrived;	/* of the message, by the wall clock of then: what people are told */
+	int64_t			 arrived_ms;	/* and by the clock that is never set: what its age goes by */
 	char			*sender, *session, *head, *envid;	/* envid: NULL none */
 	uint8_t			 ret;		/* enum dsn_ret */
 	uint32_t		 flags, n_all;	/* n_all: recipients that the message has, ever */
@@ -108,13 +109,13 @@ void	attempt_end(struct attempt *, enum schedule_end);
 /* A recipient's result in our own words, unless it has one. */
 void	attempt_set(struct attempt_rcpt *, enum attempt_result, const char *enhanced, const char *text);
 void	attempt_free_rcpt(struct attempt_rcpt *);
-/* Seconds since a message arrived; none when the wall clock was set back since. */
-int64_t	attempt_age(int64_t arrived);
+/* Seconds since its message arrived. */
+int64_t	attempt_age(const struct attempt *);
 void	attempt_free_rcpts(struct attempt_rcpt *, uint32_t n);
 void	attempt_drop_targets(struct attempt_rcpt *);
 /* A recipient is open again, and waits for its next attempt. */
-int64_t	dispatch_warn_ms(const struct dispatch *, int64_t arrived, int warned);	/* when the next warning is due; SCHEDULE_NEVER */
-void	dispatch_again(struct dispatch *, uint64_t message, int64_t arrived, const char *sender, uint32_t index,
+int64_t	dispatch_warn_ms(const struct dispatch *, int64_t arrived_ms, int warned);	/* when the next warning is due; SCHEDULE_NEVER */
+void	dispatch_again(struct dispatch *, uint64_t message, int64_t arrived_ms, const char *sender, uint32_t index,
 	    uint32_t attempts, const struct envelope_rcpt *);
 
 /* transfer.c: the envelope is known, an mda or a delivery is there. */

@@ -61,7 +61,7 @@ on_accepted(void *arg, const char *error)
 		snprintf(parent, sizeof(parent), "%s", id_text(a->message));
 		log_info("msg=%s event=born parent=%s for=%s from=%s rcpts=%u size=%" PRIu64, id_text(c->id), parent,
 		    logq(c->rcpt->rcpt.address), logq(c->sender), c->rcpt->n_targets, a->size);
-		dispatch_add(a->dispatch, c->id, a->arrived, c->sender, c->rcpt->targets, 0, c->rcpt->n_targets);
+		dispatch_add(a->dispatch, c->id, a->arrived_ms, c->sender, c->rcpt->targets, 0, c->rcpt->n_targets);
 	}
 	end(c, error);
 }

@@ -62,11 +62,9 @@ attempt_set(struct attempt_rcpt *r, enum attempt_result result, const char *enha
 }
 
 int64_t
-attempt_age(int64_t arrived)
+attempt_age(const struct attempt *a)
 {
-	int64_t age = clock_wall() - arrived;
-
-	return age > 0 ? age : 0;
+	return (clock_ms() - a->arrived_ms) / 1000;
 }
 
 void
@@ -147,8 +145,8 @@ reroute(struct attempt *a, const struct log_envelope *e, uint32_t index, uint32_
 	const struct envelope_rcpt *r = &e->rcpts[index].rcpt;
 	char hop[ROUTE_HOP_MAX];
 	struct schedule_entry s = { .message = a->message, .index = index, .attempts = attempts, .hop = hop,
-	    .arrived_ms = since(e->message.arrived), .due_ms = clock_ms(), .sender = lanes_key(e->sender.address),
-	    .warn_ms = dispatch_warn_ms(a->dispatch, e->message.arrived, e->rcpts[index].marks & LOG_WARNED) };
+	    .arrived_ms = a->arrived_ms, .due_ms = clock_ms(), .sender = lanes_key(e->sender.address),
+	    .warn_ms = dispatch_warn_ms(a->dispatch, a->arrived_ms, e->rcpts[index].marks & LOG_WARNED) };
 
 	if (a->agent != SCHEDULE_DELIVERY || a->expiring || a->warning)
 		return false;
@@ -166,7 +164,7 @@ has_other_sender(struct attempt *a, const struct log_envelope *e, uint32_t index
 {
 	const struct envelope_rcpt *r = &e->rcpts[index].rcpt;
 	struct schedule_entry s = { .message = a->message, .index = index, .attempts = attempts, .agent = a->agent,
-	    .hop = schedule_job_hop(a->job), .arrived_ms = since(e->message.arrived), .due_ms = clock_ms() };
+	    .hop = schedule_job_hop(a->job), .arrived_ms = a->arrived_ms, .due_ms = clock_ms() };
 
 	if (a->agent != SCHEDULE_DELIVERY || a->expiring || a->n == 0 || a->rcpts[0].rcpt.forwarded == r->forwarded ||
 	    !transfer_rewrites(a))
@@ -290,6 +288,7 @@ start(struct dispatch *d, struct schedule_job *job, enum schedule_action action)
 	a->ipc = action != SCHEDULE_START ? NULL : process_peer(&d->queue->p, agents[a->agent].proc);
 	a->message = schedule_job_message(job);
 	a->started_ms = clock_ms();
+	a->arrived_ms = schedule_job_arrived(d->schedule, job);
 	a->reading = true;
 	HASH_ADD(hh, d->attempts, id, sizeof(a->id), a);
 	log_attempt(d->queue->log, a->message, LOG_BEGUN);
@@ -376,11 +375,20 @@ dispatch_route(const struct dispatch *d, const char *sender, const struct envelo
 }
 
 int64_t
-dispatch_warn_ms(const struct dispatch *d, int64_t arrived, int warned)
+dispatch_warn_ms(const struct dispatch *d, int64_t arrived_ms, int warned)
 {
-	return warned < d->n_warnings ? since(arrived) + d->warn_ms[warned] : SCHEDULE_NEVER;
+	return warned < d->n_warnings ? arrived_ms + d->warn_ms[warned] : SCHEDULE_NEVER;
 }
 
+int64_t
+dispatch_since(int64_t seconds)
+{
+	int64_t at = since(seconds), now = clock_ms();
+
+	return at < now ? at : now;
+}
+
+/* By our clock, of what the disk says in seconds of the wall clock: once for a message, for that one may be set later. */
 static int64_t
 since(int64_t seconds)
 {
@@ -401,18 +409,18 @@ clamp(const struct dispatch *d, struct schedule_entry *e)
 
 /* One that nobody has tried yet: at once, unless its sender leaves it to a run of the queue. The pause is our own run. */
 static int64_t
-first_due(const struct dispatch *d, int64_t arrived, uint32_t flags)
+first_due(const struct dispatch *d, int64_t arrived_ms, uint32_t flags)
 {
-	return (flags & ENVELOPE_LATER) != 0 ? since(arrived) + d->queue->p.conf->retry_first_ms : clock_ms();
+	return (flags & ENVELOPE_LATER) != 0 ? arrived_ms + d->queue->p.conf->retry_first_ms : clock_ms();
 }
 
 static void
-add(struct dispatch *d, uint64_t id, int64_t arrived, int64_t due_ms, const char *sender, const struct envelope_rcpt *rcpts,
+add(struct dispatch *d, uint64_t id, int64_t arrived_ms, int64_t due_ms, const char *sender, const struct envelope_rcpt *rcpts,
     uint32_t first, uint32_t n)
 {
 	char hop[ROUTE_HOP_MAX];
-	struct schedule_entry e = { .message = id, .hop = hop, .arrived_ms = since(arrived), .due_ms = due_ms,
-	    .sender = lanes_key(sender), .warn_ms = dispatch_warn_ms(d, arrived, 0) };
+	struct schedule_entry e = { .message = id, .hop = hop, .arrived_ms = arrived_ms, .due_ms = due_ms,
+	    .sender = lanes_key(sender), .warn_ms = dispatch_warn_ms(d, arrived_ms, 0) };
 
 	clamp(d, &e);
 	for (uint32_t i = 0; i < n; i++) {
@@ -424,26 +432,26 @@ add(struct dispatch *d, uint64_t id, int64_t arrived, int64_t due_ms, const char
 }
 
 void
-dispatch_accepted(struct dispatch *d, uint64_t id, int64_t arrived, const struct envelope_sender *sender,
-    const struct envelope_rcpt *rcpts, uint32_t n)
+dispatch_accepted(struct dispatch *d, uint64_t id, const struct envelope_sender *sender, const struct envelope_rcpt *rcpts,
+    uint32_t n)
 {
-	add(d, id, arrived, first_due(d, arrived, sender->flags), sender->address, rcpts, 0, n);
+	add(d, id, clock_ms(), first_due(d, clock_ms(), sender->flags), sender->address, rcpts, 0, n);
 }
 
 void
-dispatch_add(struct dispatch *d, uint64_t id, int64_t arrived, const char *sender, const struct envelope_rcpt *rcpts,
+dispatch_add(struct dispatch *d, uint64_t id, int64_t arrived_ms, const char *sender, const struct envelope_rcpt *rcpts,
     uint32_t first, uint32_t n)
 {
-	add(d, id, arrived, clock_ms(), sender, rcpts, first, n);
+	add(d, id, arrived_ms, clock_ms(), sender, rcpts, first, n);
 }
 
 void
-dispatch_again(struct dispatch *d, uint64_t message, int64_t arrived, const char *sender, uint32_t index, uint32_t attempts,
+dispatch_again(struct dispatch *d, uint64_t message, int64_t arrived_ms, const char *sender, uint32_t index, uint32_t attempts,
     const struct envelope_rcpt *r)
 {
 	char hop[ROUTE_HOP_MAX];
 	struct schedule_entry e = { .message = message, .index = index, .attempts = attempts, .hop = hop,
-	    .arrived_ms = since(arrived), .due_ms = clock_ms() + d->queue->p.conf->retry_first_ms, .warn_ms = SCHEDULE_NEVER };
+	    .arrived_ms = arrived_ms, .due_ms = clock_ms() + d->queue->p.conf->retry_first_ms, .warn_ms = SCHEDULE_NEVER };
 
 	e.agent = dispatch_route(d, sender, r, hop);
 	clamp(d, &e);
@@ -488,12 +496,12 @@ dispatch_found(struct dispatch *d, const struct log_message *m, const struct env
 		e.index = rcpts[i].index;
 		e.attempts = rcpts[i].attempts;
 		e.arrived_ms = since(m->arrived);
-		e.due_ms = rcpts[i].next_try == 0 ? first_due(d, m->arrived, m->flags) : since(rcpts[i].next_try);
+		e.due_ms = rcpts[i].next_try == 0 ? first_due(d, e.arrived_ms, m->flags) : since(rcpts[i].next_try);
 		clamp(d, &e);
 		r.address = (char *)(uintptr_t)rcpts[i].address;
 		r.local = rcpts[i].local;
 		r.hop = (char *)(uintptr_t)rcpts[i].hop;
-		e.warn_ms = dispatch_warn_ms(d, m->arrived, rcpts[i].marks & LOG_WARNED);
+		e.warn_ms = dispatch_warn_ms(d, e.arrived_ms, rcpts[i].marks & LOG_WARNED);
 		e.agent = dispatch_route(d, sender->address, &r, hop);
 		schedule_add(d->schedule, clock_ms(), &e);
 	}
@@ -615,6 +623,19 @@ dispatch_waits(const struct dispatch *d, uint64_t id, uint32_t index, int64_t *u
 
 	*until_r = clock_wall() + (*until_r - clock_ms()) / 1000;
 	return why;
+}
+
+const char *
+dispatch_reason(const struct dispatch *d, uint64_t id, uint32_t index)
+{
+	static const char *const reasons[] = { [SCHEDULE_UNKNOWN] = "", [SCHEDULE_TRIED] = "", [SCHEDULE_TIME] = "",
+	    [SCHEDULE_HOP] = "its next hop is in trouble", [SCHEDULE_PAUSED] = "its next hop is paused; minimtactl queue hops",
+	    [SCHEDULE_PLACE] = "it waits for its turn: as many deliveries as there may be are under way",
+	    [SCHEDULE_PROCESS] = "the process that would try it is being restarted",
+	    [SCHEDULE_ALONE] = "it is tried when nothing else is: a process died while delivering it" };
+	int64_t until;
+
+	return reasons[schedule_reason(d->schedule, id, index, &until)];
 }
 
 void

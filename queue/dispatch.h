@@ -13,11 +13,13 @@ struct dispatch	*dispatch_new(struct queue *);
 void		 dispatch_free(struct dispatch *);		/* NULL is fine */
 
 /* A message that has just been accepted, with indexes from 0 on. */
-void		 dispatch_accepted(struct dispatch *, uint64_t id, int64_t arrived, const struct envelope_sender *,
-		    const struct envelope_rcpt *, uint32_t n);
-/* New recipients of an accepted message, with indexes from `first` on. */
-void		 dispatch_add(struct dispatch *, uint64_t id, int64_t arrived, const char *sender, const struct envelope_rcpt *,
+void		 dispatch_accepted(struct dispatch *, uint64_t id, const struct envelope_sender *, const struct envelope_rcpt *,
+		    uint32_t n);
+/* New recipients of an accepted message, with indexes from `first` on. arrived_ms: of the message, by clock_ms(). */
+void		 dispatch_add(struct dispatch *, uint64_t id, int64_t arrived_ms, const char *sender, const struct envelope_rcpt *,
 		    uint32_t first, uint32_t n);
+/* What the disk says in seconds of the wall clock, by clock_ms(); not in the future. */
+int64_t		 dispatch_since(int64_t seconds);
 /* A message that the log found at its start; one that is known already is left alone. */
 void		 dispatch_found(struct dispatch *, const struct log_message *, const struct envelope_sender *,
 		    const struct log_rcpt_state *, uint32_t n);
@@ -39,6 +41,8 @@ bool		 dispatch_pause(struct dispatch *, const char *hop, enum schedule_agent, b
 void		 dispatch_each_hop(const struct dispatch *, void (*fn)(void *arg, const struct schedule_hop *), void *arg);
 /* The next hop for a recipient of a message as of now; to: ROUTE_HOP_MAX. Says who goes there. */
 enum schedule_agent dispatch_route(const struct dispatch *, const char *sender, const struct envelope_rcpt *, char *to);
+/* In words, why a recipient is not being tried now; "" where it is its own next time, or not known. */
+const char	*dispatch_reason(const struct dispatch *, uint64_t id, uint32_t index);
 /* The trouble of its hop that a recipient waits for, and until when (seconds since the epoch); NULL: none. */
 const char	*dispatch_waits(const struct dispatch *, uint64_t id, uint32_t index, int64_t *until_r);
 bool		 dispatch_is_paused(const struct dispatch *, uint64_t id, uint32_t index);

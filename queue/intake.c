@@ -455,7 +455,7 @@ on_accepted(void *arg, const char *error)
 		    logq(t->from.address), t->n_rcpts, t->received, logq(t->from.client), logq(t->from.session));
 		snprintf(text, sizeof(text), "queued as %s", id);
 		answer(t, 250, text, id);
-		dispatch_accepted(in->queue->dispatch, t->message, t->arrived, &t->from, t->rcpts, t->n_rcpts);
+		dispatch_accepted(in->queue->dispatch, t->message, &t->from, t->rcpts, t->n_rcpts);
 	}
 	free_transaction(t);
 }

@@ -61,7 +61,7 @@ on_accepted(void *arg, const char *error)
 		log_error("msg=%s event=notice-failed reason=%s", about, logq(error));
 	} else {
 		log_info("msg=%s event=notice about=%s to=%s", id_text(a->id), about, logq(a->to.address));
-		dispatch_add(a->queue->dispatch, a->id, a->now, "", &a->to, 0, 1);
+		dispatch_add(a->queue->dispatch, a->id, clock_ms(), "", &a->to, 0, 1);
 	}
 	envelope_free_rcpt(&a->to);
 	free(a);

@@ -132,7 +132,7 @@ say(const struct attempt *a, const struct attempt_rcpt *r, const char *event)
 {
 	log_info("msg=%s event=%s to=%s hop=%s host=%s code=%u status=%s delay=%" PRId64 " attempt=%u reply=%s",
 	    id_text(a->message), event, logq(r->rcpt.address), logq(schedule_job_hop(a->job)), logq(r->host), r->code,
-	    r->enhanced, attempt_age(a->arrived), r->attempts + 1, logq(r->text));
+	    r->enhanced, attempt_age(a), r->attempts + 1, logq(r->text));
 	await_tell(a->dispatch->queue, a->message, r);
 }
 
@@ -250,13 +250,13 @@ static bool
 is_late(const struct attempt *a, const struct attempt_rcpt *r)
 {
 	return r->result == RESULT_DEFERRED && tell_wants(a, r, TELL_DELAYED) &&
-	    outcome_warnings(a->dispatch, attempt_age(a->arrived)) > (r->marks & LOG_WARNED);
+	    outcome_warnings(a->dispatch, attempt_age(a)) > (r->marks & LOG_WARNED);
 }
 
 static void
 mark_warned(const struct attempt *a, struct attempt_rcpt *rcpts, uint32_t n)
 {
-	int level = outcome_warnings(a->dispatch, attempt_age(a->arrived));
+	int level = outcome_warnings(a->dispatch, attempt_age(a));
 
 	for (uint32_t i = 0; i < n; i++)
 		rcpts[i].marks = (uint8_t)((rcpts[i].marks & ~LOG_WARNED) | level);
@@ -320,12 +320,12 @@ record(struct attempt *a)
 
 /* A recipient that turned out to be a mailbox: next to mda, with the attempts it had. */
 static void
-send_on(struct attempt *a, const struct attempt_rcpt *r, int64_t arrived_ms)
+send_on(struct attempt *a, const struct attempt_rcpt *r)
 {
 	char hop[ROUTE_HOP_MAX];
 	struct schedule_entry e = { .message = a->message, .index = r->index, .attempts = r->attempts, .hop = hop,
-	    .arrived_ms = arrived_ms, .due_ms = clock_ms(), .sender = lanes_key(a->sender),
-	    .warn_ms = dispatch_warn_ms(a->dispatch, a->arrived, r->marks & LOG_WARNED) };
+	    .arrived_ms = a->arrived_ms, .due_ms = clock_ms(), .sender = lanes_key(a->sender),
+	    .warn_ms = dispatch_warn_ms(a->dispatch, a->arrived_ms, r->marks & LOG_WARNED) };
 	struct envelope_rcpt final = { .address = r->rcpt.address, .local = true, .final = true };
 
 	e.agent = dispatch_route(a->dispatch, a->sender, &final, hop);
@@ -335,15 +335,13 @@ send_on(struct attempt *a, const struct attempt_rcpt *r, int64_t arrived_ms)
 static void
 go_on(struct attempt *a)
 {
-	int64_t arrived_ms = clock_ms() - attempt_age(a->arrived) * 1000;
-
 	for (uint32_t i = 0; i < a->n; i++) {
 		struct attempt_rcpt *r = &a->rcpts[i];
 
 		if (r->result == RESULT_DIRECT)
-			send_on(a, r, arrived_ms);
+			send_on(a, r);
 		else if (r->result == RESULT_EXPANDED)
-			dispatch_add(a->dispatch, a->message, a->arrived, a->sender, r->targets, r->first_target, r->n_targets);
+			dispatch_add(a->dispatch, a->message, a->arrived_ms, a->sender, r->targets, r->first_target, r->n_targets);
 	}
 }
 
@@ -363,8 +361,8 @@ outcome_conclude(struct attempt *a, enum schedule_end end)
 		if (dropped && a->rcpts[i].result != RESULT_DELIVERED && a->rcpts[i].result != RESULT_EXPANDED)
 			a->rcpts[i].result = RESULT_NONE;
 	}
-	schedule_warn_next(a->job, dispatch_warn_ms(a->dispatch, a->arrived,
-	    outcome_warnings(a->dispatch, attempt_age(a->arrived))));
+	schedule_warn_next(a->job, dispatch_warn_ms(a->dispatch, a->arrived_ms,
+	    outcome_warnings(a->dispatch, attempt_age(a))));
 	next = schedule_finish(a->dispatch->schedule, now, a->job, end, why);
 	a->job = NULL;
 	for (uint32_t i = 0; i < a->n; i++)

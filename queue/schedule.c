@@ -349,6 +349,33 @@ schedule_waits(const struct schedule *s, uint64_t message, uint32_t index, int64
 	return schedule_job_trouble(j);
 }
 
+enum schedule_reason
+schedule_reason(const struct schedule *s, uint64_t message, uint32_t index, int64_t *until_r)
+{
+	const struct schedule_job *j = find_job(s, message, index);
+
+	*until_r = s->now;
+	if (j == NULL)
+		return SCHEDULE_UNKNOWN;
+	if (j->state == JOB_ACTIVE && j->counted)
+		return SCHEDULE_TRIED;
+	if (j->hop->paused)
+		return SCHEDULE_PAUSED;
+	if (j->state == JOB_WAITING) {
+		*until_r = j->due.at;
+		return SCHEDULE_TIME;
+	}
+	if (!j->hop->agent->up)
+		return SCHEDULE_PROCESS;
+	if (j->state == JOB_SUSPECT)
+		return SCHEDULE_ALONE;
+	if (j->hop->trouble) {
+		*until_r = j->hop->not_before;
+		return SCHEDULE_HOP;
+	}
+	return SCHEDULE_PLACE;
+}
+
 static uint32_t
 job_drop(struct schedule *s, struct schedule_job *j, uint32_t index)
 {
@@ -495,6 +522,12 @@ schedule_job_rcpt(const struct schedule_job *j, uint32_t i, uint32_t *index_r, u
 	*index_r = j->rcpts[i].index;
 	*attempts_r = j->rcpts[i].attempts;
 	return (j->rcpts[i].flags & RCPT_DROPPED) == 0;
+}
+
+int64_t
+schedule_job_arrived(const struct schedule *s, const struct schedule_job *j)
+{
+	return j->message->expires - s->limits.expire_ms;
 }
 
 bool

@@ -109,6 +109,8 @@ uint32_t	 schedule_job_crashes(const struct schedule_job *);
 uint32_t	 schedule_job_size(const struct schedule_job *);
 /* The i-th recipient; false when it was dropped meanwhile. */
 bool		 schedule_job_rcpt(const struct schedule_job *, uint32_t i, uint32_t *index_r, uint32_t *attempts_r);
+/* When its message arrived, by the scheduler's clock. */
+int64_t		 schedule_job_arrived(const struct schedule *, const struct schedule_job *);
 /* Whether a failure now is the last one. */
 bool		 schedule_job_expired(const struct schedule_job *, int64_t now);
 /* When the next warning of this job is due. */
@@ -145,6 +147,19 @@ bool		 schedule_is_active(const struct schedule *, uint64_t message, uint32_t in
 /* Whether no recipient of it is being tried or waits for a place only: all wait for a time, or for a hop in trouble or paused. */
 bool		 schedule_rests(const struct schedule *, int64_t now, uint64_t message);
 bool		 schedule_is_paused(const struct schedule *, uint64_t message, uint32_t index);
+enum schedule_reason {
+	SCHEDULE_UNKNOWN,	/* it is not here: held, or being recorded */
+	SCHEDULE_TRIED,		/* being tried now */
+	SCHEDULE_TIME,		/* its own next time */
+	SCHEDULE_HOP,		/* its next hop is in trouble: the hop's next probe */
+	SCHEDULE_PAUSED,	/* an administrator paused its next hop */
+	SCHEDULE_PLACE,		/* its turn: as many deliveries as there may be are under way */
+	SCHEDULE_PROCESS,	/* the process that would try it is away */
+	SCHEDULE_ALONE,		/* to be tried while nothing else is: its message may have killed a process */
+};
+
+/* Why a recipient is not being tried now, and until when (of TIME and HOP). */
+enum schedule_reason schedule_reason(const struct schedule *, uint64_t message, uint32_t index, int64_t *until_r);
 /* What a recipient waits for beside its own time: the trouble of its hop, and when that may be tried; NULL: nothing. */
 const char	*schedule_waits(const struct schedule *, uint64_t message, uint32_t index, int64_t *until_r);
 

@@ -36,7 +36,7 @@ struct tell {
 	uint8_t			 ret;
 	bool			 again;			/* a bounce that came back: to postmaster */
 	const char		*refused;		/* why there is none after all */
-	int64_t			 arrived, now;
+	int64_t			 arrived, now, arrived_ms;	/* as in struct attempt */
 	char			*session, *envid;
 	struct envelope_rcpt	 to;
 	struct attempt_rcpt	*rcpts;
@@ -73,7 +73,7 @@ put_back(struct tell *g)
 	struct dispatch *d = g->dispatch;
 
 	for (uint32_t i = 0; i < g->n; i++)
-		dispatch_again(d, g->message, g->arrived, g->again ? "" : g->to.address, g->rcpts[i].index,
+		dispatch_again(d, g->message, g->arrived_ms, g->again ? "" : g->to.address, g->rcpts[i].index,
 		    g->rcpts[i].attempts + 1, &g->rcpts[i].rcpt);
 	free_tell(g);
 }
@@ -120,7 +120,7 @@ on_accepted(void *arg, const char *error)
 	log_info("msg=%s event=%s parent=%s to=%s rcpts=%u", id_text(g->id), names[g->kind], parent, logq(g->to.address), g->n);
 	if (!log_find(q->log, g->message, &m))
 		log_info("msg=%s event=done", parent);
-	dispatch_add(g->dispatch, g->id, g->now, "", &g->to, 0, 1);
+	dispatch_add(g->dispatch, g->id, clock_ms(), "", &g->to, 0, 1);
 	free_tell(g);
 }
 
@@ -347,6 +347,7 @@ new_tell(struct dispatch *d, const struct attempt *a, enum tell_kind kind, const
 	g->ret = a->ret;
 	g->again = a->sender[0] == '\0';
 	g->arrived = a->arrived;
+	g->arrived_ms = a->arrived_ms;
 	g->now = clock_wall();
 	g->to = *to;
 	timer_set(&g->gather, go, g);

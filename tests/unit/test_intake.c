@@ -135,12 +135,10 @@ log_accept(struct log *l, const struct log_accept *a, uint64_t reserved, log_don
 }
 
 void
-dispatch_accepted(struct dispatch *d, uint64_t id, int64_t arrived, const struct envelope_sender *s, const struct envelope_rcpt *r,
-    uint32_t n)
+dispatch_accepted(struct dispatch *d, uint64_t id, const struct envelope_sender *s, const struct envelope_rcpt *r, uint32_t n)
 {
 	(void)d;
 	(void)id;
-	(void)arrived;
 	ck_assert_str_ne(s->address, "");
 	ck_assert_uint_gt(n, 0);
 	ck_assert_str_eq(r[n - 1].address, fake.rcpt);
