@@ -323,6 +323,7 @@ UNIT	:= \
 	dns_client \
 	due \
 	header \
+	greet \
 	headscan \
 	idmap \
 	intake \

@@ -222,10 +222,19 @@ on_step(void *arg)
 	size_t at;
 
 	advance(c);
+	if (c->found != NULL)
+		c->found(c->found_arg);
 	if (!c->deciding || !chain_fold(c, c->wanted, &d, &at))
 		return;
 	c->deciding = false;
 	c->done(c->arg, &d);
+}
+
+void
+chain_on_found(struct chain *c, void (*found)(void *), void *arg)
+{
+	c->found = found;
+	c->found_arg = arg;
 }
 
 void

@@ -64,6 +64,8 @@ struct chain {
 	chain_done_fn	*done;
 	void		*arg;
 	struct timer	 step;
+	void		(*found)(void *);
+	void		*found_arg;
 	size_t		 n;
 	struct slot	 slots[];
 };

@@ -101,7 +101,7 @@ greet_reply_ms(const struct filter_config *throttle, const struct filter_config 
 bool
 greet_keeps_order(const struct filter_config *pipelining, const struct greet_client *c)
 {
-	return pipelining->mode == FILTER_ENFORCE && !c->trusted && !c->vouched && !c->passed;
+	return pipelining->mode != FILTER_OFF && !c->trusted && !c->vouched && !c->passed;
 }
 
 /* ---- as filters ---- */

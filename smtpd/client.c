@@ -13,7 +13,9 @@
 
 #include "lib/log.h"
 #include "smtpd/crowd.h"
+#include "smtpd/guard.h"
 #include "smtpd/network.h"
+#include "smtpd/pace.h"
 #include "smtpd/proxy.h"
 #include "smtpd/session.h"
 #include "smtpd/smtpd.h"
@@ -82,12 +84,24 @@ claim(struct session *s, const struct sockaddr *claimed, const char *by)
 	client_forget(s);
 	become(s, claimed, network);
 	s->claimed = true;
+	guard_new(s, claimed);
 	s->trust_known = s->trusted = false;
 	s->trust_len = 0;
 	log_info("session=%s event=client client=%s by=%s via=%s", s->id_word, logq(s->client), by, logq(before));
 	if (why != NULL)
 		session_end(s, why->word, 421, "4.3.2", "No place for this client now; try again later");
 	return why == NULL;
+}
+
+/* The proxy speaks for nobody but itself. */
+static void
+guard_itself(struct session *s)
+{
+	struct sockaddr_storage peer;
+	socklen_t len = sizeof(peer);
+
+	if (getpeername(s->fd, (struct sockaddr *)&peer, &len) == 0)
+		guard_new(s, (struct sockaddr *)&peer);
 }
 
 size_t
@@ -104,6 +118,7 @@ client_take_proxy(struct session *s, const uint8_t *data, size_t len)
 			return len;
 		break;
 	case PROXY_ITSELF:
+		guard_itself(s);
 		break;
 	case PROXY_BAD:
 		session_end(s, "no-proxy-header", 554, "5.5.0", "A proxy begins with a header of the PROXY protocol");
@@ -111,7 +126,7 @@ client_take_proxy(struct session *s, const uint8_t *data, size_t len)
 	}
 	s->ahead = len - used;
 	session_await_command(s);
-	session_greet(s);
+	pace_greet(s);
 	return used;
 }
 
@@ -149,7 +164,10 @@ client_xclient(struct session *s, const char *argument)
 	s->state = SESSION_START;
 	if (x.helo[0] != '\0' && (s->helo = strdup(x.helo)) == NULL)
 		log_fatal("event=out-of-memory");
-	if (s->helo != NULL)
+	if (s->helo != NULL) {
 		s->state = SESSION_READY;
-	session_greet(s);
+		if (s->guard != NULL)
+			guard_helo(s);
+	}
+	pace_greet(s);
 }

@@ -14,7 +14,9 @@
 #include "smtpd/client.h"
 #include "smtpd/content.h"
 #include "smtpd/crowd.h"
+#include "smtpd/guard.h"
 #include "smtpd/network.h"
+#include "smtpd/pace.h"
 #include "smtpd/recipient.h"
 #include "smtpd/session.h"
 #include "smtpd/smtpd.h"
@@ -124,11 +126,13 @@ spoke_too_soon(struct session *s, const struct command *c)
 {
 	if (s->local)			/* sendmail -bs < file: nobody stands between us */
 		return false;
-	if ((c == NULL || (c->flags & COMMAND_LAST) == 0) && s->esmtp)
-		return false;
 	if (c != NULL && (c->run == command_quit || c->run == command_bdat))
 		return false;
-	return stream_sent_ahead(s);
+	if (c != NULL && (c->flags & COMMAND_LAST) != 0)
+		return stream_sent_ahead(s);
+	if (!s->esmtp)
+		return stream_sent_ahead(s);
+	return !pace_may_pipeline(s) && stream_sent_ahead(s) && !pace_tolerates_ahead(s);
 }
 
 /* The first EHLO is none. */
@@ -151,7 +155,7 @@ static void
 run(struct session *s, const struct command *c, const char *argument)
 {
 	if (spoke_too_soon(s, c)) {
-		session_end(s, "pipelining", 503, "5.5.0", "You sent more without waiting for the reply to %s",
+		session_end(s, "pipelining", pace_may_pipeline(s) ? 503 : 554, "5.5.0", "You sent more without waiting for the reply to %s",
 		    c != NULL ? c->verb : "your command");
 		return;
 	}
@@ -256,6 +260,8 @@ hello(struct session *s, const char *argument, bool esmtp)
 		log_fatal("event=out-of-memory");
 	s->esmtp = esmtp;
 	s->state = SESSION_READY;
+	if (s->guard != NULL)
+		guard_helo(s);
 	return true;
 }
 
@@ -264,6 +270,7 @@ command_ehlo(struct session *s, const char *argument)
 {
 	const struct conf *conf = s->srv->process.conf;
 	char own[ADDRESS_DOMAIN_MAX + 64] = "";
+	bool ahead = pace_may_pipeline(s);
 
 	/* A local program is also told which domain completes a bare name: sendmail(8) writes it into From. */
 	if (s->local)
@@ -271,9 +278,9 @@ command_ehlo(struct session *s, const char *argument)
 	else if (s->may_xclient)
 		snprintf(own, sizeof(own), "XCLIENT NAME ADDR PORT PROTO HELO\n");
 	if (hello(s, argument, true))
-		session_reply(s, 250, NULL, "%s greets %s\nPIPELINING\nSIZE %llu\n8BITMIME\nSMTPUTF8\nCHUNKING\nDSN\n"
-		    "ENHANCEDSTATUSCODES\nLIMITS RCPTMAX=%u\n%sHELP", conf->hostname, s->helo,
-		    (unsigned long long)conf->message_size, conf->recipients, own);
+		session_reply(s, 250, NULL, "%s greets %s\n%sSIZE %llu\n8BITMIME\nSMTPUTF8\n%sDSN\n"
+		    "ENHANCEDSTATUSCODES\nLIMITS RCPTMAX=%u\n%sHELP", conf->hostname, s->helo, ahead ? "PIPELINING\n" : "",
+		    (unsigned long long)conf->message_size, ahead ? "CHUNKING\n" : "", conf->recipients, own);
 }
 
 static void
@@ -371,8 +378,12 @@ command_mail(struct session *s, const char *argument)
 		return;
 	else if (crowd_is_full(s->srv) || transaction_new(s, &sender, &params) < 0)
 		session_reply(s, 452, "4.3.1", "Too much mail at once; try again later");
-	else
+	else {
+		s->tx->source_route = path[1] == '@';
+		if (s->guard != NULL)
+			guard_mail(s);
 		session_reply(s, 250, "2.1.0", "Sender ok");
+	}
 }
 
 static void
@@ -411,11 +422,28 @@ command_rset(struct session *s, const char *argument)
 /* ---- content ---- */
 
 static void
+begin_data(struct session *s, const struct refusal *why)
+{
+	static char line[] = "DATA";
+
+	if (why != NULL) {
+		s->line = line;
+		session_refuse(s, why);
+		s->line = NULL;
+		return;
+	}
+	session_reply(s, 354, NULL, "Send the message; a line with only a dot ends it");
+	content_begin_data(s);
+}
+
+static void
 command_data(struct session *s, const char *argument)
 {
 	(void)argument;
-	session_reply(s, 354, NULL, "Send the message; a line with only a dot ends it");
-	content_begin_data(s);
+	if (s->guard != NULL)
+		guard_data(s, begin_data);
+	else
+		begin_data(s, NULL);
 }
 
 /*

@@ -10,6 +10,7 @@
 
 #include "lib/log.h"
 #include "smtpd/crowd.h"
+#include "smtpd/guard.h"
 #include "smtpd/session.h"
 #include "smtpd/smtpd.h"
 #include "smtpd/transaction.h"
@@ -23,6 +24,8 @@ static void
 start(struct session *s, enum session_input input)
 {
 	s->input = input;
+	if (s->guard != NULL)
+		s->guard->content = true;
 	s->content_ms = s->last_ms = clock_ms();
 	s->content_in = 0;
 	s->deadline_ms = s->content_ms;		/* a look at once, which sets the next */
@@ -60,6 +63,16 @@ most_ever(const struct session *s)
 
 static void	chunk_done(struct session *);
 
+/* What filters say of the recipients, which DATA hears before its content; here that is on its way already. */
+static void
+begin_chunks(struct session *s, const struct refusal *why)
+{
+	if (why != NULL)
+		transaction_refuse(s, why);
+	if (s->chunk_left == 0)
+		chunk_done(s);
+}
+
 void
 content_begin_chunk(struct session *s, uint64_t size, bool last, const struct refusal *why)
 {
@@ -68,14 +81,19 @@ content_begin_chunk(struct session *s, uint64_t size, bool last, const struct re
 		return;
 	}
 	keep_refusal(s, why);
+	s->chunk_left = size;
+	s->chunk_last = last;
+	start(s, INPUT_CHUNK);
 	if (why == NULL && s->state != SESSION_CHUNKS) {
 		wire_in_init(&s->tx->wire, false);
 		headscan_init(&s->tx->header);
 		s->state = SESSION_CHUNKS;
+		if (s->guard != NULL) {
+			s->paused_ms = clock_ms();
+			guard_data(s, begin_chunks);
+			return;
+		}
 	}
-	s->chunk_left = size;
-	s->chunk_last = last;
-	start(s, INPUT_CHUNK);
 	if (size == 0)
 		chunk_done(s);
 }

@@ -15,7 +15,7 @@
 struct refusal {
 	int	code;
 	char	enhanced[12];
-	char	text[256];
+	char	text[512];
 };
 
 void	refusal_set(struct refusal *, int code, const char *enhanced, const char *fmt, ...)

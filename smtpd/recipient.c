@@ -12,6 +12,7 @@
 #include "lib/log.h"
 #include "lib/pack.h"
 #include "smtpd/crowd.h"
+#include "smtpd/guard.h"
 #include "smtpd/session.h"
 #include "smtpd/smtpd.h"
 #include "smtpd/stream.h"
@@ -141,15 +142,37 @@ recipient_on_trust(void *arg, struct ipc *lookup, struct ipc_message *m)
 	return 0;
 }
 
+/* It is one, and filters have nothing against it. */
 static void
-accept_recipient(struct session *s, bool local, const void *token, size_t len)
+settle(struct session *s, const struct refusal *why)
 {
-	if (transaction_add(s, s->tx->asking, local, token, len) < 0) {
+	struct transaction *tx = s->tx;
+
+	if (why != NULL) {
+		answer(s, why->code, why->enhanced, why->text);
+		return;
+	}
+	if (transaction_add(s, tx->asking, tx->asked.local, tx->asked.token, tx->asked.token_len) < 0) {
 		answer(s, 452, "4.3.1", "Not enough memory here; try again later");
 		return;
 	}
 	s->state = SESSION_RCPT;
-	answer(s, 250, "2.1.5", local ? "Recipient ok" : "Recipient ok, will be relayed");
+	answer(s, 250, "2.1.5", tx->asked.local ? "Recipient ok" : "Recipient ok, will be relayed");
+}
+
+static void
+accept_recipient(struct session *s, bool local, const void *token, size_t len)
+{
+	struct transaction *tx = s->tx;
+
+	tx->asked.local = local;
+	tx->asked.token_len = (uint8_t)len;
+	if (len > 0)
+		memcpy(tx->asked.token, token, len);
+	if (s->guard != NULL)
+		guard_rcpt(s, settle);
+	else
+		settle(s, NULL);
 }
 
 static void

@@ -13,6 +13,8 @@
 #include "lib/log.h"
 #include "smtpd/client.h"
 #include "smtpd/crowd.h"
+#include "smtpd/guard.h"
+#include "smtpd/pace.h"
 #include "smtpd/smtpd.h"
 #include "smtpd/stream.h"
 #include "smtpd/transaction.h"
@@ -34,16 +36,6 @@ on_lifetime(void *arg)
 	}
 	session_end(s, "session-timeout", 421, "4.4.2", "This session has lasted too long; goodbye");
 	stream_go_on(s);
-}
-
-/* Who speaks before the greeting does not speak SMTP (RFC 5321, 4.3.1). */
-void
-session_greet(struct session *s)
-{
-	if (!s->local && stream_sent_ahead(s))
-		session_end(s, "early-talker", 554, "5.5.0", "An SMTP client waits for the greeting");
-	else
-		session_reply(s, 220, NULL, "%s ESMTP minimta", s->srv->process.conf->hostname);
 }
 
 static void
@@ -80,8 +72,11 @@ session_new(struct smtpd *srv, int fd, const struct sockaddr *address, struct ne
 	timer_set(&s->lifetime, on_lifetime, s);
 	timer_start(&s->lifetime, srv->process.conf->session_timeout_ms);
 	enlist(srv, s);
-	if (s->input == INPUT_COMMANDS)
-		session_greet(s);
+	if (s->input == INPUT_COMMANDS) {
+		if (address != NULL)
+			guard_new(s, address);
+		pace_greet(s);
+	}
 	stream_go_on(s);
 	return 0;
 }
@@ -106,6 +101,7 @@ reply(struct session *s, int code, const char *enhanced, const char *text)
 {
 	if (code >= 400)
 		log_refusal(s, code, text);
+	pace_replied(s, code);
 	if (code >= 500 && !s->closing && ++s->errors >= crowd_count(s, s->srv->process.conf->errors)) {
 		stream_reply(s, 421, "4.7.0", "Too many errors; goodbye");
 		session_close(s, "errors");
@@ -190,6 +186,17 @@ session_resume(struct session *s)
 		session_await_command(s);
 }
 
+void
+session_timeout(struct session *s)
+{
+	if (s->wait == WAIT_GREETING || s->wait == WAIT_PACE)
+		pace_over(s);
+	else if (s->wait == WAIT_FILTERS)
+		guard_late(s);
+	else
+		transaction_timeout(s);
+}
+
 /* ---- the end ---- */
 
 void
@@ -200,6 +207,7 @@ session_close(struct session *s, const char *reason)
 	s->closing = true;
 	s->reason = reason;
 	s->wait = WAIT_NONE;
+	pace_leave(s);
 	s->deadline_ms = clock_ms() + LAST_WORDS_MS;
 	transaction_free(s);
 }
@@ -241,6 +249,7 @@ session_free(struct session *s)
 	if (s == NULL)
 		return;
 	transaction_free(s);
+	guard_free(s);
 	session_hold(s, -(int64_t)s->held);
 	free(s->chunk_refusal);
 	free(s->helo);
@@ -252,7 +261,8 @@ session_free(struct session *s)
 bool
 session_idle(const struct session *s)
 {
-	return s->tx == NULL && s->wait == WAIT_NONE && s->input != INPUT_CHUNK;
+	return s->tx == NULL && (s->wait == WAIT_NONE || s->wait == WAIT_GREETING || s->wait == WAIT_PACE) &&
+	    s->input != INPUT_CHUNK;
 }
 
 void

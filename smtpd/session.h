@@ -20,6 +20,7 @@
 #include "lib/ids.h"
 #include "smtpd/params.h"
 
+struct guard;
 struct network;
 struct smtpd;
 struct transaction;
@@ -44,8 +45,11 @@ enum session_input {
 
 enum session_wait {
 	WAIT_NONE,
+	WAIT_GREETING,		/* a stranger: the rest of the greeting has its time */
+	WAIT_PACE,		/* likewise for replies that are ready */
 	WAIT_TRUST,		/* lookup: may this client relay */
 	WAIT_RCPT,		/* lookup: is this a recipient */
+	WAIT_FILTERS,		/* filters: a decision (guard.h) */
 	WAIT_CREDIT,		/* queue: room for more of this message */
 	WAIT_ROOM,		/* so much is on its way to queue that more must wait */
 	WAIT_DONE,		/* queue: the message is safe, or not */
@@ -73,6 +77,8 @@ struct session {
 	bool			 exempt;	/* local or in trusted_networks: no paces, no hurry */
 	bool			 may_xclient;	/* who connected is in xclient_networks */
 	bool			 claimed;	/* the client is whom a proxy or XCLIENT named */
+	bool			 pretends;	/* a person tries out what would become of such a client's mail */
+	struct guard		*guard;		/* NULL: trusted, local, or no filters */
 	const char		*listener;	/* borrowed from the process */
 	char			 client[56];	/* "192.0.2.1", "2001:db8::1", "local uid 1000" */
 	char			*helo;		/* trace_helo_ok; NULL before EHLO */
@@ -134,8 +140,6 @@ struct session {
 int	session_new(struct smtpd *, int fd, const struct sockaddr *address, struct network *, unsigned uid,
 	    const char *listener);
 void	session_free(struct session *);		/* from the reaper and smtpd_free only */
-/* Says the banner; for a stranger that may take its time. */
-void	session_greet(struct session *);
 struct session	*session_find(struct smtpd *, uint64_t question);
 
 /* A reply. 5xx counts as an error, and one too many becomes 421 and the end. enhanced NULL: none (220, 250 EHLO, 354). */
@@ -157,6 +161,8 @@ void	session_suspend(struct session *, enum session_wait, int64_t deadline_ms);
 void	session_resume(struct session *);
 /* Off all lists, descriptor closed; freed when the loop comes round. stream.c decides when. */
 void	session_finish(struct session *);
+/* The wait under way has lasted long enough. */
+void	session_timeout(struct session *);
 /* No message under way: STOP need not wait for it, and its place may go to another. */
 bool	session_idle(const struct session *);
 /* So many bytes of memory more (or less) are held for it; what is left at its end is taken off. */

@@ -8,8 +8,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "filters/chain.h"
+#include "filters/memory.h"
 #include "lib/log.h"
 #include "lib/pack.h"
+#include "mx/dns.h"
 #include "smtpd/listener.h"
 #include "smtpd/recipient.h"
 #include "smtpd/session.h"
@@ -54,20 +57,58 @@ on_submit(void *arg, struct ipc *master, struct ipc_message *m)
 	return 0;
 }
 
+static int
+on_dns(void *arg, struct ipc *ipc, struct ipc_message *m)
+{
+	return dns_on_answer(((struct smtpd *)arg)->dns, ipc, m);
+}
+
+static int
+on_memory(void *arg, struct ipc *ipc, struct ipc_message *m)
+{
+	return memory_on_answer(((struct smtpd *)arg)->memory, ipc, m);
+}
+
+static int
+on_callback(void *arg, struct ipc *ipc, struct ipc_message *m)
+{
+	return memory_on_callback(((struct smtpd *)arg)->memory, ipc, m);
+}
+
 static const struct ipc_handler handlers[] = {
 	{ MSG_TRUST, recipient_on_trust },
 	{ MSG_RCPT, recipient_on_rcpt },
 	{ MSG_MAIL_CREDIT, transaction_on_credit },
 	{ MSG_MAIL_DONE, transaction_on_done },
 	{ MSG_SUBMIT, on_submit },
+	{ MSG_DNS, on_dns },
+	{ MSG_MEMORY, on_memory },
+	{ MSG_CALLBACK, on_callback },
 	{ MSG_TALLY, tally_map_on_page },
 	{ MSG_TALLY_GONE, tally_map_on_gone },
 	{ MSG_NONE, NULL },
 };
 
 static void
+on_peer(void *arg, struct ipc *ipc)
+{
+	struct smtpd *srv = arg;
+
+	if (ipc_peer(ipc) == PROC_RESOLVER)
+		dns_set_ipc(srv->dns, ipc);
+	else if (ipc_peer(ipc) == PROC_LOOKUP)
+		memory_set_ipc(srv->memory, ipc);
+}
+
+static void
 on_peer_down(void *arg, struct ipc *ipc)
 {
+	struct smtpd *srv = arg;
+
+	if (ipc_peer(ipc) == PROC_RESOLVER)
+		dns_ipc_down(srv->dns, ipc, process_peer(&srv->process, PROC_RESOLVER));
+	else if (ipc_peer(ipc) == PROC_LOOKUP)
+		memory_ipc_down(srv->memory, ipc, process_peer(&srv->process, PROC_LOOKUP));
 	if (ipc_peer(ipc) == PROC_LOOKUP)
 		recipient_lookup_down(arg);
 	if (ipc_peer(ipc) == PROC_LOOKUP || ipc_peer(ipc) == PROC_QUEUE)
@@ -136,12 +177,19 @@ static void
 on_status(void *arg, char *to, size_t size)
 {
 	const struct smtpd *srv = arg;
+	size_t len;
 
 	snprintf(to, size, "sessions=%u local=%u stress=%u networks=%u others=%zu memory=%llu sessions_total=%llu messages_total=%llu "
 	    "refused_total=%llu turned_away_total=%llu evicted_total=%llu", srv->n_sessions, srv->n_local, srv->stress,
 	    HASH_COUNT(srv->networks.by_key), srv->tallies.n_others, (unsigned long long)srv->held, (unsigned long long)srv->total_sessions,
 	    (unsigned long long)srv->total_messages, (unsigned long long)srv->total_refused,
 	    (unsigned long long)srv->total_turned_away, (unsigned long long)srv->total_evicted);
+	len = strlen(to);
+	if (srv->filters == NULL || len + 2 >= size)
+		return;
+	len += (size_t)snprintf(to + len, size - len, " delayed=%u ", srv->n_delayed);
+	if (len < size)
+		filters_status(srv->filters, to + len, size - len);
 }
 
 void
@@ -153,6 +201,7 @@ smtpd_init(struct smtpd *srv)
 	srv->reserve_fd = -1;
 	timer_set(&srv->drain, on_drain_over, srv);
 	srv->process.handlers = handlers;
+	srv->process.on_peer = on_peer;
 	srv->process.on_peer_down = on_peer_down;
 	srv->process.on_stop = on_stop;
 	srv->process.on_drain = on_drain;
@@ -164,6 +213,13 @@ smtpd_init(struct smtpd *srv)
 void
 smtpd_start(struct smtpd *srv)
 {
+	char err[512];
+
 	if ((srv->reap = event_new(srv->process.base, -1, 0, on_reap, srv)) == NULL)
 		log_fatal("event=out-of-memory");
+	srv->dns = dns_new_client(srv->process.base);
+	srv->memory = memory_new_client();
+	if (srv->process.conf->filters && (srv->filters = filters_new(srv->process.conf, srv->dns, srv->memory, err,
+	    sizeof(err))) == NULL)
+		log_fatal("event=start-failed what=%s", logq(err));
 }

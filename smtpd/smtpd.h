@@ -15,8 +15,12 @@
 #include "lib/wire.h"
 #include "smtpd/network.h"
 #include "smtpd/tally.h"
+#include "smtpd/wrote.h"
 
+struct dns;
+struct filters;
 struct listener;
+struct memory;
 struct session;
 
 /* One recv(): below MSG_CREDIT, so that what a read brings always fits into the credit that let it happen. */
@@ -44,6 +48,13 @@ struct smtpd {
 	unsigned		 n_sessions;		/* in `sessions` */
 	unsigned		 n_local;		/* of them from local programs, which the limit does not count */
 	uint64_t		 total_sessions, total_messages, total_refused, total_evicted, total_turned_away;
+
+	/* For guard.c and pace.c; filters is NULL where there are none. */
+	struct dns		*dns;
+	struct memory		*memory;
+	struct filters		*filters;
+	unsigned		 n_delayed;		/* sessions that are made to wait now */
+	struct wrote		 wrote;
 
 	/* What there is too much of: crowd.c. */
 	struct networks		 networks;

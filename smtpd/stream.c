@@ -6,6 +6,7 @@
 #include "smtpd/stream.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -16,9 +17,9 @@
 #include "smtpd/content.h"
 #include "smtpd/commands.h"
 #include "smtpd/crowd.h"
+#include "smtpd/pace.h"
 #include "smtpd/session.h"
 #include "smtpd/smtpd.h"
-#include "smtpd/transaction.h"
 
 #define READ_COMMANDS	4096		/* of one recv between commands: all that a session may hold back while it waits */
 #define OUT_MAX		(64 * 1024)	/* replies gathered before the client must read some */
@@ -66,19 +67,33 @@ more_out(struct session *s, size_t room)
 	return true;
 }
 
-void
-stream_reply(struct session *s, int code, const char *enhanced, const char *text)
+static void
+put_out(struct session *s, const char *text, size_t len)
 {
-	char formatted[4096];
-	size_t len = reply_format(formatted, sizeof(formatted), code, enhanced, text);
-
 	if (s->out_len + len > s->out_room && !more_out(s, s->out_len + len + 256)) {
 		s->parted = true;
 		session_close(s, "no-memory");
 		return;
 	}
-	memcpy(s->out + s->out_len, formatted, len);
+	memcpy(s->out + s->out_len, text, len);
 	s->out_len += len;
+}
+
+void
+stream_reply(struct session *s, int code, const char *enhanced, const char *text)
+{
+	char formatted[4096];
+
+	put_out(s, formatted, reply_format(formatted, sizeof(formatted), code, enhanced, text));
+}
+
+void
+stream_announce(struct session *s, int code, const char *text)
+{
+	char line[512];
+	int len = snprintf(line, sizeof(line), "%d-%s\r\n", code, text);
+
+	put_out(s, line, (size_t)len);
 }
 
 /* One send. A client that is gone is found out here or by the next recv. */
@@ -204,6 +219,11 @@ notice(struct session *s, short what)
 	uint8_t byte;
 	ssize_t n = recv(s->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
 
+	if (n > 0 && s->wait == WAIT_GREETING) {
+		pace_spoke_early(s);
+		settle(s);
+		return;
+	}
 	if (n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR) && (what & EV_CLOSED) == 0))
 		return;
 	if (s->in_len > 0 || s->wait == WAIT_DONE)
@@ -349,7 +369,7 @@ settle(struct session *s)
 	if (s->srv->stopping && session_idle(s))
 		session_end(s, "stop", 421, "4.3.2", "This server is being stopped; come back soon");
 	/* Replies wait for those of the commands that came along with theirs (RFC 2920, 3.2). */
-	if (s->stuck_ms == 0 && (s->wait == WAIT_NONE || s->in_len == 0))
+	if (s->stuck_ms == 0 && (s->wait == WAIT_NONE || s->in_len == 0) && !pace_holds(s))
 		flush(s);
 	if (s->closing && s->out_len == 0 && !s->lingering) {
 		if (s->parted) {
@@ -381,7 +401,7 @@ on_timer(void *arg)
 	} else if (ends_in_bare_lf(s) && now >= s->last_ms + BARE_LF_MS)
 		session_end(s, "bare-lf", 500, "5.5.2", "A line ends with CR LF; this one ended with LF alone");
 	else if (s->wait != WAIT_NONE && now >= s->deadline_ms)
-		transaction_timeout(s);
+		session_timeout(s);
 	else if (reads_content(s) && s->wait == WAIT_NONE)
 		content_timeout(s);
 	else if (awaits_command(s) && now >= command_due(s))

@@ -18,6 +18,8 @@ void	stream_go_on(struct session *);
 void	stream_hurry(struct session *);
 /* Formats and gathers a reply (lib/reply.h). */
 void	stream_reply(struct session *, int code, const char *enhanced, const char *text);
+/* The first line of a reply that has more: "220-text". */
+void	stream_announce(struct session *, int code, const char *text);
 /* Whether the client has sent more than the command that is being handled. */
 bool	stream_sent_ahead(const struct session *);
 

@@ -9,19 +9,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/envelope.h"
 #include "lib/log.h"
+#include "lib/pack.h"
+#include "smtpd/guard.h"
+#include "smtpd/handover.h"
 #include "smtpd/network.h"
 #include "smtpd/recipient.h"
 #include "smtpd/session.h"
 #include "smtpd/smtpd.h"
 #include "smtpd/stream.h"
-#include "smtpd/trace.h"
+#include "smtpd/wrote.h"
 
 #define DONE_MS		(5 * 60 * 1000)	/* a client waits 10 minutes for the reply to its dot (RFC 5321, 4.5.3.2.6) */
 #define ROOM_MS		20		/* between looks whether queue has caught up */
 #define PENDING_MAX	(IPC_OUT_MAX / 4)	/* on its way to queue from all sessions; more than IPC_OUT_MAX ends queue */
-#define CONTENT_FIRST	4096		/* bytes to begin gathering with */
+#define CREDIT_MS	(5 * 60 * 1000)
 
 static const struct refusal no_memory = { 451, "4.3.0", "Not enough memory here; try again later" };
 static const struct refusal queue_away = { 451, "4.3.0", "The queue is not there now; try again" };
@@ -53,28 +55,6 @@ transaction_new(struct session *s, const struct address *sender, const struct pa
 	return 0;
 }
 
-static void
-forget_content(struct session *s)
-{
-	struct transaction *tx = s->tx;
-
-	session_hold(s, -(int64_t)tx->room);
-	free(tx->content);
-	tx->content = NULL;
-	tx->len = tx->room = 0;
-}
-
-/* Queue need not wait for an end any more; after MAIL_END it does not, and what it has made safe stands. */
-static void
-abort_in_queue(struct session *s)
-{
-	struct ipc *queue = process_peer(&s->srv->process, PROC_QUEUE);
-
-	if (s->tx->sent && !s->tx->ended && queue != NULL)
-		ipc_send(queue, MSG_MAIL_ABORT, s->tx->id, NULL, 0, -1);
-	s->tx->sent = false;
-}
-
 void
 transaction_free(struct session *s)
 {
@@ -83,13 +63,15 @@ transaction_free(struct session *s)
 
 	if (tx == NULL)
 		return;
-	abort_in_queue(s);
+	handover_abort(s);
+	if (s->guard != NULL)
+		guard_reset(s);
 	HASH_ITER(hh, tx->recipients, r, next) {
 		HASH_DEL(tx->recipients, r);
 		free(r->orcpt);
 		free(r);
 	}
-	forget_content(s);
+	handover_forget(s);
 	session_hold(s, -tx->recipients_size);
 	free(tx->asking);
 	free(tx->sender);
@@ -138,87 +120,50 @@ transaction_refuse(struct session *s, const struct refusal *r)
 	if (s->tx->refusal.code != 0)
 		return;
 	s->tx->refusal = *r;
-	forget_content(s);
-	abort_in_queue(s);
+	handover_forget(s);
+	handover_abort(s);
 }
 
-/* ---- to queue ---- */
-
-static uint32_t
-envelope_flags_of(const struct session *s)
-{
-	const struct transaction *tx = s->tx;
-
-	return (tx->eight_bit || tx->wire.eight_bit ? ENVELOPE_8BIT : 0) | (tx->utf8 ? ENVELOPE_UTF8 : 0) |
-	    (tx->later ? ENVELOPE_LATER : 0) |
-	    (tx->wire.dot_lines ? ENVELOPE_DOTS : 0) | (s->trusted || s->local ? ENVELOPE_TRUSTED : 0) |
-	    (tx->wire.long_lines ? ENVELOPE_LONG_LINES : 0) | (tx->header.eight_bit ? ENVELOPE_HEADER_8BIT : 0);
-}
-
-static void
-send_envelope(struct session *s, struct ipc *queue)
-{
-	struct transaction *tx = s->tx;
-	struct recipient *r, *next;
-	char client[400];
-	struct envelope_sender sender = { .address = tx->sender, .client = client, .session = s->id_word,
-	    .session_id = s->id, .size = tx->declared, .flags = envelope_flags_of(s), .envid = tx->envid, .ret = tx->ret };
-	struct pack p;
-
-	snprintf(client, sizeof(client), "%s (%s)", s->client, s->helo);
-	pack_init(&p);
-	envelope_pack_sender(&p, &sender);
-	ipc_send_pack(queue, MSG_MAIL_BEGIN, tx->id, &p, -1);
-	HASH_ITER(hh, tx->recipients, r, next) {
-		envelope_pack_rcpt(&p, &(struct envelope_rcpt){ .address = r->address, .local = r->local, .notify = r->notify,
-		    .orcpt = r->orcpt });
-		pack_blob(&p, r->token, r->token_len);
-		ipc_send_pack(queue, MSG_MAIL_RCPT, tx->id, &p, -1);
-	}
-	pack_free(&p);
-	tx->sent = true;
-}
-
-static void
-send_content(struct session *s, struct ipc *queue, const uint8_t *data, size_t len)
-{
-	s->tx->passed += len;
-	for (size_t n; len > 0; data += n, len -= n) {
-		n = len < MSG_CHUNK_MAX ? len : MSG_CHUNK_MAX;
-		ipc_send(queue, MSG_MAIL_DATA, s->tx->id, data, n, -1);
-	}
-}
-
-static int
-gather(struct session *s, const uint8_t *data, size_t len)
-{
-	struct transaction *tx = s->tx;
-	size_t room = tx->room;
-	uint8_t *content;
-
-	if (tx->len + len > room) {
-		/* What the client declared saves growing; it is believed no further than that. */
-		if (room == 0 && tx->declared < MSG_INLINE_MAX)
-			room = (size_t)tx->declared + CONTENT_FIRST;
-		while (room < tx->len + len)
-			room = room > 0 ? 2 * room : CONTENT_FIRST;
-		if ((content = realloc(tx->content, room)) == NULL)
-			return -1;
-		session_hold(s, (int64_t)(room - tx->room));
-		tx->content = content;
-		tx->room = room;
-	}
-	memcpy(tx->content + tx->len, data, len);
-	tx->len += len;
-	return 0;
-}
+/* ---- content ---- */
 
 size_t
 transaction_room(const struct transaction *tx)
 {
-	uint64_t window = MSG_INLINE_MAX + MSG_CREDIT + tx->taken;
+	return tx->sent && tx->refusal.code == 0 ? handover_room(tx) : SIZE_MAX;
+}
 
-	return tx->sent && tx->refusal.code == 0 ? (size_t)(window - tx->passed) : SIZE_MAX;
+/*
+ * To filters; the header whole, which until then stays here. True: it goes on to queue, else it is gathered already. What they
+ * see is what came, before anything is taken out of it.
+ */
+static bool
+show(struct session *s, const uint8_t *data, size_t len)
+{
+	struct transaction *tx = s->tx;
+
+	if (s->guard == NULL)
+		return true;
+	if (tx->header_len > 0) {
+		guard_body(s, data, len);
+		return true;
+	}
+	if (handover_gather(s, data, len) < 0) {
+		transaction_refuse(s, &no_memory);
+		return false;
+	}
+	if ((tx->header_len = guard_header(s, tx->content, tx->len, false)) > 0)
+		guard_body(s, tx->content + tx->header_len, tx->len - tx->header_len);
+	return false;
+}
+
+/* It is too large to stay here: what was gathered goes, and then all that comes. */
+static void
+begin_stream(struct session *s, struct ipc *queue)
+{
+	if (ipc_pending(queue) > PENDING_MAX)		/* it stands still, and this could wait for long */
+		transaction_refuse(s, &queue_busy);
+	else
+		handover_begin(s, queue);
 }
 
 void
@@ -229,51 +174,25 @@ transaction_content(struct session *s, const uint8_t *data, size_t len)
 
 	if (tx->refusal.code != 0 || len == 0)
 		return;
+	if (!show(s, data, len))
+		data = NULL, len = 0;
+	if (tx->refusal.code != 0)
+		return;
 	if (!tx->sent && tx->len + len <= MSG_INLINE_MAX) {
-		if (gather(s, data, len) < 0)
+		if (len > 0 && handover_gather(s, data, len) < 0)
 			transaction_refuse(s, &no_memory);
 		return;
 	}
+	if (s->guard != NULL && tx->header_len == 0)
+		return;
 	if (queue == NULL) {
 		transaction_refuse(s, &queue_away);
 		return;
 	}
-	if (!tx->sent && ipc_pending(queue) > PENDING_MAX) {	/* it stands still, and this could wait for long */
-		transaction_refuse(s, &queue_busy);
-		return;
-	}
-	if (!tx->sent) {
-		send_envelope(s, queue);
-		send_content(s, queue, tx->content, tx->len);
-		forget_content(s);
-	}
-	send_content(s, queue, data, len);
-}
-
-static void
-send_end(struct session *s, struct ipc *queue)
-{
-	struct transaction *tx = s->tx;
-	char client[72], head[TRACE_MAX], tail[TRACE_MAX];
-	struct trace t = { .helo = s->helo, .client = client, .hostname = s->srv->process.conf->hostname,
-	    .protocol = tx->utf8 ? "UTF8SMTP" : s->esmtp ? "ESMTP" : "SMTP", .now = clock_wall(),
-	    .recipient = HASH_COUNT(tx->recipients) == 1 ? tx->recipients->address : NULL };
-	struct pack p;
-
-	if (s->local)
-		snprintf(client, sizeof(client), "%s", s->client);
-	else
-		snprintf(client, sizeof(client), "[%s%s]", strchr(s->client, ':') ? "IPv6:" : "", s->client);
-	trace_head(head, sizeof(head), &t);
-	trace_tail(tail, sizeof(tail), &t);
-	pack_init(&p);
-	pack_u64(&p, tx->wire.size);
-	pack_u32(&p, envelope_flags_of(s));
-	pack_str(&p, head);
-	pack_str(&p, tail);
-	ipc_send_pack(queue, MSG_MAIL_END, tx->id, &p, -1);
-	pack_free(&p);
-	tx->ended = true;
+	if (!tx->sent)
+		begin_stream(s, queue);
+	if (tx->refusal.code == 0 && len > 0 && handover_content(s, queue, data, len) < 0)
+		transaction_refuse(s, &no_memory);
 }
 
 /* ---- the end ---- */
@@ -315,6 +234,10 @@ conclude(struct session *s, int code, const char *enhanced, const char *text, co
 	if (code == 250) {
 		if (s->network != NULL)
 			network_vouch(s->network, clock_ms());
+		if (s->guard != NULL)
+			guard_accepted(s);
+		else
+			wrote_note(s);
 		s->messages++;
 		s->srv->total_messages++;
 		s->recipients += HASH_COUNT(s->tx->recipients);
@@ -339,31 +262,71 @@ wait_for_room(struct session *s)
 		conclude(s, queue_busy.code, queue_busy.enhanced, queue_busy.text, "");
 }
 
+/* Filters have seen all of it. */
+static void
+judged(struct session *s, const struct refusal *why)
+{
+	s->tx->judged = true;
+	if (why != NULL)
+		transaction_refuse(s, why);
+	transaction_end(s);
+}
+
+static void
+ask_filters(struct session *s)
+{
+	struct transaction *tx = s->tx;
+
+	if (tx->header_len == 0)
+		tx->header_len = guard_header(s, tx->content, tx->len, true);
+	guard_end(s, judged);
+}
+
+static void
+hand_over(struct session *s, struct ipc *queue)
+{
+	struct transaction *tx = s->tx;
+
+	if (!tx->sent && ipc_pending(queue) > PENDING_MAX) {
+		wait_for_room(s);
+		return;
+	}
+	if (!tx->sent)
+		handover_begin(s, queue);
+	if (tx->at < tx->len) {			/* its header alone was more than there is credit for */
+		session_suspend(s, WAIT_CREDIT, CREDIT_MS);
+		return;
+	}
+	handover_end(s, queue);
+	session_suspend(s, WAIT_DONE, DONE_MS);
+}
+
 void
 transaction_end(struct session *s)
 {
 	struct ipc *queue = process_peer(&s->srv->process, PROC_QUEUE);
 	struct transaction *tx = s->tx;
 
+	tx->complete = true;
 	if (tx->refusal.code == 0 && queue == NULL)
 		transaction_refuse(s, &queue_away);
 	if (tx->refusal.code != 0) {
 		struct refusal r = tx->refusal;
 
 		conclude(s, r.code, r.enhanced, r.text, "");
-		return;
-	}
-	if (!tx->sent && ipc_pending(queue) > PENDING_MAX) {
-		wait_for_room(s);
-		return;
-	}
-	if (!tx->sent) {
-		send_envelope(s, queue);
-		send_content(s, queue, tx->content, tx->len);
-		forget_content(s);
-	}
-	send_end(s, queue);
-	session_suspend(s, WAIT_DONE, DONE_MS);
+	} else if (s->guard != NULL && !tx->judged)
+		ask_filters(s);
+	else
+		hand_over(s, queue);
+}
+
+/* There is credit again, or nothing that it is needed for. */
+static void
+credited(struct session *s)
+{
+	session_resume(s);
+	if (s->tx->complete)
+		transaction_end(s);
 }
 
 void
@@ -380,7 +343,7 @@ transaction_timeout(struct session *s)
 		break;
 	case WAIT_CREDIT:
 		transaction_refuse(s, &queue_away);
-		session_resume(s);
+		credited(s);
 		break;
 	case WAIT_DONE:
 		/* It may have been made safe all the same: the client will send it again, which is no loss. */
@@ -417,8 +380,10 @@ transaction_on_credit(void *arg, struct ipc *queue, struct ipc_message *m)
 	if (n > s->tx->passed - s->tx->taken)
 		return ipc_fail(queue, "credit for more than was sent");
 	s->tx->taken += n;
-	if (s->wait == WAIT_CREDIT) {
-		session_resume(s);
+	if (s->tx->at < s->tx->len)
+		handover_more(s, queue);
+	if (s->wait == WAIT_CREDIT && s->tx->at == s->tx->len) {
+		credited(s);
 		stream_go_on(s);
 	}
 	return 0;
@@ -457,7 +422,7 @@ transaction_on_done(void *arg, struct ipc *queue, struct ipc_message *m)
 		s->tx->sent = false;	/* queue has ended it */
 		transaction_refuse(s, &r);
 		if (s->wait == WAIT_CREDIT)
-			session_resume(s);
+			credited(s);
 	}
 	stream_go_on(s);
 	return 0;
@@ -468,7 +433,7 @@ static bool
 under_way(const struct session *s)
 {
 	return s->tx != NULL && (s->tx->sent || s->input == INPUT_DATA || s->state == SESSION_CHUNKS ||
-	    s->wait == WAIT_ROOM);
+	    s->tx->complete);
 }
 
 /*
@@ -487,7 +452,7 @@ transaction_peer_down(struct smtpd *srv, enum proc who)
 		if (!under_way(s) || (who != PROC_QUEUE && s->wait == WAIT_DONE))
 			continue;
 		transaction_refuse(s, &gone);
-		if (s->wait == WAIT_DONE || s->wait == WAIT_ROOM)
+		if (s->tx->complete)
 			conclude(s, gone.code, gone.enhanced, gone.text, "");
 		else if (s->wait == WAIT_CREDIT)
 			session_resume(s);

@@ -36,10 +36,15 @@ struct transaction {
 	char		*sender;
 	uint64_t	 declared;		/* SIZE=, 0 unknown */
 	bool		 eight_bit, utf8, later;	/* as MAIL said */
+	bool		 source_route;		/* the sender came with one, which was dropped */
 	uint8_t		 ret;			/* so, too: enum dsn_ret */
 	char		*envid;			/* NULL none */
 	struct recipient *recipients;		/* in the order they came */
-	char		*asking;		/* the one that lookup is looking at; NULL */
+	char		*asking;		/* the one that lookup and filters are looking at; NULL */
+	struct {				/* what lookup said of it */
+		bool	 local;
+		uint8_t	 token_len, token[64];
+	} asked;
 	struct params_rcpt asking_for;		/* what was said of it */
 	int64_t		 began_ms;
 	int64_t		 room_until_ms;		/* so long it waits for room on the way to queue; 0: it does not */
@@ -49,7 +54,11 @@ struct transaction {
 	struct refusal	 refusal;		/* what it will come to; code 0: nothing wrong so far */
 	uint8_t		*content;		/* gathered, while it is not streaming */
 	size_t		 len, room;
+	size_t		 at;			/* of it, what queue has */
+	size_t		 header_len;		/* of the header with its empty line, once filters know it; 0 before */
 
+	bool		 complete;		/* all of the content has come */
+	bool		 judged;		/* filters have let it pass */
 	bool		 sent;			/* queue knows of it: it must hear an end */
 	bool		 ended;			/* MAIL_END is sent: queue's answer counts */
 	int64_t		 recipients_size;	/* memory that they take */

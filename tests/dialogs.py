@@ -11,6 +11,7 @@ settings, a line "---", and steps. Settings:
 	config LINE		a line of configuration as it stands; {smtp_port}, and {folder} for a file:
 	file NAME LINE		a line of a file in the server's folder
 	trusted			127.0.0.0/8 may relay
+	filters			strangers are judged and wait, as configured; without it no filter is on
 	alias LINE		a line of the aliases file
 	user NAME…		further virtual mailboxes at demo.example (alice and bob are there)
 	zone NAME TYPE VALUE	a record of the fake name server; dns NAME MODE: it misbehaves (tests/fake_dns.py)
@@ -96,6 +97,8 @@ class Dialog:
 			self.files[name] = self.files.get(name, "") + line + "\n"
 		elif word == "trusted":
 			self.settings["trusted_networks"] = '{"127.0.0.0/8"}'
+		elif word == "filters":
+			self.settings["filters"] = "yes"
 		elif word == "alias":
 			self.aliases += rest + "\n"
 		elif word == "user":

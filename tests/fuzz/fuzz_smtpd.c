@@ -16,10 +16,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "filters/memory.h"
 #include "lib/envelope.h"
 #include "lib/log.h"
 #include "lib/pack.h"
 #include "lib/reply.h"
+#include "mx/dns.h"
 #include "smtpd/crowd.h"
 #include "smtpd/session.h"
 #include "smtpd/smtpd.h"
@@ -435,6 +437,8 @@ end(struct world *w)
 	ipc_free(w->queue);
 	ipc_free(w->smtpd.process.peers[0]);
 	ipc_free(w->smtpd.process.peers[1]);
+	dns_free(w->smtpd.dns);
+	memory_free(w->smtpd.memory);
 	event_free(w->smtpd.reap);
 	clock_init(NULL);
 	event_base_free(w->smtpd.process.base);

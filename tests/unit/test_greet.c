@@ -139,6 +139,8 @@ START_TEST(order)
 	ck_assert(!greet_keeps_order(&pipelining, &(struct greet_client){ .vouched = true }));
 	ck_assert(!greet_keeps_order(&pipelining, &(struct greet_client){ .passed = true }));
 	modes(FILTER_SCORE);
+	ck_assert(greet_keeps_order(&pipelining, &(struct greet_client){ .stress = 0 }));
+	modes(FILTER_OFF);
 	ck_assert(!greet_keeps_order(&pipelining, &(struct greet_client){ .stress = 0 }));
 }
 END_TEST

@@ -1,0 +1,317 @@
+/*
+ * Puts a stranger's session to the filters: writes down what is known at each stage, asks for the decisions, and brings them
+ * back as refusals. Decides nothing itself: filters/chain.c does. Called by commands.c, recipient.c, transaction.c and
+ * content.c, always with a session that has a guard unless said otherwise.
+ */
+#include "smtpd/guard.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "filters/memory.h"
+#include "lib/envelope.h"
+#include "lib/log.h"
+#include "smtpd/pace.h"
+#include "smtpd/session.h"
+#include "smtpd/smtpd.h"
+#include "smtpd/stream.h"
+#include "smtpd/transaction.h"
+
+#define FILTERS_MS	(2 * 60 * 1000)	/* filters have their own deadlines: this is for a fault */
+
+/* ---- coming and going ---- */
+
+static void
+on_found(void *arg)
+{
+	struct session *s = arg;
+
+	if (s->wait != WAIT_GREETING)
+		return;
+	pace_look_again(s);
+	stream_go_on(s);
+}
+
+void
+guard_new(struct session *s, const struct sockaddr *address)
+{
+	struct smtpd *srv = s->srv;
+	struct guard *g;
+
+	guard_free(s);
+	if (srv->filters == NULL || s->exempt || s->local)
+		return;
+	if ((g = calloc(1, sizeof(*g))) == NULL)
+		log_fatal("event=out-of-memory");
+	session_hold(s, sizeof(*g));
+	s->guard = g;
+	g->filters = srv->filters;
+	g->facts.now = clock_wall();
+	g->facts.hostname = srv->process.conf->hostname;
+	g->facts.domains = srv->process.conf->domains;
+	memcpy(&g->facts.client, address, address->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6) :
+	    sizeof(struct sockaddr_in));
+	g->facts.address = reverse_address_of(address);
+	snprintf(g->facts.client_text, sizeof(g->facts.client_text), "%s", s->client);
+	g->chain = chain_new(g->filters, &g->facts);
+	chain_on_found(g->chain, on_found, s);
+	chain_reach(g->chain, STAGE_CONNECT);
+}
+
+static void
+forget_header(struct session *s)
+{
+	struct guard *g = s->guard;
+
+	if (g->header != NULL)
+		session_hold(s, -(int64_t)g->facts.header_len);
+	free(g->header);
+	g->header = NULL;
+	g->searched = 0;
+	g->facts.header = g->facts.content = NULL;
+	g->facts.header_len = g->facts.content_len = 0;
+}
+
+void
+guard_free(struct session *s)
+{
+	struct guard *g = s->guard;
+
+	if (g == NULL)
+		return;
+	pace_leave(s);
+	chain_free(g->chain);
+	forget_header(s);
+	session_hold(s, -(int64_t)sizeof(*g));
+	free(g);
+	s->guard = NULL;
+}
+
+/* ---- stages ---- */
+
+static void
+count(struct session *s)
+{
+	s->guard->facts.errors = s->errors;
+	s->guard->facts.junk = s->junk;
+}
+
+void
+guard_helo(struct session *s)
+{
+	struct guard *g = s->guard;
+
+	count(s);
+	g->facts.helo = s->helo;
+	g->facts.esmtp = s->esmtp;
+	chain_reach(g->chain, STAGE_HELO);
+}
+
+void
+guard_mail(struct session *s)
+{
+	struct guard *g = s->guard;
+
+	count(s);
+	g->facts.sender = s->tx->sender;
+	g->facts.sender_utf8 = s->tx->utf8;
+	g->facts.source_route = s->tx->source_route;
+	g->facts.declared = s->tx->declared;
+	g->facts.recipient = NULL;
+	g->facts.n_recipients = 0;
+	chain_reach(g->chain, STAGE_MAIL);
+}
+
+void
+guard_reset(struct session *s)
+{
+	chain_reset(s->guard->chain);
+	forget_header(s);
+	s->guard->facts.sender = s->guard->facts.recipient = NULL;
+	s->guard->quarantine = false;
+}
+
+/* ---- decisions ---- */
+
+/* The sender is told in one line of its own; what it was for stands in the record. */
+static void
+refusal_of(struct refusal *r, const struct chain_decision *d)
+{
+	refusal_set(r, d->code, d->enhanced, "%s", d->text);
+}
+
+static void
+settle(struct session *s, const struct refusal *why)
+{
+	guard_done_fn *done = s->guard->done;
+
+	s->guard->done = NULL;
+	session_resume(s);
+	done(s, why);
+}
+
+static void
+log_decision(const struct session *s, const struct chain_decision *d)
+{
+	const struct guard *g = s->guard;
+
+	if (d->outcome == CHAIN_PASS && !d->tagged && !d->quarantine)
+		return;
+	log_info("session=%s event=filtered client=%s stage=%s from=%s to=%s outcome=%s filter=%s score=%d code=%s", s->id_word,
+	    logq(s->client), facts_stage_name(g->stage), logq(g->facts.sender), logq(g->stage == STAGE_RCPT ?
+	    g->facts.recipient : NULL), d->tagged ? "tagged" : d->outcome == CHAIN_PASS ? "quarantined" : d->outcome == CHAIN_DEFER ?
+	    "deferred" : d->outcome == CHAIN_REFUSE ? "refused" : "split", d->filter, d->score, d->ref[0] != '\0' ? d->ref : "-");
+}
+
+static void
+on_decided(void *arg, const struct chain_decision *d)
+{
+	struct session *s = arg;
+	struct refusal why;
+
+	if (s->wait != WAIT_FILTERS)
+		return;
+	log_decision(s, d);
+	if (s->guard->stage == STAGE_END) {
+		s->guard->quarantine = d->quarantine;
+		s->guard->facts.content = NULL;
+		s->guard->facts.content_len = 0;
+	}
+	if (d->outcome == CHAIN_REFUSE)
+		memory_note(s->srv->memory, &s->guard->facts.address, MEMORY_BAD);
+	refusal_of(&why, d);
+	settle(s, d->outcome == CHAIN_PASS ? NULL : &why);
+	stream_go_on(s);
+}
+
+static void
+decide(struct session *s, enum facts_stage stage, guard_done_fn *done)
+{
+	struct guard *g = s->guard;
+
+	g->done = done;
+	g->stage = stage;
+	chain_reach(g->chain, stage);
+	chain_decide(g->chain, stage, on_decided, s);
+	session_suspend(s, WAIT_FILTERS, FILTERS_MS);
+}
+
+void
+guard_rcpt(struct session *s, guard_done_fn *done)
+{
+	struct guard *g = s->guard;
+
+	count(s);
+	g->facts.recipient = s->tx->asking;
+	g->facts.n_recipients = HASH_COUNT(s->tx->recipients);
+	decide(s, STAGE_RCPT, done);
+}
+
+void
+guard_data(struct session *s, guard_done_fn *done)
+{
+	struct guard *g = s->guard;
+
+	g->facts.recipient = NULL;
+	g->facts.n_recipients = HASH_COUNT(s->tx->recipients);
+	decide(s, STAGE_DATA, done);
+}
+
+void
+guard_end(struct session *s, guard_done_fn *done)
+{
+	struct guard *g = s->guard;
+	struct transaction *tx = s->tx;
+
+	g->facts.size = tx->wire.size;
+	g->facts.eight_bit = tx->wire.eight_bit;
+	g->facts.long_lines = tx->wire.long_lines;
+	if (!tx->sent) {
+		g->facts.content = (const char *)tx->content;
+		g->facts.content_len = tx->len;
+	}
+	decide(s, STAGE_END, done);
+}
+
+void
+guard_late(struct session *s)
+{
+	char whom[160];
+
+	chain_waits_for(s->guard->chain, whom, sizeof(whom));
+	log_error("session=%s event=filters-late stage=%s waits_for=%s", s->id_word, facts_stage_name(s->guard->stage), logq(whom));
+	chain_wait_no_more(s->guard->chain);
+	settle(s, NULL);
+}
+
+/* ---- content ---- */
+
+/* Its end: the first empty line. From where the last look left off, but for what may have been a part of it. */
+static size_t
+find_end(struct guard *g, const uint8_t *content, size_t len)
+{
+	size_t from = g->searched > 3 ? g->searched - 3 : 0;
+	const uint8_t *end;
+
+	if (len >= 2 && content[0] == '\r' && content[1] == '\n')
+		return 2;
+	end = memmem(content + from, len - from, "\r\n\r\n", 4);
+	g->searched = len;
+	return end != NULL ? (size_t)(end - content) + 4 : 0;
+}
+
+/*
+ * Without an empty line all of it is header, up to the bound: what is no header any more (content.c has not refused it) and
+ * still none of its end comes of people who type into telnet.
+ */
+size_t
+guard_header(struct session *s, const uint8_t *content, size_t len, bool last)
+{
+	struct guard *g = s->guard;
+	size_t n = find_end(g, content, len);
+
+	if (n == 0 && !last && len <= s->srv->process.conf->header_size)
+		return 0;
+	if (n == 0)
+		n = len;
+	if ((g->header = malloc(n + 1)) == NULL)
+		log_fatal("event=out-of-memory");
+	memcpy(g->header, content, n);
+	g->header[n] = '\0';
+	session_hold(s, (int64_t)n);
+	g->facts.header = g->header;
+	g->facts.header_len = n;
+	chain_reach(g->chain, STAGE_HEADER);
+	return n;
+}
+
+void
+guard_body(struct session *s, const void *data, size_t len)
+{
+	if (len > 0)
+		chain_body(s->guard->chain, data, len);
+}
+
+size_t
+guard_fields(const struct session *s, char *to, size_t size)
+{
+	size_t len = chain_fields(s->guard->chain, to, size - 1);
+
+	to[len] = '\0';
+	return len;
+}
+
+uint32_t
+guard_flags(const struct session *s)
+{
+	const struct facts *f = &s->guard->facts;
+	bool spf_fail = (f->known & FACT_SPF) != 0 && f->spf.tried && f->spf.code == SPF_FAIL;
+
+	return (s->guard->quarantine ? ENVELOPE_JUNK : 0) | (spf_fail ? ENVELOPE_SPF_FAIL : 0);
+}
+
+void
+guard_accepted(struct session *s)
+{
+	memory_note(s->srv->memory, &s->guard->facts.address, MEMORY_GOOD);
+}

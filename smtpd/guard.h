@@ -1,0 +1,78 @@
+/*
+ * What stands between a stranger's session and everything else: the facts that filters are given, the chain of filters, and
+ * what was waited. Trusted and local clients have none, and cost nothing here. Private to smtpd/.
+ *
+ * Each question leads to one `done`, from the loop, while the session waits (WAIT_FILTERS); a session that ends meanwhile
+ * gets none.
+ */
+#ifndef SMTPD_GUARD_H
+#define SMTPD_GUARD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "filters/chain.h"
+#include "filters/facts.h"
+
+struct refusal;
+struct session;
+struct smtpd;
+
+/* why NULL: it passes. Borrowed. */
+typedef void	guard_done_fn(struct session *, const struct refusal *why);
+
+struct guard {
+	struct filters	*filters;		/* borrowed */
+	struct chain	*chain;
+	struct facts	 facts;
+	guard_done_fn	*done;			/* while WAIT_FILTERS */
+	enum facts_stage stage;			/* … which decision */
+
+	/* the header, complete, and as it came; NULL before that */
+	char		*header;
+	size_t		 searched;		/* how far its end was looked for */
+	bool		 quarantine;		/* as it was decided at the end */
+
+	/* pace.c's account */
+	bool		 waited;		/* for the greeting, to its end and in silence */
+	bool		 delayed;		/* waits now, and counts among those that do */
+	bool		 paid;			/* the replies that are gathered have been waited for */
+	bool		 content;		/* a message has been sent: replies are throttled no more */
+	int		 worst;			/* code among the replies that are gathered */
+	unsigned	 hard, soft;		/* refusals so far */
+	int64_t		 since_ms;		/* of the delay under way */
+	int64_t		 spent_ms, would_ms;
+};
+
+/* For a stranger, whose address this is; lookups start. Replaces an earlier one; none when there are no filters. */
+void	guard_new(struct session *, const struct sockaddr *);
+void	guard_free(struct session *);
+
+/* It said EHLO or HELO; MAIL; the transaction is over. */
+void	guard_helo(struct session *);
+void	guard_mail(struct session *);
+void	guard_reset(struct session *);
+
+/* The three decisions; each suspends the session. */
+void	guard_rcpt(struct session *, guard_done_fn *);		/* of tx->asking, which exists */
+void	guard_data(struct session *, guard_done_fn *);
+void	guard_end(struct session *, guard_done_fn *);		/* guard_header and guard_body had all of it */
+/* Filters have taken longer than they can: taken as if they had nothing against it. */
+void	guard_late(struct session *);
+
+/*
+ * Of the content gathered so far: the length of its header with the empty line, once it is complete, and then filters have been
+ * told; 0 before that. last: no more comes.
+ */
+size_t	guard_header(struct session *, const uint8_t *, size_t len, bool last);
+void	guard_body(struct session *, const void *, size_t len);
+/* The fields for the top of a message that was taken, and flags for its envelope. The former returns the length. */
+size_t	guard_fields(const struct session *, char *to, size_t size);
+uint32_t guard_flags(const struct session *);
+
+/* How it went, for memory: the message was taken; something was refused for what it is. */
+void	guard_accepted(struct session *);
+
+#endif
