@@ -67,7 +67,11 @@ MX	:= \
 	mx/resolver.c
 
 FILTERS	:= \
+	filters/greylist.c \
 	filters/greylist_key.c \
+	filters/rate_filter.c \
+	filters/standing.c \
+	filters/trap.c \
 	filters/access.c \
 	filters/access_filter.c \
 	filters/chain.c \

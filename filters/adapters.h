@@ -13,4 +13,7 @@ extern const struct filter filter_arc, filter_dkim, filter_dmarc, filter_helo, f
 extern const struct filter filter_conformity, filter_from;	/* conformity_filter.c */
 extern const struct filter filter_senderid;	/* senderid.c */
 
+/* On filters/memory.h: standing.c, trap.c, rate_filter.c, greylist.c. */
+extern const struct filter filter_correspondents, filter_greylist, filter_rate, filter_standing, filter_trap;
+
 #endif

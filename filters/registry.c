@@ -9,6 +9,10 @@
 
 static const struct filter *const list[] = {
 	/* from memory and lists */
+	&filter_standing,
+	&filter_correspondents,
+	&filter_trap,
+	&filter_rate,
 	&filter_dnswl,
 	&filter_early,
 	&filter_throttle,
@@ -31,6 +35,8 @@ static const struct filter *const list[] = {
 	&filter_dmarc,
 	&filter_senderid,
 	&filter_conformity,
+	/* after all that could be said against it */
+	&filter_greylist,
 };
 
 const struct registry filters_registry = { list, sizeof(list) / sizeof(list[0]) };
