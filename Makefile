@@ -295,7 +295,15 @@ minimtactl_SRC	:= \
 	tools/check_sender.c \
 	tools/check_iprev.c
 
-PROGRAMS := $(strip $(foreach p,minimta smtpd resolver lookup queue delivery mda logger sendmail minimtactl,\
+mailstat_SRC	:= \
+	tools/mailstat.c \
+	tools/call.c \
+	tools/lines.c \
+	tools/stats.c \
+	tools/stats_html.c \
+	tools/stats_print.c
+
+PROGRAMS := $(strip $(foreach p,minimta smtpd resolver lookup queue delivery mda logger sendmail minimtactl mailstat,\
 	$(if $($(p)_SRC),$(p))))
 
 # Tests: tests/unit/test_NAME.c is a Check program, tests/fuzz/fuzz_NAME.c a libFuzzer target with a corpus beside it.
@@ -361,6 +369,7 @@ UNIT	:= \
 	counters \
 	decision \
 	explain \
+	stats \
 	journal \
 	match \
 	pairs \
@@ -487,7 +496,7 @@ bench: all
 
 # minimta and the tools for people in sbin, the other processes in libexec; an existing configuration stays. What a machine
 # needs beside files (users, directories) `minimta --setup` makes.
-SBIN	:= minimta sendmail minimtactl
+SBIN	:= minimta sendmail minimtactl mailstat
 UNITS	?= $(if $(filter /usr,$(PREFIX)),/usr/lib/systemd/system,/etc/systemd/system)
 pages	= $(wildcard man/*.[1-8])
 page_to	= $(DESTDIR)$(PREFIX)/share/man/man$(subst .,,$(suffix $(1)))/$(notdir $(1))
