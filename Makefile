@@ -315,6 +315,7 @@ UNIT	:= \
 	spool \
 	spool_model \
 	chain \
+	filters \
 	address \
 	agent \
 	args \
