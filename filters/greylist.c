@@ -121,6 +121,7 @@ on_answer(void *arg, const struct memory_answer *a)
 		    "it has waited");
 	} else {
 		run->finding.action = FILTER_DEFER;
+		run->finding.code = 450;
 		/* For the null sender behind RCPT: another server that only asks whether an address exists gets its answer. */
 		run->finding.at_data = o->at == AT_RCPT && run->facts->sender[0] == '\0';
 		snprintf(run->finding.text, sizeof(run->finding.text), "Greylisted, please try again in %u seconds", a->left_s);
