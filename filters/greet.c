@@ -145,10 +145,12 @@ static const struct conf_option early_options[] = {
 };
 #undef AT
 
+static const char *const early_hermes[] = { "delay", "5s", NULL };
+
 const struct filter filter_early = {
 	.name = "early", .does = "does it wait for the greeting",
 	.stage = STAGE_HELO, .decides = STAGE_RCPT, .mode = FILTER_ENFORCE, .hermes = FILTER_ENFORCE,
-	OPTIONS(early_options), .options_size = sizeof(struct greet_early), .run = run_early,
+	OPTIONS(early_options), .options_size = sizeof(struct greet_early), .hermes_values = early_hermes, .run = run_early,
 };
 
 #define AT(field)	offsetof(struct greet_throttle, field)
