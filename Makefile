@@ -82,6 +82,7 @@ FILTERS	:= \
 	filters/filter.c \
 	filters/helo_filter.c \
 	filters/iprev_filter.c \
+	filters/callback.c \
 	filters/registry.c \
 	filters/spf_filter.c \
 	filters/dmarc_filter.c \
@@ -141,6 +142,7 @@ smtpd_SRC	:= \
 	smtpd/main.c \
 	smtpd/smtpd.c \
 	smtpd/listener.c \
+	smtpd/account.c \
 	smtpd/client.c \
 	smtpd/guard.c \
 	smtpd/pace.c \
@@ -188,6 +190,7 @@ queue_SRC	:= \
 	queue/await.c \
 	queue/bounce.c \
 	queue/cache.c \
+	queue/change.c \
 	queue/check.c \
 	queue/commit.c \
 	queue/disk.c \
@@ -217,6 +220,7 @@ queue_SRC	:= \
 	queue/schedule.c \
 	queue/schedule_state.c \
 	queue/segindex.c \
+	queue/selection.c \
 	queue/segment.c \
 	queue/show.c \
 	queue/space.c \
@@ -365,6 +369,7 @@ UNIT	:= \
 	resolver \
 	route \
 	schedule \
+	selection \
 	stress \
 	tally \
 	token \
@@ -378,6 +383,7 @@ UNIT	:= \
 	trace \
 	wire \
 	aliases \
+	callback \
 	callbacks \
 	recipients \
 	maildir \

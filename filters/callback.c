@@ -1,7 +1,8 @@
 /*
  * The sender callback's verdict (filters/callback.h). Decides when nobody is called: for the null sender, so that two servers
- * never call each other in circles; for senders of ours; where something vouches for the client or its sender. Who is called
- * how often lookup decides, and delivery calls.
+ * never call each other in circles; for senders of ours; where something vouches for the client or its sender. It runs when DATA
+ * is said, once for a mail: what is refused or greylisted before costs nobody a call. Who is called how often lookup decides,
+ * and delivery calls.
  */
 #include "filters/callback.h"
 
@@ -35,11 +36,12 @@ callback_applies(const struct filter_config *config, const struct facts *f)
 	return at != NULL && at[1] != '[' && !is_ours(f, at + 1);
 }
 
-/* Its address is as good as known: people here write to it, or it has brought mail that was welcome. */
+/* The client is known, or people here write to the sender, which is not forged. */
 static bool
 is_vouched_for(const struct facts *f)
 {
-	return facts_is_vouched_for(f) || ((f->known & FACT_SENDER) != 0 && f->sender_standing.written_to);
+	return facts_is_vouched_for(f) || ((f->known & FACT_SENDER) != 0 && f->sender_standing.written_to &&
+	    !((f->known & FACT_SPF) != 0 && f->spf.tried && f->spf.code == SPF_FAIL));
 }
 
 static void
@@ -89,8 +91,8 @@ callback_cancel(struct filter_run *run)
 
 const struct filter filter_callback = {
 	.name = "callback", .does = "would the sender's own mail server take an answer to it",
-	.stage = STAGE_RCPT, .decides = STAGE_RCPT, .last = true,
-	.needs = FACT_STANDING | FACT_WHITELISTS | FACT_SENDER, .gives = FACT_CALLBACK,
+	.stage = STAGE_DATA, .decides = STAGE_DATA, .last = true,
+	.needs = FACT_STANDING | FACT_WHITELISTS | FACT_SPF | FACT_SENDER, .gives = FACT_CALLBACK,
 	.mode = FILTER_OFF, .hermes = FILTER_OFF, .deadline_ms = 35000,
 	.state_size = sizeof(struct callback_run), .applies = callback_applies, .run = callback_run, .cancel = callback_cancel,
 };

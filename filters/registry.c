@@ -5,6 +5,7 @@
 #include "filters/registry.h"
 
 #include "filters/adapters.h"
+#include "filters/callback.h"
 #include "filters/greet.h"
 
 static const struct filter *const list[] = {
@@ -37,6 +38,7 @@ static const struct filter *const list[] = {
 	&filter_conformity,
 	/* after all that could be said against it */
 	&filter_greylist,
+	&filter_callback,
 };
 
 const struct registry filters_registry = { list, sizeof(list) / sizeof(list[0]) };
