@@ -11,6 +11,7 @@
 #include "filters/memory.h"
 #include "lib/envelope.h"
 #include "lib/log.h"
+#include "smtpd/account.h"
 #include "smtpd/pace.h"
 #include "smtpd/session.h"
 #include "smtpd/smtpd.h"
@@ -172,6 +173,7 @@ on_decided(void *arg, const struct chain_decision *d)
 	if (s->wait != WAIT_FILTERS)
 		return;
 	log_decision(s, d);
+	account_decision(s, d);
 	if (s->guard->stage == STAGE_END) {
 		s->guard->quarantine = d->quarantine;
 		s->guard->facts.content = NULL;

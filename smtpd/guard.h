@@ -34,6 +34,7 @@ struct guard {
 	char		*header;
 	size_t		 searched;		/* how far its end was looked for */
 	bool		 quarantine;		/* as it was decided at the end */
+	bool		 told;			/* the journal has a decision of this session */
 
 	/* pace.c's account */
 	bool		 waited;		/* for the greeting, to its end and in silence */

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "lib/log.h"
+#include "smtpd/account.h"
 #include "smtpd/client.h"
 #include "smtpd/crowd.h"
 #include "smtpd/guard.h"
@@ -227,7 +228,9 @@ session_finish(struct session *s)
 {
 	struct smtpd *srv = s->srv;
 
+	pace_leave(s);
 	log_end(s);
+	account_end(s);
 	stream_free(s);
 	timer_stop(&s->lifetime);
 	if (s->copied)		/* a close alone would not end the connection while lookup stands still */
