@@ -182,8 +182,8 @@ before_is_settled(const struct chain *c, size_t i)
 
 	for (size_t j = 0; j < i; j++) {
 		other = config_of(c, j);
-		if (other->mode == FILTER_OFF || other->mode == FILTER_OBSERVE || filter_of(c, j)->last ||
-		    other->decides > own->decides || other->stage > c->stage)
+		if (other->mode == FILTER_OFF || other->mode == FILTER_OBSERVE || other->decides > own->decides ||
+		    other->stage > c->stage)
 			continue;
 		if (c->slots[j].state == SLOT_IDLE || c->slots[j].state == SLOT_PENDING)
 			return false;
@@ -191,7 +191,21 @@ before_is_settled(const struct chain *c, size_t i)
 	return true;
 }
 
-/* Starts all that can start. What one gives another may need, so until nothing changes: at most a round for each. */
+static bool
+can_start(const struct chain *c, size_t i)
+{
+	return c->slots[i].state == SLOT_IDLE && config_of(c, i)->stage <= c->stage && chain_settled(c, filter_of(c, i)->needs) &&
+	    (!filter_of(c, i)->last || before_is_settled(c, i));
+}
+
+/* Those that run last and count are started one by one, and not before a decision needs them. */
+static bool
+is_held_back(const struct chain *c, size_t i)
+{
+	return filter_of(c, i)->last && config_of(c, i)->mode != FILTER_OBSERVE && config_of(c, i)->mode != FILTER_OFF;
+}
+
+/* Starts all others that can. What one gives another may need, so until nothing changes: at most a round for each. */
 static void
 advance(struct chain *c)
 {
@@ -199,16 +213,24 @@ advance(struct chain *c)
 
 	while (again) {
 		again = false;
-		for (size_t i = 0; i < c->n; i++) {
-			const struct filter *f = filter_of(c, i);
-
-			if (c->slots[i].state != SLOT_IDLE || config_of(c, i)->stage > c->stage || !chain_settled(c, f->needs) ||
-			    (f->last && !before_is_settled(c, i)))
-				continue;
-			start(c, i);
-			again = true;
-		}
+		for (size_t i = 0; i < c->n; i++)
+			if (!is_held_back(c, i) && can_start(c, i)) {
+				start(c, i);
+				again = true;
+			}
 	}
+}
+
+/* The next of those that run last. False: there is none, or it has to wait. */
+static bool
+start_last(struct chain *c)
+{
+	for (size_t i = 0; i < c->n; i++)
+		if (is_held_back(c, i) && can_start(c, i)) {
+			start(c, i);
+			return true;
+		}
+	return false;
 }
 
 /* ---- decisions ---- */
@@ -219,13 +241,17 @@ on_step(void *arg)
 {
 	struct chain *c = arg;
 	struct chain_decision d;
-	size_t at;
 
 	advance(c);
 	if (c->found != NULL)
 		c->found(c->found_arg);
-	if (!c->deciding || !chain_fold(c, c->wanted, &d, &at))
+	if (!c->deciding)
 		return;
+	while (!chain_fold(c, c->wanted, &d)) {
+		if (!start_last(c))
+			return;
+		advance(c);
+	}
 	c->deciding = false;
 	c->done(c->arg, &d);
 }

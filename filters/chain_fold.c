@@ -235,11 +235,6 @@ take(struct fold *f, size_t i)
 	struct chain *c = f->chain;
 	const struct filter_finding *finding;
 
-	if (filter_of(c, i)->last && f->d->score >= c->filters->refuse_score) {
-		by_score(c, f->stage, f->d);
-		f->done = true;
-		return;
-	}
 	if (weighs(c, i))
 		filter_of(c, i)->weigh(c->slots[i].run);
 	f->d->score += points(c, i, f->stage);
@@ -323,12 +318,11 @@ conclude(struct fold *f)
 }
 
 bool
-chain_fold(struct chain *c, enum facts_stage stage, struct chain_decision *d, size_t *at_r)
+chain_fold(struct chain *c, enum facts_stage stage, struct chain_decision *d)
 {
 	struct fold f = { .chain = c, .stage = stage, .d = d };
 
 	*d = (struct chain_decision){ .outcome = CHAIN_PASS, .filter = "" };
-	*at_r = 0;
 	if (c->filters->access.by_host && !chain_settled(c, FACT_REVERSE))
 		return false;
 	f.mask = stage == STAGE_RCPT ? recipient_mask(c) : c->mask;
@@ -338,10 +332,11 @@ chain_fold(struct chain *c, enum facts_stage stage, struct chain_decision *d, si
 		c->slots[i].exempt = is_in(f.mask, i);
 		if (c->slots[i].exempt || !is_part(c, i, stage))
 			continue;
-		if (!is_settled(&f, i)) {
-			*at_r = i;
+		/* Who has too many points is not asked to wait, and nobody is asked about it. */
+		if (filter_of(c, i)->last && d->score >= c->filters->refuse_score)
+			break;
+		if (!is_settled(&f, i))
 			return false;
-		}
 		take(&f, i);
 	}
 	conclude(&f);

@@ -78,7 +78,7 @@ bool		 chain_is_of_recipient(const struct chain *, size_t i);
 int		 chain_score_before(const struct chain *, size_t i);
 /* Which filters do not apply to the present recipient; before there is one, and at DATA and later, to the transaction. */
 uint64_t	 chain_mask(const struct chain *);
-/* The decision, if it can be taken; false: somebody must be waited for, whose place is in *at_r. */
-bool		 chain_fold(struct chain *, enum facts_stage, struct chain_decision *, size_t *at_r);
+/* The decision, if it can be taken; false: somebody must be waited for. */
+bool		 chain_fold(struct chain *, enum facts_stage, struct chain_decision *);
 
 #endif

@@ -90,8 +90,8 @@ struct filter {
 	unsigned		 needs;		/* enum fact: settled before it starts, also when who gives them is off */
 	unsigned		 insists;	/* of those: without a filter that gives them it must not be on */
 	unsigned		 gives;		/* enum fact: settled with its finding */
-	bool			 last;		/* starts when all before it that decide at the same stage are settled, with
-						 * their score */
+	bool			 last;		/* starts, with their score, when all before it that decide at the same stage are
+						 * settled and none of them has decided */
 	enum filter_mode	 mode, hermes;	/* by default, and with `hermes = yes` */
 	uint32_t		 deadline_ms;	/* of a run; 0: it never waits */
 	const struct conf_option *options;	/* what may stand in its section; offsets in its options struct */

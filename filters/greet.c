@@ -147,6 +147,8 @@ static const struct conf_option early_options[] = {
 
 static const char *const early_hermes[] = { "delay", "5s", NULL };
 
+static const char *const early_hermes[] = { "delay", "5s", NULL };
+
 const struct filter filter_early = {
 	.name = "early", .does = "does it wait for the greeting",
 	.stage = STAGE_HELO, .decides = STAGE_RCPT, .mode = FILTER_ENFORCE, .hermes = FILTER_ENFORCE,
@@ -160,10 +162,12 @@ static const struct conf_option throttle_options[] = {
 };
 #undef AT
 
+static const char *const throttle_hermes[] = { "delay", "1s", "most", "1s", NULL };
+
 const struct filter filter_throttle = {
 	.name = "throttle", .does = "replies to a stranger take their time",
 	.stage = STAGE_CONNECT, .decides = STAGE_RCPT, .mode = FILTER_ENFORCE, .hermes = FILTER_ENFORCE,
-	OPTIONS(throttle_options), .options_size = sizeof(struct greet_throttle), .applies = never,
+	OPTIONS(throttle_options), .options_size = sizeof(struct greet_throttle), .hermes_values = throttle_hermes, .applies = never,
 };
 
 #define AT(field)	offsetof(struct greet_penalty, field)

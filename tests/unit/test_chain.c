@@ -510,6 +510,44 @@ START_TEST(points_go_before_the_last)
 	to_recipient();
 	ck_assert_int_eq(decision.outcome, CHAIN_REFUSE);
 	ck_assert_str_eq(decision.filter, "score");
+	ck_assert_uint_eq(started[5], 0);
+}
+END_TEST
+
+/* What is refused is not greylisted: it would count as having waited when it comes again. */
+START_TEST(the_last_is_not_asked_about_what_is_refused)
+{
+	fakes[4].last = fakes[5].last = true;
+	fakes[4].stage = fakes[5].stage = STAGE_RCPT;
+	scripts[0].action = FILTER_REFUSE;
+	begin("");
+	to_recipient();
+	ck_assert_int_eq(decision.outcome, CHAIN_REFUSE);
+	ck_assert_uint_eq(started[4] + started[5], 0);
+	scripts[0].action = FILTER_PASS;
+	scripts[4] = (struct script){ .pending = true, .action = FILTER_DEFER };
+	chain_reach(chain, STAGE_HELO);
+	chain_free(chain);
+	chain = chain_new(filters, &facts);
+	chain_reach(chain, STAGE_CONNECT);
+	to_recipient();
+	ck_assert_uint_eq(started[4], 1);
+	ck_assert_uint_eq(started[5], 0);
+	answer(4);
+	ck_assert_int_eq(decision.outcome, CHAIN_DEFER);
+	ck_assert_uint_eq(started[5], 0);
+}
+END_TEST
+
+START_TEST(the_last_can_observe)
+{
+	fakes[5].last = true;
+	fakes[5].stage = STAGE_RCPT;
+	scripts[5].action = FILTER_REFUSE;
+	begin("filter f { mode = observe }\n");
+	to_recipient();
+	ck_assert_int_eq(decision.outcome, CHAIN_PASS);
+	ck_assert_uint_eq(started[5], 1);
 }
 END_TEST
 
@@ -944,6 +982,8 @@ main(void)
 	tcase_add_test(t, a_fact_of_one_that_is_off_is_not_waited_for);
 	tcase_add_test(t, the_last_sees_the_points);
 	tcase_add_test(t, points_go_before_the_last);
+	tcase_add_test(t, the_last_is_not_asked_about_what_is_refused);
+	tcase_add_test(t, the_last_can_observe);
 	tcase_add_test(t, what_begins_anew);
 	tcase_add_test(t, one_recipient_is_not_another);
 	tcase_add_test(t, the_end_decides);
