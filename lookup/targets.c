@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "lib/hash.h"
 #include "lib/log.h"
@@ -248,7 +249,7 @@ walk_local(struct walk *w, const char *text, const char *domain, bool mailbox_on
 	if (address_parse(&a, full, ADDRESS_UTF8, NULL) != ADDRESS_OK)
 		fail(w, EXPAND_ERROR, "%s is no address", text);
 	else if (mailbox_only)
-		emit(w, TARGET_OWN_MAILBOX, a.text, 0, NULL);
+		emit(w, strcasecmp(a.local, "root") == 0 ? TARGET_MAILBOX : TARGET_OWN_MAILBOX, a.text, 0, NULL);
 	else
 		walk_address(w, &a);
 }

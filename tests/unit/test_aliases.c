@@ -8,7 +8,8 @@
 
 #include "lib/aliases.h"
 
-static const char kinds[] = { [ALIAS_ADDRESS] = '@', [ALIAS_LOCAL] = '.', [ALIAS_MAILBOX] = '\\', [ALIAS_INCLUDE] = ':' };
+static const char kinds[] = { [ALIAS_ADDRESS] = '@', [ALIAS_LOCAL] = '.', [ALIAS_MAILBOX] = '\\', [ALIAS_INCLUDE] = ':',
+	[ALIAS_DOMAIN] = '=', [ALIAS_COMMAND] = '|', [ALIAS_FILE] = '/' };
 
 /* "name=.bob,@x@y;..." for the names asked for, in one string. */
 static void
@@ -45,7 +46,7 @@ static const struct {
 	{ "a: |cmd\nb: c\n", "b", ".c", "F:1: |cmd: a command is taken only from" },
 	{ "a: b,\n \"|cmd x, y\"\n", "a", ".b", "F:2: \"|cmd x, y\": a command is" },
 	{ "a: /var/mail/x\n", "a", "", "F:1: /var/mail/x: a file is taken only from" },
-	{ "a: \"/dev/null\"\n", "a", "", "F:1: /dev/null: delivery to a file" },
+	{ "a: \"/dev/null\"\n", "a", "", "F:1: /dev/null: a file is taken only" },
 	{ "a: :fail: gone\n", "a", "", "F:1: " },
 	{ "a: :include:list\n", "a", "", "expected :include: with an absolute path" },
 	{ "\n\na:\nb: c\n", "a", "", "F:3: a: no target" },
@@ -94,6 +95,69 @@ START_TEST(test_numbers)
 }
 END_TEST
 
+/* Who may name what; how commands are written. */
+static const struct {
+	enum alias_source source;
+	const char	*text, *targets, *error;
+} sources[] = {
+	{ ALIAS_ROOTS, "|cmd, /a/b\n@X.example\n", "|cmd,/" "/a/b,=x.example", NULL },
+	{ ALIAS_ROOTS, "\"|/bin/sh -c 'a, b | c'\"", "|/bin/sh -c 'a, b | c'", NULL },
+	{ ALIAS_ROOTS, "\"|/bin/cat \\\"x y\\\"\"", "|/bin/cat \"x y\"", NULL },
+	{ ALIAS_ROOTS, "|cmd | more", "", "F:1: \"|cmd | more\": no shell reads it" },
+	{ ALIAS_ROOTS, "\"|IFS=' ' && exec x\"", "", "no shell reads it" },
+	{ ALIAS_ROOTS, "|", "", "no program is named" },
+	{ ALIAS_ROOTS, "| \"\"", "", "no program is named" },
+	{ ALIAS_ROOTS, "|bin/cmd", "", "is not absolute" },
+	{ ALIAS_ROOTS, "|cmd 'x", "", "a quote is not closed" },
+	{ ALIAS_ROOTS, "/a/../b", "", "without .." },
+	{ ALIAS_ROOTS, "/a/..", "", "without .." },
+	{ ALIAS_ROOTS, "/a/", "", "expected the path of a file" },
+	{ ALIAS_ROOTS, "@", "", "expected a domain behind the @" },
+	{ ALIAS_ROOTS, "@[192.0.2.1]", "", "expected a domain behind the @" },
+	{ ALIAS_OTHERS, "a, |cmd", ".a", "a command is taken only from" },
+	{ ALIAS_USERS, "\\anna, |cmd, /a", "\\anna,|cmd,//a", NULL },
+	{ ALIAS_USERS, ":include:/etc/shadow", "", "lists are for aliases" },
+};
+
+START_TEST(test_sources)
+{
+	struct alias_list l;
+	char text[256];
+
+	alias_list_parse(&l, "F", sources[_i].text, strlen(sources[_i].text), sources[_i].source);
+	show(&l, text, sizeof(text));
+	ck_assert_msg(strcmp(text, sources[_i].targets) == 0, "%s: %s", sources[_i].text, text);
+	ck_assert_msg(sources[_i].error == NULL ? l.error == NULL : l.error != NULL && strstr(l.error, sources[_i].error) != NULL,
+	    "%s: %s", sources[_i].text, l.error);
+	alias_list_free(&l);
+}
+END_TEST
+
+START_TEST(test_domain_names)
+{
+	static const char text[] = "@Example.ORG: anna\n\"@b\xc3\xbc" "cher.example\": bert\n@: x\n@a b: x\n";
+	struct aliases *a = aliases_parse("F", text, sizeof(text) - 1, ALIAS_ROOTS);
+
+	ck_assert_ptr_nonnull(aliases_find_catch_all(a, "EXAMPLE.org"));
+	ck_assert_ptr_nonnull(aliases_find_catch_all(a, "xn--bcher-kva.example"));
+	ck_assert_ptr_null(aliases_find_catch_all(a, "example.net"));
+	ck_assert_uint_eq(a->n_errors, 2);
+	aliases_free(a);
+}
+END_TEST
+
+/* Ids tell targets apart, and stay what they are. */
+START_TEST(test_ids)
+{
+	struct alias_target command = { ALIAS_COMMAND, (char[]){ "/a" } }, file = { ALIAS_FILE, (char[]){ "/a" } },
+	    other = { ALIAS_FILE, (char[]){ "/b" } };
+
+	ck_assert(alias_target_id(&command) != alias_target_id(&file));
+	ck_assert(alias_target_id(&file) != alias_target_id(&other));
+	ck_assert(alias_target_id(&file) == alias_target_id(&(struct alias_target){ ALIAS_FILE, (char[]){ "/a" } }));
+}
+END_TEST
+
 START_TEST(test_list)
 {
 	static const char text[] = "# members\na@x.example\r\n\n  bob, carol\n\n:include:/more\n";
@@ -106,7 +170,7 @@ START_TEST(test_list)
 	ck_assert_ptr_null(l.error);
 	alias_list_free(&l);
 	alias_list_parse(&l, "F", "a\n|b\n", 5, ALIAS_OTHERS);
-	ck_assert_ptr_nonnull(strstr(l.error, "F:2: |b: delivery to a command"));
+	ck_assert_ptr_nonnull(strstr(l.error, "F:2: |b: a command is taken only"));
 	alias_list_free(&l);
 	alias_list_parse_one(&l, "root_mail", "anna@x.example");
 	show(&l, found, sizeof(found));
@@ -148,6 +212,9 @@ main(void)
 
 	tcase_add_loop_test(tests, test_parse, 0, (int)(sizeof(rows) / sizeof(rows[0])));
 	tcase_add_test(tests, test_numbers);
+	tcase_add_loop_test(tests, test_sources, 0, (int)(sizeof(sources) / sizeof(sources[0])));
+	tcase_add_test(tests, test_domain_names);
+	tcase_add_test(tests, test_ids);
 	tcase_add_test(tests, test_list);
 	tcase_add_test(tests, test_many);
 	suite_add_tcase(suite, tests);

@@ -49,7 +49,8 @@ start(void)
 static void
 begin(uint64_t id, uint64_t size)
 {
-	struct job_begin b = { (char[]){ "M1" }, (char[]){ "local" }, (char[]){ "s@x.example" }, (char[]){ "Received: us\r\n" }, 0, size, 0 };
+	struct job_begin b = { .message = (char[]){ "M1" }, .hop = (char[]){ "local" }, .sender = (char[]){ "s@x.example" },
+	    .head = (char[]){ "Received: us\r\n" }, .size = size };
 	struct pack p;
 
 	pack_init(&p);

@@ -14,6 +14,7 @@
 #include "lib/log.h"
 #include "lib/mailbox.h"
 #include "lib/alias_file.h"
+#include "lib/clock.h"
 #include "lookup/recipients.h"
 
 static struct conf *conf;
@@ -58,7 +59,7 @@ set_up_with(const char *aliases, const char *root_mail)
 	log_set_sink(ignore_line, NULL);
 	snprintf(dir, sizeof(dir), "/tmp/minimta-test.XXXXXX");
 	ck_assert_ptr_nonnull(mkdtemp(dir));
-	snprintf(text, sizeof(text), "hostname = mail.example.org\ndomains = { example.org, example.net }\naliases = %s/aliases\n"
+	snprintf(text, sizeof(text), "hostname = mail.example.org\ndomains = { example.org, example.net, example.com }\naliases = %s/aliases\n"
 	    "virtual_directory = %s/virtual\nstate = %s\nroot_mail = \"%s\"\n", dir, dir, dir, root_mail);
 	write_file("minimta.conf", text);
 	make_directory("virtual");
@@ -92,21 +93,27 @@ tear_down(void)
 	ck_assert_int_eq(nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
 }
 
-/* What an address expands to: "m:a@x r:b@y", or the verdict in words. */
+static const char *sender = "s@far.example";
+
+/* What an address expands to: "m:a@x r:b@y", or the verdict in words. o: a mailbox as it is; c: a command, f: a file. */
 static const char *
 expanded(const char *address)
 {
 	static const char *const verdicts[] = { "ok", "unknown", "loop", "temporary", "error" };
+	static const char kinds[] = { [TARGET_MAILBOX] = 'm', [TARGET_REMOTE] = 'r', [TARGET_OWN_MAILBOX] = 'o', [TARGET_COMMAND] = 'c',
+	    [TARGET_FILE] = 'f' };
 	static char text[1024];
 	struct expansion e;
 	struct address a;
 
 	ck_assert_int_eq(address_parse(&a, address, ADDRESS_UTF8 | ADDRESS_BARE, NULL), ADDRESS_OK);
-	targets_find(&r, &a, &e);
+	targets_find(&r, &a, sender, &e);
 	snprintf(text, sizeof(text), "%s", e.verdict == EXPAND_OK ? "" : verdicts[e.verdict]);
 	for (size_t i = 0; e.verdict == EXPAND_OK && i < e.n; i++)
 		snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s%c:%s", i > 0 ? " " : "",
-		    e.targets[i].kind == TARGET_MAILBOX ? 'm' : 'r', e.targets[i].address);
+		    kinds[e.targets[i].kind], e.targets[i].address);
+	if (e.owner[0] != '\0')
+		snprintf(text + strlen(text), sizeof(text) - strlen(text), " from:%s", e.owner);
 	ck_assert(e.verdict == EXPAND_OK || e.text[0] != '\0');
 	expansion_free(&e);
 	return text;
@@ -139,7 +146,7 @@ START_TEST(test_find)
 		{ "wrong", "example.org", RECIPIENT_ALIAS },
 	};
 
-	set_up_with("team: daemon\ninfo@example.net: daemon\nwrong: |cmd\n", "");
+	set_up_with("team: daemon\ninfo@example.net: daemon\nwrong: |cmd; x\n", "");
 	for (size_t i = 0; i < sizeof(want) / sizeof(want[0]); i++)
 		ck_assert_msg(found(want[i].local, want[i].domain) == want[i].kind, "%s@%s", want[i].local, want[i].domain);
 	r.aliases = NULL;
@@ -180,7 +187,7 @@ static const char aliases_text[] =
 	"loop: loop2\nloop2: loop3\nloop3: daemon, loop\n"
 	"self: self\n"
 	"gone: nosuch, b@far.example\n"
-	"wrong: daemon, |cmd\nuses: wrong\n"
+	"wrong: daemon, |cmd; x\nuses: wrong\n"
 	"net: daemon@example.net\n"
 	"webmaster: postmaster\n";
 
@@ -191,10 +198,10 @@ START_TEST(test_expand)
 		{ "daemon@example.net", "m:daemon@example.net r:copy@far.example" },
 		{ "daemon+t@example.org", "m:daemon@example.org r:copy@far.example" },
 		{ "anna+t@example.net", "unknown" },
-		{ "tag@example.org", "m:anna+x@example.org" },
+		{ "tag@example.org", "o:anna+x@example.org" },
 		{ "far@example.org", "r:a@far.example r:A@far.example" },
 		{ "two@example.org", "m:daemon@example.org r:copy@far.example r:a@far.example r:A@far.example" },
-		{ "anna@example.org", "m:anna@example.org m:daemon@example.org r:copy@far.example" },
+		{ "anna@example.org", "o:anna@example.org m:daemon@example.org r:copy@far.example" },
 		{ "loop@example.org", "loop" }, { "loop3@example.org", "loop" }, { "self@example.org", "loop" },
 		{ "gone@example.org", "m:nosuch@example.org r:b@far.example" },
 		{ "wrong@example.org", "error" }, { "uses@example.org", "error" },
@@ -208,6 +215,85 @@ START_TEST(test_expand)
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
 		ck_assert_msg(strcmp(expanded(rows[i].address), rows[i].want) == 0, "%s: %s", rows[i].address,
 		    expanded(rows[i].address));
+	tear_down();
+}
+END_TEST
+
+/* What a whole domain has; commands and files, which are told by the address that they are for. */
+START_TEST(test_more_targets)
+{
+	static const struct { const char *address, *want; } rows[] = {
+		{ "nosuch@example.net", "m:daemon@example.net" },
+		{ "daemon@example.net", "m:daemon@example.net" },
+		{ "list@example.net", "r:x@far.example m:daemon@example.net" },
+		{ "nosuch@example.org", "unknown" },
+		{ "all@example.org", "r:all@other.example" },
+		{ "\"a b\"@example.com", "r:\"a b\"@other.example" },
+		{ "tickets@example.org", "c:tickets@example.org f:tickets@example.org" },
+		{ "tickets+7@example.org", "c:tickets+7@example.org f:tickets+7@example.org" },
+		{ "both@example.org", "c:tickets@example.org f:tickets@example.org c:both@example.org" },
+	};
+
+	set_up_with("@example.net: daemon\nlist: x@far.example, nosuch\nall: @other.example\n@example.com: @other.example\n"
+	    "tickets: |cmd, /a/b\nboth: tickets, |cmd\n", "");
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		ck_assert_msg(strcmp(expanded(rows[i].address), rows[i].want) == 0, "%s: %s", rows[i].address,
+		    expanded(rows[i].address));
+	ck_assert_int_eq(found("nosuch", "example.net"), RECIPIENT_ALIAS);
+	ck_assert_int_eq(found("nosuch", "example.org"), RECIPIENT_NONE);
+	tear_down();
+}
+END_TEST
+
+/* Commands only from files that are root's, or his who started minimta. */
+START_TEST(test_untrusted_file)
+{
+	char path[256];
+
+	set_up_with("tickets: |cmd\nlist: :include:/nonexistent\n", "");
+	snprintf(path, sizeof(path), "%s/aliases", dir);
+	chmod(path, 0664);
+	ck_assert_int_eq(alias_file_read(file, path, sizeof(path)), 0);
+	r.aliases = alias_file_get(file);
+	ck_assert_str_eq(expanded("tickets@example.org"), "error");
+	tear_down();
+}
+END_TEST
+
+START_TEST(test_owner)
+{
+	set_up_with("list: daemon, x@far.example\nowner-list: boss@far.example\nother: list\nthird: list, daemon\n"
+	    "owner-owner-list: x@far.example\nnews@example.net: x@far.example\n", "");
+	ck_assert_str_eq(expanded("list@example.org"), "m:daemon@example.org r:x@far.example from:owner-list@example.org");
+	ck_assert_str_eq(expanded("List+x@example.net"), "m:daemon@example.net r:x@far.example from:owner-list@example.net");
+	ck_assert_str_eq(expanded("other@example.org"), "m:daemon@example.org r:x@far.example from:owner-list@example.org");
+	ck_assert_str_eq(expanded("third@example.org"), "m:daemon@example.org r:x@far.example");
+	ck_assert_str_eq(expanded("owner-list@example.org"), "r:boss@far.example");
+	ck_assert_str_eq(expanded("news@example.net"), "r:x@far.example");
+	sender = "";
+	ck_assert_str_eq(expanded("list@example.org"), "m:daemon@example.org r:x@far.example");
+	sender = "s@far.example";
+	tear_down();
+}
+END_TEST
+
+START_TEST(test_srs)
+{
+	const struct srs_secrets secrets = { { "secret", "older" } }, others = { { "guess", NULL } };
+	char ours[ADDRESS_MAX], forged[ADDRESS_MAX], old[ADDRESS_MAX];
+
+	set_up_with("", "");
+	ck_assert_int_eq(srs_forward(ours, "anna@far.example", "example.org", &secrets, (time_t)clock_wall()), SRS_OK);
+	ck_assert_int_eq(srs_forward(forged, "anna@far.example", "example.org", &others, (time_t)clock_wall()), SRS_OK);
+	ck_assert_int_eq(srs_forward(old, "anna@far.example", "example.org", &secrets, (time_t)clock_wall() - 40 * 86400), SRS_OK);
+	sender = "";
+	ck_assert_str_eq(expanded(ours), "unknown");	/* no secrets: nobody */
+	r.srs = &secrets;
+	ck_assert_str_eq(expanded(ours), "r:anna@far.example");
+	ck_assert_str_eq(expanded(forged), "unknown");
+	ck_assert_str_eq(expanded(old), "unknown");
+	sender = "s@far.example";
+	ck_assert_str_eq(expanded(ours), "unknown");
 	tear_down();
 }
 END_TEST
@@ -261,11 +347,11 @@ START_TEST(test_include)
 	write_file("member", "a@far.example, member\n");
 	write_file("own", "a@far.example, daemon\n");
 	write_file("open", "a@far.example\n");
-	write_file("bad", "a@far.example\n|cmd\n");
+	write_file("bad", "a@far.example\n|cmd; x\n");
 	snprintf(path, sizeof(path), "%s/open", dir);
 	chmod(path, 0666);
 	address_parse(&a, "all@example.org", 0, NULL);
-	targets_find(&r, &a, &e);
+	targets_find(&r, &a, "", &e);
 	ck_assert_int_eq(e.verdict, EXPAND_OK);
 	ck_assert_uint_eq(e.n, 50000);
 	ck_assert_str_eq(e.targets[49999].address, "u49999@far.example");
@@ -332,6 +418,10 @@ main(void)
 	tcase_add_test(tests, test_find);
 	tcase_add_test(tests, test_people);
 	tcase_add_test(tests, test_expand);
+	tcase_add_test(tests, test_more_targets);
+	tcase_add_test(tests, test_untrusted_file);
+	tcase_add_test(tests, test_owner);
+	tcase_add_test(tests, test_srs);
 	tcase_add_test(tests, test_root_mail);
 	tcase_add_test(tests, test_root_mail_is_root);
 	tcase_add_test(tests, test_root_alias);
