@@ -147,8 +147,6 @@ static const struct conf_option early_options[] = {
 
 static const char *const early_hermes[] = { "delay", "5s", NULL };
 
-static const char *const early_hermes[] = { "delay", "5s", NULL };
-
 const struct filter filter_early = {
 	.name = "early", .does = "does it wait for the greeting",
 	.stage = STAGE_HELO, .decides = STAGE_RCPT, .mode = FILTER_ENFORCE, .hermes = FILTER_ENFORCE,
