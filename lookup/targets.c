@@ -402,7 +402,7 @@ static void
 find_owner(struct walk *w, const struct address *address)
 {
 	struct address a = *address;
-	char name[ADDRESS_MAX + 8], next[ADDRESS_MAX + ADDRESS_DOMAIN_MAX];
+	char name[ADDRESS_LOCAL_MAX + 8], next[ADDRESS_MAX + ADDRESS_DOMAIN_MAX];
 	const struct alias *alias;
 
 	for (int i = 0; i < OWNER_STEPS && w->r->aliases != NULL && strncasecmp(a.local, "owner-", 6) != 0; i++) {
