@@ -84,12 +84,14 @@ static void
 print_times(const struct stats *s, FILE *to)
 {
 	uint64_t most = most_of(s->on_day, s->n_days);
+	bool any = false;
 	char name[32];
 
 	if (s->n_days > 1)
 		fputs("\nBy day\n", to);
 	for (unsigned i = s->n_days; i-- > 0 && s->n_days > 1;)
-		print_time(stats_day_name(name, s->today - (int64_t)i), s->on_day[i], most, to);
+		if (any |= s->on_day[i][STATS_SESSIONS] + s->on_day[i][STATS_ACCEPTED] + kept_out(s->on_day[i]) > 0)
+			print_time(stats_day_name(name, s->today - (int64_t)i), s->on_day[i], most, to);
 	fputs("\nBy hour\n", to);
 	most = most_of(s->in_hour, HOURS_SHOWN);
 	for (unsigned i = HOURS_SHOWN; i-- > 0;) {

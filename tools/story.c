@@ -174,6 +174,38 @@ read_line(struct reader *r, char *line)
 	return true;
 }
 
+/*
+ * logger hears of the processes one after the other, so that a delivery can stand before the arrival of what was delivered.
+ * What smtpd says of the session up to there goes in front of it.
+ */
+static void
+set_right(struct stories *s, size_t taken)
+{
+	const char *message = pairs_get(s->events[taken].pairs, "msg"), *session = pairs_get(s->events[taken].pairs, "session");
+	size_t first = 0;
+
+	while (first < taken && (pairs_has(s->events[first].pairs, "session") ||
+	    strcmp(pairs_get(s->events[first].pairs, "msg"), message) != 0))
+		first++;
+	for (size_t i = first; i <= taken; i++) {
+		struct story_event e = s->events[i];
+
+		if (strcmp(pairs_get(e.pairs, "session"), session) != 0)
+			continue;
+		memmove(s->events + first + 1, s->events + first, (i - first) * sizeof(e));
+		s->events[first++] = e;
+	}
+}
+
+static void
+set_all_right(struct stories *s)
+{
+	for (size_t i = 0; i < s->n_events; i++)
+		if (s->events[i].letter == 'L' && strcmp(pairs_get(s->events[i].pairs, "event"), "message") == 0 &&
+		    strcmp(pairs_get(s->events[i].pairs, "msg"), "-") != 0)
+			set_right(s, i);
+}
+
 int
 stories_read(struct stories *s, FILE *from)
 {
@@ -189,6 +221,7 @@ stories_read(struct stories *s, FILE *from)
 		end = line[0] != '\0' && !read_line(&r, line);
 	}
 	free(line);
+	set_all_right(s);
 	number(&r);
 	HASH_ITER(hh, r.names, n, next) {
 		HASH_DEL(r.names, n);

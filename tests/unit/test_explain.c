@@ -42,6 +42,13 @@ static const char put_off[] =
     "enhanced=4.7.1 ref=ABCDE filter=greylist score=4 text=\"Come again in 300 seconds (see ABCDE)\"\n"
     "F filter=greylist mode=enforce stage=rcpt key=192.0.2.0/24 result=new asks=defer why=\"seen for the first time\" mark=counted ms=1\nE filters=1\n";
 
+/* logger heard of the delivery first. */
+static const char late[] =
+    "L t=1795262409000 p=queue msg=M1 event=delivered to=d@d.example host=- delay=0 attempt=1\n"
+    "L t=1795262409000 p=smtpd session=A1 event=refused client=192.0.2.1 code=550 text=\"Nobody\"\n"
+    "L t=1795262409000 p=smtpd session=A1 event=message msg=M1 client=192.0.2.1 from=c@c.example to=d@d.example size=1 code=250\n"
+    "L t=1795262409000 p=smtpd session=A1 event=session client=192.0.2.1 helo=c.example listener=l messages=1 reason=quit\n";
+
 /* A message that two sessions are about: one story. Another session: a story of its own. */
 static const char two[] =
     "L t=1795262409000 p=smtpd session=A1 event=message msg=M1 client=192.0.2.1 from=c@c.example to=d@d.example size=1 code=250\n"
@@ -82,6 +89,9 @@ static const struct {
 	    "            * greylist     new              192.0.2.0/24: seen for the first time, 0.001 s\n" }, { "\x1b", "kept waiting" } },
 	{ two, END, 0, { "was taken: 1 bytes.\n  12:00:09  Message M1 was delivered to d@d.example, 1s after it had come\n\nSession B1: the client 192.0.2.2",
 	    "The client was told:\n              421 Too many\n" }, { NULL } },
+	{ late, END, 0, { "Session A1: the client 192.0.2.1 came to l and called itself c.example.\n  Saturday, 21 November 2026\n"
+	    "  12:00:09  The client was told:\n              550 Nobody\n  12:00:09  Message M1 from c@c.example to d@d.example was taken: "
+	    "1 bytes.\n  12:00:09  Message M1 was delivered to d@d.example, 0s after it had come\n  12:00:09  The session ended" }, { NULL } },
 	{ "", END, 0, { "Nothing is known of it. The journal begins on Friday, 20 November 2026 18:40.\n" }, { NULL } },
 	{ "", "Z found=0 bytes=0 since=0\n", 0, { "Nothing is known of it: the journal is empty.\n" }, { NULL } },
 	{ unknown, "Z found=40 bytes=1 since=1 more=1\n", 0, { "There was more; these are the newest." }, { NULL } },
