@@ -6,6 +6,8 @@
  */
 #include "smtpd/crowd.h"
 
+#include <stdlib.h>
+
 #include "lib/log.h"
 #include "smtpd/network.h"
 #include "smtpd/session.h"
@@ -16,6 +18,7 @@
 #define NETWORKS_MOST	4096		/* remembered without a connection, of strangers and of known ones each */
 #define KEPT_SHARE	10		/* one place in so many is not for strangers */
 #define FULL_SHARE	95		/* per cent of session_memory: no further mail is begun */
+#define RESERVE		(2U << 20)	/* address space that is given back when the system has no more: what is under way ends in it */
 
 static const struct crowd_reason no_place = { "connections", "421 4.3.2 Too many connections; try again later\r\n" };
 static const struct crowd_reason no_memory = { "memory", "421 4.3.2 Not enough memory; try again later\r\n" };
@@ -39,6 +42,32 @@ crowd_start(struct smtpd *srv, uint64_t descriptors)
 {
 	networks_init(&srv->networks, NETWORKS_MOST, &srv->tallies);
 	srv->descriptors = descriptors;
+	srv->reserve = malloc(RESERVE);		/* never touched, so it costs nothing */
+}
+
+/* ---- memory ---- */
+
+void
+crowd_starve(struct smtpd *srv)
+{
+	if (srv->reserve == NULL)
+		return;
+	log_warn("event=memory-low what=\"nothing new is begun until the system has memory again\" sessions=%u held=%llu",
+	    srv->n_sessions, (unsigned long long)srv->held);
+	free(srv->reserve);
+	srv->reserve = NULL;
+}
+
+/* Nothing is begun while the reserve cannot be had. */
+static bool
+has_memory(struct smtpd *srv)
+{
+	if (srv->reserve != NULL)
+		return true;
+	if ((srv->reserve = malloc(RESERVE)) == NULL)
+		return false;
+	log_info("event=memory-back sessions=%u", srv->n_sessions);
+	return true;
 }
 
 /* ---- whose place ---- */
@@ -130,6 +159,8 @@ crowd_admit(struct smtpd *srv, const struct sockaddr *address, struct network **
 	bool exempt = conf_is_trusted(conf, address) || conf_networks_have(&conf->proxies, address);
 
 	if ((*network_r = n) == NULL)
+		crowd_starve(srv);
+	if (n == NULL || !has_memory(srv))
 		return &no_memory;
 	if (!exempt && !network_take(n, NETWORK_CONNECTIONS, conf->network_connection_rate, now))
 		return &too_fast;
@@ -178,10 +209,12 @@ crowd_hold(struct smtpd *srv, int64_t bytes)
 }
 
 bool
-crowd_is_full(const struct smtpd *srv)
+crowd_is_full(struct smtpd *srv)
 {
 	uint64_t most = srv->process.conf->session_memory;
 
+	if (!has_memory(srv))
+		return true;
 	return most > 0 && srv->held / FULL_SHARE >= most / 100;
 }
 

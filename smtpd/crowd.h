@@ -33,7 +33,9 @@ void	crowd_weigh(struct smtpd *);
 /* So many bytes more (or less) are held for a session. */
 void	crowd_hold(struct smtpd *, int64_t bytes);
 /* Whether sessions hold so much that no further mail is begun. */
-bool	crowd_is_full(const struct smtpd *);
+bool	crowd_is_full(struct smtpd *);
+/* The system has no memory for something. Until it has again, nothing new is begun, so that what is under way can end. */
+void	crowd_starve(struct smtpd *);
 /* A time limit and a count as they hold for this session now. */
 int64_t	crowd_time(const struct session *, int64_t ms);
 uint32_t crowd_count(const struct session *, uint32_t count);

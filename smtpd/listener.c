@@ -77,8 +77,10 @@ take_connection(struct listener *l, int fd, const struct sockaddr *address)
 	struct network *network;
 
 	why = crowd_admit(l->srv, address, &network);
-	if (why == NULL && session_new(l->srv, fd, address, network, 0, l->name) < 0)
+	if (why == NULL && session_new(l->srv, fd, address, network, 0, l->name) < 0) {
+		crowd_starve(l->srv);
 		why = &no_memory;
+	}
 	if (why == NULL)
 		return;
 	turn_away(l, fd, address, why);

@@ -11,6 +11,7 @@
 
 #include "lib/log.h"
 #include "lib/pack.h"
+#include "smtpd/crowd.h"
 #include "smtpd/guard.h"
 #include "smtpd/handover.h"
 #include "smtpd/network.h"
@@ -119,6 +120,8 @@ transaction_refuse(struct session *s, const struct refusal *r)
 {
 	if (s->tx->refusal.code != 0)
 		return;
+	if (r == &no_memory)
+		crowd_starve(s->srv);
 	s->tx->refusal = *r;
 	handover_forget(s);
 	handover_abort(s);

@@ -432,6 +432,7 @@ end(struct world *w)
 	}
 	claim(w->smtpd.held == 0, "memory that nobody holds");
 	networks_free(&w->smtpd.networks);
+	free(w->smtpd.reserve);
 	reply_reset(&w->reply);
 	ipc_free(w->lookup);
 	ipc_free(w->queue);
