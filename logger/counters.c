@@ -340,6 +340,19 @@ count_filter(struct counters *c, time_t now, const struct pairs *ps)
 		add_to_row(c, BY_FILTER, filter, now, F_OBSERVED);
 }
 
+/* Who was sent away for what smtpd itself sees to, without any decision of a filter. */
+static void
+count_session(struct counters *c, time_t now, const struct pairs *ps)
+{
+	const char *end = pairs_get(ps, "end");
+
+	add_spread(c, now, WAITED, pairs_number(ps, "waited"));
+	if (strcmp(end, "early-talker") == 0)
+		add_to_row(c, BY_FILTER, "early", now, F_REFUSED);
+	else if (strcmp(end, "pipelining") == 0)
+		add_to_row(c, BY_FILTER, "pipelining", now, F_REFUSED);
+}
+
 void
 counters_line(struct counters *c, time_t now, char letter, const struct pairs *ps)
 {
@@ -354,7 +367,7 @@ counters_line(struct counters *c, time_t now, char letter, const struct pairs *p
 		count_filter(c, now, ps);
 		break;
 	case 'S':
-		add_spread(c, now, WAITED, pairs_number(ps, "waited"));
+		count_session(c, now, ps);
 		break;
 	}
 }

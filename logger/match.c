@@ -192,11 +192,14 @@ names_it(const struct match *m, const struct pairs *ps)
 	return false;
 }
 
-/* A refusal's code, a session's id or its client: all that was in the session. */
+/*
+ * A refusal's code, a session's id or its client: all that was in the session. A Message-ID likewise: it is known before the
+ * message has an id of ours.
+ */
 static bool
 is_about_session(const struct match *m, const struct pairs *ps)
 {
-	return m->kind == MATCH_CLIENT || (m->kind == MATCH_ID && (strcmp(pairs_get(ps, "session"), m->what) == 0 ||
+	return m->kind == MATCH_CLIENT || (m->kind == MATCH_ADDRESS && holds(m, pairs_get(ps, "message-id"))) || (m->kind == MATCH_ID && (strcmp(pairs_get(ps, "session"), m->what) == 0 ||
 	    strcmp(pairs_get(ps, "ref"), m->what) == 0));
 }
 

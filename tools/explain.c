@@ -82,6 +82,17 @@ begin(struct telling *t, const struct story_event *e)
 
 /* ---- a decision ---- */
 
+/* "192.0.2.7: it has no name"; not "a.example: a.example has no record". */
+static void
+put_finding(FILE *to, const char *key, const char *why)
+{
+	if (strncmp(key, why, strlen(key)) != 0) {
+		put(to, key);
+		fputs(key[0] != '\0' && why[0] != '\0' ? ": " : "", to);
+	}
+	put(to, why);
+}
+
 static void
 tell_check(FILE *to, const struct pairs *f)
 {
@@ -90,14 +101,11 @@ tell_check(FILE *to, const struct pairs *f)
 
 	if (pairs_has(f, "points"))
 		snprintf(points, sizeof(points), "%+lld", pairs_number(f, "points"));
-	fprintf(to, INDENT "%c %-12s %-10s %4s  ", strcmp(mark, "counted") == 0 ? '*' : ' ', pairs_get(f, "filter"),
+	fprintf(to, INDENT "%c %-14s %-10s %4s  ", strcmp(mark, "counted") == 0 ? '*' : ' ', pairs_get(f, "filter"),
 	    pairs_get(f, "result"), points);
-	put(to, pairs_get(f, "key"));
-	if (why[0] != '\0')
-		fputs(pairs_has(f, "key") ? ": " : "", to);
-	put(to, why);
+	put_finding(to, pairs_get(f, "key"), why);
 	if (value[0] != '\0' && strstr(why, value) == NULL) {
-		fputs(" [", to);
+		fputs(pairs_has(f, "key") || why[0] != '\0' ? " [" : "[", to);
 		put(to, value);
 		putc(']', to);
 	}
@@ -117,7 +125,7 @@ tell_checks(FILE *to, const struct story_event *e)
 {
 	if (e->n_filters == 0)
 		return;
-	fprintf(to, INDENT "  %-12s %-10s %4s  %s\n", "CHECK", "FOUND", "PTS", "LOOKED AT");
+	fprintf(to, INDENT "  %-14s %-10s %4s  %s\n", "CHECK", "FOUND", "PTS", "LOOKED AT");
 	for (size_t i = 0; i < e->n_filters; i++)
 		tell_check(to, &e->filters[i]);
 }
@@ -334,6 +342,25 @@ tell_report(struct telling *t, const struct story_event *e)
 	fprintf(t->to, ": message %s.\n", get(e, "msg"));
 }
 
+static void
+tell_named(struct telling *t, const struct story_event *e)
+{
+	begin(t, e);
+	put(t->to, get(e, "via"));
+	fprintf(t->to, " said (%s) that the client is ", get(e, "by"));
+	put(t->to, get(e, "client"));
+	fputs(".\n", t->to);
+}
+
+static void
+tell_early(struct telling *t, const struct story_event *e)
+{
+	begin(t, e);
+	fputs("It spoke before the greeting was complete, ", t->to);
+	put_span_ms(t->to, pairs_number(e->pairs, "after_ms"));
+	fputs(" after its first line.\n", t->to);
+}
+
 /* Anything else as it stands in the log. */
 static void
 tell_other(struct telling *t, const struct story_event *e)
@@ -375,7 +402,11 @@ tell_logged(struct telling *t, const struct story_event *e)
 		tell_outcome(t, e, "was given up for");
 	else if (pairs_has(e->pairs, "parent") && pairs_has(e->pairs, "to"))
 		tell_report(t, e);
-	else if (!is(e, "event", "done"))
+	else if (is(e, "event", "client"))
+		tell_named(t, e);
+	else if (is(e, "event", "early-talker"))
+		tell_early(t, e);
+	else if (!is(e, "event", "done") && !is(e, "event", "filtered"))	/* filtered: there is a record of it */
 		tell_other(t, e);
 }
 

@@ -57,6 +57,8 @@ static const struct { const char *line, *there; } lines[] = {
 	{ "F filter=dkim mode=observe asks=refuse", "row filter=dkim at=20778 observed=1" },
 	{ "F filter=dkim mode=enforce asks=refuse mark=exempt", "row filter=dkim at=20778 exempt=1" },
 	{ "F filter=dkim mode=enforce asks=refuse mark=counted", "since=0" },
+	{ "S waited=0 end=early-talker", "row filter=early at=20778 refused=1" },
+	{ "S waited=0 end=pipelining", "row filter=pipelining at=20778 refused=1" },
 	{ "S waited=6000", "spread of=waited at=20778 ms=45:1" },
 };
 

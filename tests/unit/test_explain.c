@@ -66,9 +66,9 @@ static const struct {
 	    "              550 5.7.1 It is on a block list (see 7K2QF)\n",
 	    "The points of all checks together decided: 12.\n",
 	    "The client had been kept waiting for 6.0 s until then.\n",
-	    "              reverse      none         +2  192.0.2.7: no name, 0.012 s\n",
-	    "            * dnsbl        listed      +10  192.0.2.7: bl.example lists it [127.0.0.2], 1.5 s\n",
-	    "dkim         fail              (only observed; it would refuse)\n",
+	    "              reverse        none         +2  192.0.2.7: no name, 0.012 s\n",
+	    "            * dnsbl          listed      +10  192.0.2.7: bl.example lists it [127.0.0.2], 1.5 s\n",
+	    "dkim           fail              (only observed; it would refuse)\n",
 	    "12:00:10  The session ended: the client took its leave; 0 messages were taken; it was kept waiting for 26s in all.\n" },
 	    { "RCPT TO" } },
 	{ bounced, END, 0, {
@@ -86,7 +86,7 @@ static const struct {
 	    "the client 192.0.2.3 called itself \\x1b[2Jx.\n",
 	    "Mail from the null sender (a report or bounce) to anna@a.example was put off: it may come again later. The client was told:\n",
 	    "What decided: greylist found \"new\" for 192.0.2.0/24: seen for the first time.\n",
-	    "            * greylist     new              192.0.2.0/24: seen for the first time, 0.001 s\n" }, { "\x1b", "kept waiting" } },
+	    "            * greylist       new              192.0.2.0/24: seen for the first time, 0.001 s\n" }, { "\x1b", "kept waiting" } },
 	{ two, END, 0, { "was taken: 1 bytes.\n  12:00:09  Message M1 was delivered to d@d.example, 1s after it had come\n\nSession B1: the client 192.0.2.2",
 	    "The client was told:\n              421 Too many\n" }, { NULL } },
 	{ late, END, 0, { "Session A1: the client 192.0.2.1 came to l and called itself c.example.\n  Saturday, 21 November 2026\n"

@@ -42,7 +42,7 @@ static const struct { const char *what, *lines; } questions[] = {
 	{ "eve@b.example", "0 1 4 5" },		/* the second of a list */
 	{ "nobody@b.example", "2 3 8" },	/* of the command alone */
 	{ "emil@e.example", "7 12 13" },
-	{ "<q1@c.example>", "6 9 10 11 12" },	/* a Message-ID */
+	{ "<q1@c.example>", "6 7 9 10 11 12 13" },	/* a Message-ID: all of the session */
 	{ "@b.example", "0 1 2 3 4 5 8" },	/* not bb.example */
 	{ "xanna@a.example", "14" },
 	{ "192.0.2.99", "" },
