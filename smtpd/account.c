@@ -41,16 +41,16 @@ recipient_of(const struct session *s)
 }
 
 void
-account_decision(struct session *s, const struct chain_decision *d)
+account_decision(struct session *s, const struct chain_decision *d, const char *message)
 {
 	struct guard *g = s->guard;
 	char room[DECISION_MAX], *message_id = NULL;
 	struct decision_head head = { .time_ms = clock_wall_ms(), .session = s->id_word, .client = s->client, .helo = s->helo,
-	    .listener = s->listener, .from = g->facts.sender, .mail = g->facts.sender != NULL, .to = recipient_of(s),
+	    .listener = s->listener, .message = message, .from = g->facts.sender, .mail = g->facts.sender != NULL, .to = recipient_of(s),
 	    .recipients = g->facts.n_recipients, .stage = g->stage, .waited_ms = g->spent_ms };
 	struct decision_text text;
 
-	if (d->outcome == CHAIN_PASS && !d->tagged && !d->quarantine && g->stage != STAGE_END)
+	if (s->pretends || (d->outcome == CHAIN_PASS && !d->tagged && !d->quarantine && g->stage != STAGE_END))
 		return;
 	if (g->facts.header != NULL)
 		head.message_id = message_id = header_value(g->facts.header, g->facts.header_len, "Message-ID");
@@ -69,7 +69,7 @@ account_end(struct session *s)
 	struct decision_session end = { .time_ms = clock_wall_ms(), .session = s->id_word, .client = s->client, .helo = s->helo,
 	    .listener = s->listener, .lasted_ms = clock_ms() - s->began_ms, .messages = s->messages, .end = s->reason };
 
-	if (s->guard == NULL)
+	if (s->guard == NULL || s->pretends)
 		return;
 	end.waited_ms = s->guard->spent_ms;
 	end.refused = s->guard->hard + s->guard->soft;

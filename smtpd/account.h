@@ -8,8 +8,8 @@
 struct chain_decision;
 struct session;
 
-/* Of guard->stage. What passes at RCPT and DATA is left to the end of the message. */
-void	account_decision(struct session *, const struct chain_decision *);
+/* Of guard->stage. What passes at RCPT and DATA is left to the end of the message. message: our id, where it was taken; NULL. */
+void	account_decision(struct session *, const struct chain_decision *, const char *message);
 /* Without a guard: nothing. */
 void	account_end(struct session *);
 

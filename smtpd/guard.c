@@ -129,10 +129,18 @@ guard_reset(struct session *s)
 	chain_reset(s->guard->chain);
 	forget_header(s);
 	s->guard->facts.sender = s->guard->facts.recipient = NULL;
-	s->guard->quarantine = false;
+	s->guard->last = (struct chain_decision){ .outcome = CHAIN_PASS };
 }
 
 /* ---- decisions ---- */
+
+void
+guard_note(const struct session *s, enum memory_note what)
+{
+	if (!s->pretends)
+		memory_note(s->srv->memory, &s->guard->facts.address, what);
+}
+
 
 /* The sender is told in one line of its own; what it was for stands in the record. */
 static void
@@ -173,14 +181,16 @@ on_decided(void *arg, const struct chain_decision *d)
 	if (s->wait != WAIT_FILTERS)
 		return;
 	log_decision(s, d);
-	account_decision(s, d);
+	/* A message that passes is told of when it is safe, and under its id. */
+	if (d->outcome != CHAIN_PASS || s->guard->stage != STAGE_END)
+		account_decision(s, d, NULL);
 	if (s->guard->stage == STAGE_END) {
-		s->guard->quarantine = d->quarantine;
+		s->guard->last = *d;
 		s->guard->facts.content = NULL;
 		s->guard->facts.content_len = 0;
 	}
 	if (d->outcome == CHAIN_REFUSE)
-		memory_note(s->srv->memory, &s->guard->facts.address, MEMORY_BAD);
+		guard_note(s, MEMORY_BAD);
 	refusal_of(&why, d);
 	settle(s, d->outcome == CHAIN_PASS ? NULL : &why);
 	stream_go_on(s);
@@ -309,11 +319,12 @@ guard_flags(const struct session *s)
 	const struct facts *f = &s->guard->facts;
 	bool spf_fail = (f->known & FACT_SPF) != 0 && f->spf.tried && f->spf.code == SPF_FAIL;
 
-	return (s->guard->quarantine ? ENVELOPE_JUNK : 0) | (spf_fail ? ENVELOPE_SPF_FAIL : 0);
+	return (s->guard->last.quarantine ? ENVELOPE_JUNK : 0) | (spf_fail ? ENVELOPE_SPF_FAIL : 0);
 }
 
 void
-guard_accepted(struct session *s)
+guard_accepted(struct session *s, const char *message)
 {
-	memory_note(s->srv->memory, &s->guard->facts.address, MEMORY_GOOD);
+	account_decision(s, &s->guard->last, message);
+	guard_note(s, MEMORY_GOOD);
 }

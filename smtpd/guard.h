@@ -15,6 +15,7 @@
 
 #include "filters/chain.h"
 #include "filters/facts.h"
+#include "filters/memory.h"
 
 struct refusal;
 struct session;
@@ -33,7 +34,7 @@ struct guard {
 	/* the header, complete, and as it came; NULL before that */
 	char		*header;
 	size_t		 searched;		/* how far its end was looked for */
-	bool		 quarantine;		/* as it was decided at the end */
+	struct chain_decision last;		/* as it was decided at the end */
 	bool		 told;			/* the journal has a decision of this session */
 
 	/* pace.c's account */
@@ -73,7 +74,9 @@ void	guard_body(struct session *, const void *, size_t len);
 size_t	guard_fields(const struct session *, char *to, size_t size);
 uint32_t guard_flags(const struct session *);
 
-/* How it went, for memory: the message was taken; something was refused for what it is. */
-void	guard_accepted(struct session *);
+/* For memory: how it behaved. */
+void	guard_note(const struct session *, enum memory_note);
+/* The message was taken, under that id: for memory and the journal. */
+void	guard_accepted(struct session *, const char *message);
 
 #endif

@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "filters/greet.h"
-#include "filters/memory.h"
 #include "lib/log.h"
 #include "smtpd/guard.h"
 #include "smtpd/session.h"
@@ -127,7 +126,7 @@ pace_spoke_early(struct session *s)
 	    (long long)(clock_ms() - s->guard->since_ms));
 	if (early->mode != FILTER_ENFORCE || ((const struct greet_early *)early->options)->action != GREET_DROP)
 		return;
-	memory_note(s->srv->memory, &facts->address, MEMORY_BAD);
+	guard_note(s, MEMORY_BAD);
 	session_end(s, "early-talker", 554, "5.5.0", "An SMTP client waits for the greeting");
 }
 
@@ -155,7 +154,7 @@ greeting_over(struct session *s)
 	session_resume(s);
 	if (!g->facts.early) {
 		g->waited = true;
-		memory_note(s->srv->memory, &g->facts.address, MEMORY_GREETED);
+		guard_note(s, MEMORY_GREETED);
 	}
 	greet(s);
 	g->paid = true;			/* it has waited enough for this one */

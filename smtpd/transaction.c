@@ -238,7 +238,7 @@ conclude(struct session *s, int code, const char *enhanced, const char *text, co
 		if (s->network != NULL)
 			network_vouch(s->network, clock_ms());
 		if (s->guard != NULL)
-			guard_accepted(s);
+			guard_accepted(s, id);
 		else
 			wrote_note(s);
 		s->messages++;
