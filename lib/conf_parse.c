@@ -406,6 +406,8 @@ on_error(cfg_t *cfg, const char *fmt, va_list ap)
 		say_unknown(p, cfg, va_arg(ap, const char *));
 	else if (strcmp(fmt, "found duplicate title '%s'") == 0)
 		fail(p, cfg->line, "the section %s is given twice; keep one", logq(va_arg(ap, const char *)));
+	else if (strncmp(fmt, "missing title", 13) == 0 && is_kept(va_arg(ap, const char *)))
+		fail(p, cfg->line, "a section stands without a title; write filter \"spf\" { mode = enforce }");
 	else if (strncmp(fmt, "missing title", 13) == 0)
 		fail(p, cfg->line, "a section stands without a domain; %s", right);
 	else if (strncmp(fmt, "missing opening brace", 21) == 0)

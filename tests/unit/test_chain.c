@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "filters/chain_state.h"
+#include "lib/conf_table.h"
 #include "lib/log.h"
 
 #define N	6
@@ -948,6 +949,53 @@ START_TEST(the_registry_is_in_order)
 }
 END_TEST
 
+static char *
+read_text(const char *path)
+{
+	FILE *f = fopen(path, "r");
+	char *text = calloc(1, 65536);
+
+	ck_assert_msg(f != NULL && text != NULL, "%s", path);
+	ck_assert_uint_gt(fread(text, 1, 65535, f), 0);
+	fclose(f);
+	return text;
+}
+
+/* Where the manual speaks of one filter: from its item to the next. */
+static void
+check_item(const char *manual, const struct filter *f)
+{
+	const char *at = manual, *end = NULL;
+	char *item;
+
+	while ((at = strstr(at, "\n.It Cm ")) != NULL) {
+		end = strchr(at + 1, '\n');
+		if (memmem(at, (size_t)(end - at), f->name, strlen(f->name)) != NULL)
+			break;
+		at++;
+	}
+	ck_assert_msg(at != NULL, "%s is not in the manual", f->name);
+	end = strstr(end, "\n.It Cm ");
+	item = strndup(at, end != NULL ? (size_t)(end - at) : strlen(at));
+	for (size_t i = 0; i < f->n_options && strstr(f->name, "-lists") == NULL; i++)
+		ck_assert_msg(strstr(item, f->options[i].name) != NULL, "%s of %s is not in the manual", f->options[i].name, f->name);
+	free(item);
+}
+
+START_TEST(manuals_have_every_filter)
+{
+	char *options = read_text("man/minimta-filters.conf.5"), *page = read_text("man/minimta-filters.7"), item[64];
+
+	for (size_t i = 0; i < filters_registry.n; i++) {
+		check_item(options, filters_registry.list[i]);
+		snprintf(item, sizeof(item), "%s", filters_registry.list[i]->name);
+		ck_assert_msg(strstr(page, item) != NULL, "%s is not in minimta-filters(7)", item);
+	}
+	free(options);
+	free(page);
+}
+END_TEST
+
 START_TEST(every_default_is_fine)
 {
 	char err[512];
@@ -1000,6 +1048,7 @@ main(void)
 	tcase_add_test(t, no_answer_after_it_is_not_wanted);
 	tcase_add_loop_test(t, mistakes_are_named, 0, sizeof(mistakes) / sizeof(mistakes[0]));
 	tcase_add_test(t, the_registry_is_in_order);
+	tcase_add_test(t, manuals_have_every_filter);
 	tcase_add_test(t, every_default_is_fine);
 	tcase_set_timeout(t, 60);
 	suite_add_tcase(s, t);

@@ -53,6 +53,14 @@ static const struct {
 	    "f:2: inet is given twice, first on line 2; keep one" },
 	{ "relay a.example { host = b.example\n host = c.example }\n",
 	    "f:2: host is given twice, first on line 1; keep one" },
+	/* sections that others read */
+	{ "fliter a { b = c }\n", "f:1: no such option: fliter; did you mean filter?" },
+	{ "filter a { b = c\n b = d }\n", "f:2: b is given twice, first on line 1; keep one" },
+	{ "filter a { b = c }\nfilter a { b = d }\n", "f:2: the section a is given twice; keep one" },
+	{ "filter a { b }\n", "f:1: b is not expected here; write name = value" },
+	{ "exempt a { b = { c, { d } } }\n", "f:1: \"{\" is one too many; close the one of line 1 first" },
+	{ "filter a { b = c\n", "f:1: \"{\" is never closed; write } behind the last value" },
+	{ "filter { b = c }\n", "f:1: a section stands without a title; write filter \"spf\" { mode = enforce }" },
 	/* form */
 	{ "hostname = \"a", "f:1: this string does not end; close it with \"" },
 	{ "\nhostname = 'a\n\n\n", "f:2: this string does not end; close it with '" },
@@ -274,6 +282,8 @@ START_TEST(all_options_round_trip)
 	    "destination example.name { source_ipv4 = 192.0.2.1 source_ipv6 = '2001:db8::1' helo = OUT.example }\n"
 	    "sender Anna@Example.org { host = a.example login = 'x y' login_without_tls = yes }\n"
 	    "sender '@example.org' { host = a.example:26 connections = 3 }\n"
+	    "filters = no hermes = yes defer_score = 0 refuse_score = 20 refuse_temporarily = yes tag_only = yes delay_most = 10s\n"
+	    "filter spf { mode = off fail = { 1, 'a b' } }\nexempt 'it\\'s' { client = 192.0.2.1\n filters = { spf } }\n"
 	    "relay example.edu { host = 192.0.2.9 } spool = /a state = /b control = /c empty_directory = /d\n");
 }
 END_TEST
