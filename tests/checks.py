@@ -6,10 +6,12 @@ suite of their own.
 import json
 import subprocess
 import sys
+import time
 
 import minimta_test as mt
 import suites
 from fake_dns import FakeDNS
+from sink import Sink
 
 ADDRESSES = {
 	"valid": ("a@example.com", "a.b+c@example.com", '"a b"@example.com', '"\\""@example.com', "a@[192.0.2.1]", "a@[IPv6:2001:db8::1]",
@@ -96,6 +98,75 @@ def srs():
 	expect(said(0, "check", "srs", "reverse", "--secret", "s", "a@b.example").stdout.split()[0] == "unchanged", "no SRS address")
 
 
+SENDER_ZONE = ("far.example MX 10 mx.far.example", "mx.far.example A 127.0.0.1", "all.example MX 10 mx.all.example",
+	"mx.all.example A 127.0.0.1")
+
+
+def sender():
+	"""By itself: it asks the DNS server that is named, and whom that names."""
+	dns, peer = FakeDNS(SENDER_ZONE), Sink("127.0.0.1", 0, ["users anna@far.example"])
+	words = ("check", "sender", "--dns", f"127.0.0.1:{dns.port}", "--port", str(peer.port), "--helo", "us.example")
+	for address, result in (("anna@far.example", "good"), ("bob@far.example", "bad"), ("anna@gone.example", "unknown")):
+		out = said(0, *words, "--private", address).stdout
+		expect(out.split()[0] == result, f"{address}: {out}")
+	expect("EHLO us.example" in peer.seen and "MAIL FROM:<>" in peer.seen and peer.sessions == 2 and not peer.mails, peer.seen)
+	expect(json.loads(said(0, *words, "--private", "--json", "bob@far.example").stdout)["result"] == "bad", "JSON")
+	before = peer.sessions
+	expect(said(0, *words, "anna@far.example").stdout.split()[0] == "unknown" and peer.sessions == before, "a private address")
+	peer.add("rcpt reply 250 2.1.5 everybody is welcome")
+	expect(said(0, *words, "--private", "x@all.example").stdout.split()[0] == "accepts-all", "accepts all")
+	for more in ((), ("a", "b"), ("nobody",), ("a@[127.0.0.1]",), ("--port", "0", "a@b.example"), ("--helo", "no name", "a@b.example")):
+		said(64, "check", "sender", *more)
+	dns.close()
+	peer.close()
+
+
+def sender_by_server():
+	dns, peer = FakeDNS(SENDER_ZONE), Sink("127.0.0.1", 0, ["users anna@far.example"])
+	settings = {"dns_servers": f'{{"127.0.0.1:{dns.port}"}}', "smtp_port": str(peer.port), "deliver_to_private_mx": "yes"}
+	with mt.Server(replace=settings) as server:
+		words = ("check", "sender", "--config", server.conf)
+		for _ in range(2):
+			out = said(0, *words, "anna@far.example").stdout
+			expect(out.split()[0] == "good" and peer.sessions == 1, f"{out}, {peer.sessions} sessions")
+		expect("less than a minute" in said(75, *words, "bob@far.example").stderr, "a minute between two calls")
+		server.move_clock(61)
+		expect(said(0, *words, "bob@far.example").stdout.split()[0] == "bad", "bob")
+		said(75, *words, "alice@demo.example")
+		# What is known survives a start.
+		server.stop()
+		server.start()
+		expect(said(0, *words, "bob@far.example").stdout.split()[0] == "bad" and peer.sessions == 2, "after a start")
+		server.stop()
+		said(75, *words, "carl@far.example")
+	dns.close()
+	peer.close()
+
+
+def sender_flood():
+	"""More questions than can ever be asked: each has an answer, few are under way, and the server goes on."""
+	dns = FakeDNS([f"d{i}.flood.example MX 10 mx.flood.example" for i in range(30)] + ["mx.flood.example A 127.0.0.1"])
+	peer = Sink("127.0.0.1", 0, ["mail silence"])
+	settings = {"dns_servers": f'{{"127.0.0.1:{dns.port}"}}', "smtp_port": str(peer.port), "deliver_to_private_mx": "yes", "callbacks": "5"}
+	with mt.Server(replace=settings) as server:
+		tools = [subprocess.Popen([suites.MINIMTACTL, "check", "sender", "--config", server.conf, f"x@d{i}.flood.example"],
+			stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) for i in range(30)]
+		server.log.wait_for(lambda: peer.sessions >= 5, "five calls")
+		status = server.ask("status")[1]
+		expect("callbacks_now=5" in status and peer.sessions == 5, status)
+		for _ in range(20):
+			server.move_clock(31)
+			if all(tool.poll() is not None for tool in tools):
+				break
+			time.sleep(0.05)
+		for tool in tools:
+			out = tool.communicate(timeout=20)[0]
+			expect(tool.returncode == 0 and out.split()[0] == "unknown", f"exit {tool.returncode}: {out}")
+		server.honest_mail()
+	dns.close()
+	peer.close()
+
+
 def main():
 	report = mt.Report("-v" in sys.argv[1:])
 	for result in ADDRESSES:
@@ -107,6 +178,9 @@ def main():
 	report.case("check spf: over TCP", spf_answers, "truncated")
 	report.case("check spf: DNS in trouble", spf_trouble)
 	report.case("check srs", srs)
+	report.case("check sender", sender)
+	report.case("check sender: by the server", sender_by_server)
+	report.case("check sender: a flood", sender_flood)
 	return report.finish()
 
 
