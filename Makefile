@@ -29,6 +29,7 @@ LIB	:= \
 	lib/conf_value.c \
 	lib/ipc.c \
 	lib/log.c \
+	lib/memory.c \
 	lib/landlock.c \
 	lib/messages.c \
 	lib/pack.c \
@@ -267,6 +268,7 @@ sendmail_SRC	:= \
 	tools/sendmail.c \
 	tools/args.c \
 	tools/call.c \
+	tools/changes.c \
 	tools/deliver.c \
 	tools/gecos.c \
 	tools/letter.c \
@@ -279,6 +281,8 @@ sendmail_SRC	:= \
 minimtactl_SRC	:= \
 	tools/minimtactl.c \
 	tools/call.c \
+	tools/changes.c \
+	tools/select.c \
 	tools/check.c \
 	tools/check_address.c \
 	tools/check_arc.c \
@@ -413,6 +417,7 @@ FUZZ	:= \
 	record \
 	segment \
 	address \
+	chain \
 	client \
 	conf \
 	dsn \
