@@ -11,11 +11,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <syslog.h>
 #include <unistd.h>
 
 #include "lib/clock.h"
 #include "lib/log.h"
+#include "lib/memory.h"
 #include "lib/pack.h"
 #include "lib/process.h"
 #include "logger/keep.h"
@@ -23,6 +25,7 @@
 #define STRAY_FD	4
 #define STRAY_LINE_MAX	1024
 #define GATHER_BYTES	65536		/* of lines in one write */
+#define SEARCH_NEEDED	(4U << 20)	/* bytes of memory without which no search in the journal is begun */
 
 struct logger {
 	struct process	 process;
@@ -115,6 +118,7 @@ on_journal(void *arg, struct ipc *peer, struct ipc_message *m)
 static int
 on_control(void *arg, struct ipc *master, struct ipc_message *m)
 {
+	static const char no_memory[] = "later: there is no memory for a search now; try again in a moment\n";
 	struct logger *lg = arg;
 	struct unpack u;
 	bool may_read;
@@ -127,7 +131,15 @@ on_control(void *arg, struct ipc *master, struct ipc_message *m)
 	unpack_u32(&u);
 	may_read = unpack_u8(&u) == 1;
 	unpack_str_to(&u, line, sizeof(line));
-	keep_answer(lg->keep, m->fd, may_read, unpack_end(&u) ? line : "");
+	if (!unpack_end(&u))
+		line[0] = '\0';
+	if (memory_has(SEARCH_NEEDED)) {
+		keep_answer(lg->keep, m->fd, may_read, line);
+		return 0;
+	}
+	if (send(m->fd, no_memory, sizeof(no_memory) - 1, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+		log_debug("event=not-told");
+	close(m->fd);
 	return 0;
 }
 

@@ -34,6 +34,7 @@ enum dns_why {				/* phrases for the log, in dns_answer.c */
 	DNS_WHY_NO_SERVER,		/* every server was unreachable or refused to answer */
 	DNS_WHY_AWAY,			/* the resolver process */
 	DNS_WHY_TOO_MANY,		/* questions at once */
+	DNS_WHY_NO_MEMORY,
 	DNS_WHY_COUNT
 };
 

@@ -74,6 +74,14 @@ dns_cache_free(struct dns_cache *c)
 	free(c);
 }
 
+void
+dns_cache_shrink(struct dns_cache *c)
+{
+	c->bytes_max = c->bytes / 2;
+	while (c->bytes > c->bytes_max)
+		entry_free(c, TAILQ_FIRST(&c->by_use));
+}
+
 /* Returns the length that counts, 0 for a name that is too long. */
 static size_t
 key_make(const struct dns_cache *c, struct key *key, enum dns_type type, const char *name)
@@ -117,8 +125,11 @@ dns_cache_put(struct dns_cache *c, const char *name, const struct dns_answer *a,
 	pack_init(&packed);
 	dns_pack_answer(&packed, a);
 	e = calloc(1, sizeof(*e));
-	if (e == NULL || (e->answer = malloc(packed.len)) == NULL)
-		log_fatal("out of memory");
+	if (e == NULL || (e->answer = malloc(packed.len)) == NULL) {	/* then it will be asked again */
+		free(e);
+		pack_free(&packed);
+		return;
+	}
 	memcpy(e->answer, packed.data, packed.len);
 	e->len = packed.len;
 	pack_free(&packed);

@@ -23,6 +23,8 @@ void		 dns_cache_put(struct dns_cache *, const char *name, const struct dns_answ
 /* Whether there is one; *answer_r has what is left of the TTLs and is the caller's to free. */
 bool		 dns_cache_get(struct dns_cache *, enum dns_type, const char *name, int64_t now_ms,
 		    struct dns_answer *answer_r);
+/* Half of it goes, what was used longest ago first, and it stays so small: the system has no memory for more. */
+void		 dns_cache_shrink(struct dns_cache *);
 size_t		 dns_cache_count(const struct dns_cache *);
 size_t		 dns_cache_bytes(const struct dns_cache *);
 

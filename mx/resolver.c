@@ -11,6 +11,7 @@
 #include <arpa/inet.h>
 #include <event2/event.h>
 #include <event2/util.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,7 @@
 
 #include "lib/hash.h"
 #include "lib/log.h"
+#include "lib/memory.h"
 #include "mx/dns_cache.h"
 #include "mx/dns_face.h"
 
@@ -30,6 +32,8 @@
 #define BURST_MS		2	/* … this time: 300 at once overrun a socket's default buffer */
 #define QUERIES_MAX		20000	/* with those that wait for their turn */
 #define SERVERS_MAX		8
+#define MEMORY_NEEDED		(1U << 20)	/* must be there for a question to be begun … */
+#define MEMORY_EVERY		8		/* … looked at at every so manieth */
 #define CHANNEL_QUERIES		500	/* then a new one, with other source ports … */
 #define CHANNEL_MS		60000	/* … or after this long */
 
@@ -45,6 +49,8 @@ struct direct {
 	TAILQ_HEAD(, query)	 waiting;	/* for their turn */
 	struct timer		 burst_timer;
 	unsigned		 burst;		/* sent since it was last due */
+	unsigned		 asked;
+	bool			 starved;	/* the system had no memory for the last question */
 	TAILQ_HEAD(, query)	 ready;		/* answered, to be delivered by the loop */
 	struct timer		 ready_timer;
 	struct channel		*channel;	/* for new queries */
@@ -391,6 +397,28 @@ query_drop(struct query *query)
 
 /* -- the face -- */
 
+/*
+ * Looked at now and then, and at each question while there is none: it is for a few of the largest answers. What is kept
+ * gives way first.
+ */
+static bool
+has_memory(struct direct *d)
+{
+	bool had = !d->starved;
+
+	if (had && d->asked++ % MEMORY_EVERY != 0)
+		return true;
+	d->starved = !memory_has(MEMORY_NEEDED);
+	if (d->starved) {
+		dns_cache_shrink(d->cache);
+		malloc_trim(0);
+	}
+	if (had == d->starved)
+		log_warn(d->starved ? "event=memory-low what=\"questions are put off until the system has memory again\"" :
+		    "event=memory-back");
+	return !d->starved;
+}
+
 static void
 direct_ask(struct dns_question *q, const char *name, uint32_t deadline_ms)
 {
@@ -405,6 +433,10 @@ direct_ask(struct dns_question *q, const char *name, uint32_t deadline_ms)
 	(void)deadline_ms;		/* c-ares has its own, which ends queries that nobody waits for any more */
 	if (dns_cache_get(d->cache, type, name, clock_ms(), &answer)) {
 		dns_question_answer_later(q, &answer);
+		return;
+	}
+	if (!has_memory(d)) {
+		dns_question_fail_later(q, DNS_TEMPORARY, DNS_WHY_NO_MEMORY);
 		return;
 	}
 	HASH_FIND(hh, d->open, key, key_len, query);

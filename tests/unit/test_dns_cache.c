@@ -130,6 +130,32 @@ START_TEST(test_bounded)
 }
 END_TEST
 
+START_TEST(test_shrunk)
+{
+	struct dns_cache *c = dns_cache_new(100000);
+	char name[40];
+	size_t before;
+
+	for (int i = 0; i < 5000; i++) {
+		snprintf(name, sizeof(name), "n%d.example", i);
+		put(c, name, positive(1000), 0);
+	}
+	before = dns_cache_bytes(c);
+	dns_cache_shrink(c);
+	ck_assert_uint_le(dns_cache_bytes(c), before / 2);
+	ck_assert_msg(left(c, DNS_A, "n4999.example", 0) == 1000, "what was used last stays");
+	for (int i = 0; i < 5000; i++) {
+		snprintf(name, sizeof(name), "n%d.example", i);
+		put(c, name, positive(1000), 0);
+		ck_assert_uint_le(dns_cache_bytes(c), before / 2);
+	}
+	for (int i = 0; i < 40; i++)
+		dns_cache_shrink(c);
+	ck_assert_uint_eq(dns_cache_count(c), 0);
+	dns_cache_free(c);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -143,6 +169,7 @@ main(void)
 	tcase_add_test(tc, test_not_kept);
 	tcase_add_test(tc, test_replaced);
 	tcase_add_test(tc, test_bounded);
+	tcase_add_test(tc, test_shrunk);
 	suite_add_tcase(suite, tc);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);
