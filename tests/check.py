@@ -192,6 +192,10 @@ def part_root(report):
 	python_part(report, "root.py")
 
 
+def part_local(report):
+	python_part(report, "local.py")
+
+
 def part_puppet(report):
 	"""A build whose processes obey the test from inside their sandboxes."""
 	if report.case("build puppet", lambda: make("all", WERROR=1, PUPPET=1)):
@@ -218,10 +222,10 @@ def part_interop(report):
 PARTS = {
 	"unit": part_unit, "fuzz": part_fuzz, "man": part_man, "conf": part_conf, "install": part_install, "dialogs": part_dialogs,
 	"crowd": part_crowd, "badday": part_badday, "attacks": part_attacks,
-	"tools": part_tools, "suites": part_suites, "reload": part_reload, "user": part_user, "root": part_root, "puppet": part_puppet, "interop": part_interop, "disk": part_disk, "kill": part_kill, "power": part_power,
+	"tools": part_tools, "suites": part_suites, "reload": part_reload, "user": part_user, "root": part_root, "local": part_local, "puppet": part_puppet, "interop": part_interop, "disk": part_disk, "kill": part_kill, "power": part_power,
 	"san": part_san,
 }
-NEED_ROOT = ("root", "puppet", "interop", "power")
+NEED_ROOT = ("root", "local", "puppet", "interop", "power")
 
 
 def main():
