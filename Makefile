@@ -9,9 +9,14 @@ OUT	:= build/$(VARIANT)
 PKGS	:= libevent libcares libconfuse libidn2 libxxhash libseccomp libcrypto json-c
 ALL_CFLAGS := -std=c17 -D_GNU_SOURCE -I. -Wall -Wextra -Wshadow -Wmissing-prototypes -Wstrict-prototypes \
 	-Wpointer-arith -Wwrite-strings -Wvla -fno-common -fstack-protector-strong -fPIE -pthread \
-	-DPREFIX='"$(PREFIX)"' $(if $(WERROR),-Werror) $(if $(BROKEN),-DBROKEN_$(BROKEN)) $(if $(TEST_KILL),-DTEST_KILL) $(if $(PUPPET),-DPUPPET) \
+	-DPREFIX='"$(PREFIX)"' $(if $(WERROR),-Werror) \
 	$(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=undefined) \
 	$(shell pkg-config --cflags $(PKGS)) $(CFLAGS)
+# What makes a variant of the tests, and the words by which the sources are found that it makes different; all other
+# objects are the plain ones.
+OWN_CFLAGS := $(if $(BROKEN),-DBROKEN_$(BROKEN)) $(if $(TEST_KILL),-DTEST_KILL) $(if $(PUPPET),-DPUPPET)
+OWN_WORDS := $(if $(BROKEN),BROKEN_$(BROKEN))$(if $(TEST_KILL),TEST_KILL|KILLPOINT|killpoint)$(if $(PUPPET),PUPPET|puppet)
+OWN	:= $(if $(OWN_WORDS),$(shell grep -lE '$(OWN_WORDS)' */*.c))
 ALL_LDFLAGS := -pie -pthread -Wl,-z,relro,-z,now -Wl,--as-needed $(if $(SAN),-fsanitize=$(SAN)) $(LDFLAGS)
 LIBS	:= $(shell pkg-config --libs $(PKGS)) -lresolv
 lookup_LIBS := -lgdbm	# GPL-3: what it is linked with is, too (README.md); no other program is
@@ -173,6 +178,8 @@ lookup_SRC	:= \
 	lookup/main.c \
 	lookup/callbacks.c \
 	lookup/calling.c \
+	lookup/judge.c \
+	lookup/relayed.c \
 	lookup/recipients.c \
 	lookup/state.c \
 	lookup/state_cache.c \
@@ -392,6 +399,7 @@ UNIT	:= \
 	recipients \
 	maildir \
 	mbox \
+	forward \
 	lookup \
 	mda \
 	dkim \
@@ -444,7 +452,7 @@ FUZZ	:= \
 
 ARCHIVE	:= $(OUT)/libminimta.a
 PARTS	:= $(OUT)/libparts.a
-objects	= $(patsubst %.c,$(OUT)/%.o,$(1))
+objects	= $(foreach f,$(1),$(if $(OWN_WORDS),$(if $(filter $(f),$(OWN)),$(OUT),build/plain),$(OUT))/$(f:.c=.o))
 part_SRC := $(foreach p,$(PROGRAMS),$(wordlist 2,999,$($(p)_SRC)))
 
 # sendmail by its other names.
@@ -457,14 +465,21 @@ $(NAMES:%=$(OUT)/bin/%): $(OUT)/bin/sendmail
 
 $(OUT)/%.o: %.c
 	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(OWN_CFLAGS) -MMD -MP -c -o $@ $<
+ifneq ($(OWN_WORDS),)
+build/plain/%.o: %.c
+	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+endif
 
 $(ARCHIVE): $(call objects,$(LIB) $(MX) $(FILTERS))
+	@mkdir -p $(@D)
 	@rm -f $@
 	$(AR) rcs $@ $^
 
 # Everything but the mains, for the unit tests.
 $(PARTS): $(call objects,$(sort $(part_SRC)))
+	@mkdir -p $(@D)
 	@rm -f $@
 	$(AR) rcs $@ $^
 
@@ -539,4 +554,4 @@ clean:
 .PHONY: all units fuzzers interop bench bench-log clean check install uninstall
 .SECONDARY:
 
--include $(shell find build/$(VARIANT) -name '*.d' 2>/dev/null)
+-include $(shell find build/$(VARIANT) $(if $(OWN_WORDS),build/plain) -name '*.d' 2>/dev/null)
