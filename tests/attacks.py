@@ -62,11 +62,14 @@ ROWS = {
 	67: "no memory left",
 	72: "control characters on their way to the log",
 	73: "XCLIENT, XFORWARD and PROXY from strangers",
+	74: "links where a mailbox should be",
+	80: "a command that hangs, leaves processes, says gigabytes",
+	81: "a ~/.forward that others may write to, huge, or a FIFO",
 	82: "a process that was taken over and lies to its peers",
 	83: "smtpd says that a recipient is here, or a client trusted",
 	86: "a stop in the middle of a message",
 }
-LATER = "4-7, 9, 10, 56-59 (TLS, AUTH); 46-55 (filters); 80, 81 (programs and .forward of users)"
+LATER = "4-7, 9, 10, 56-59 (TLS, AUTH); 46-55 (filters)"
 
 
 def rows_of(path):

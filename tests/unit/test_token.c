@@ -110,10 +110,71 @@ START_TEST(test_envelope)
 }
 END_TEST
 
+/* What of a recipient is meant comes along, and nothing that no part is. */
+START_TEST(test_parts)
+{
+	struct envelope_rcpt r = { .address = (char[]){ "b@y" }, .local = true, .final = true, .part = ENVELOPE_FORWARD_FILE,
+	    .part_id = UINT64_MAX }, q;
+	struct unpack u;
+	struct pack p;
+
+	pack_init(&p);
+	for (unsigned part = 0; part < 256; part++) {
+		p.len = 0;
+		r.part = (uint8_t)part;
+		r.forwarded = part % 2 == 1;
+		envelope_pack_rcpt(&p, &r);
+		for (size_t len = 0; len < p.len; len++) {
+			unpack_init(&u, p.data, len);
+			ck_assert_int_eq(envelope_unpack_rcpt(&u, &q), -1);
+		}
+		unpack_init(&u, p.data, p.len);
+		ck_assert_int_eq(envelope_unpack_rcpt(&u, &q), part <= ENVELOPE_FORWARD_FILE ? 0 : -1);
+		if (part > ENVELOPE_FORWARD_FILE)
+			continue;
+		ck_assert(q.part == part && q.part_id == (part > 0 ? UINT64_MAX : 0) && q.forwarded == r.forwarded && q.final);
+		envelope_free_rcpt(&q);
+	}
+	pack_free(&p);
+}
+END_TEST
+
+START_TEST(test_job_targets)
+{
+	struct envelope_rcpt targets[2] = { { .address = (char[]){ "b@y" } },
+	    { .address = (char[]){ "a@x" }, .local = true, .final = true, .part = ENVELOPE_MAILBOX } };
+	struct job_result r = { .index = 4, .outcome = JOB_EXPANDED, .enhanced = (char[]){ "2.0.0" }, .host = (char[]){ "" },
+	    .text = (char[]){ "" }, .targets = targets, .n_targets = 2 }, s;
+	struct unpack u;
+	struct pack p;
+
+	pack_init(&p);
+	job_pack_result(&p, &r);
+	for (size_t len = 0; len < p.len; len++) {
+		unpack_init(&u, p.data, len);
+		ck_assert_int_eq(job_unpack_result(&u, &s), -1);
+	}
+	unpack_init(&u, p.data, p.len);
+	ck_assert_int_eq(job_unpack_result(&u, &s), 0);
+	ck_assert(s.n_targets == 2 && s.targets[1].part == ENVELOPE_MAILBOX);
+	ck_assert_str_eq(s.targets[0].address, "b@y");
+	job_free_result(&s);
+	/* None is no expansion. */
+	p.len = 0;
+	r.n_targets = 0;
+	job_pack_result(&p, &r);
+	unpack_init(&u, p.data, p.len);
+	ck_assert_int_eq(job_unpack_result(&u, &s), -1);
+	pack_free(&p);
+}
+END_TEST
+
 START_TEST(test_job)
 {
-	struct job_begin b = { (char[]){ "M1" }, (char[]){ "local" }, (char[]){ "" }, (char[]){ "Received: x\r\n" }, 3, 1 << 20, -5 }, c;
-	struct job_result r = { 4, JOB_FAILED, 550, (char[]){ "5.1.1" }, (char[]){ "h" }, (char[]){ "a\nb" }, true }, s;
+	struct job_begin b = { .message = (char[]){ "M1" }, .hop = (char[]){ "local" }, .sender = (char[]){ "" },
+	    .head = (char[]){ "Received: x\r\n" }, .flags = 3, .size = 1 << 20, .arrived = -5 }, c;
+	struct job_result r = { .index = 4, .outcome = JOB_FAILED, .code = 550, .enhanced = (char[]){ "5.1.1" }, .host = (char[]){ "h" },
+	    .text = (char[]){ "a\nb" }, .host_trouble = true }, s;
 	struct unpack u;
 	struct pack p;
 
@@ -155,6 +216,8 @@ main(void)
 	tcase_add_test(tests, test_token_bits);
 	tcase_add_test(tests, test_ids);
 	tcase_add_test(tests, test_envelope);
+	tcase_add_test(tests, test_parts);
+	tcase_add_test(tests, test_job_targets);
 	tcase_add_test(tests, test_job);
 	suite_add_tcase(suite, tests);
 	srunner_run_all(runner, CK_NORMAL);
