@@ -331,6 +331,7 @@ UNIT	:= \
 	spool \
 	spool_model \
 	chain \
+	senderid \
 	filters \
 	address \
 	agent \

@@ -35,7 +35,8 @@ static const struct entry entries[] = {
 	{ "check", "spf", check_spf, "--ip ADDRESS --helo NAME [--from ADDRESS] [--receiver NAME]",
 	    "whether a client may send for a domain, by SPF (RFC 7208)",
 	    "minimtactl check spf --ip 192.0.2.1 --helo mail.example.com --from someone@example.com" },
-	{ "check", "mail", check_mail, "--ip ADDRESS --helo NAME --from ADDRESS --to ADDRESS [--to ADDRESS …] [--config FILE] < MESSAGE",
+	{ "check", "mail", check_mail, "--ip ADDRESS --helo NAME --from ADDRESS --to ADDRESS [--to ADDRESS …] [--again] [--config FILE]\n"
+	    "           < MESSAGE",
 	    "what all filters together would say to a message, and why",
 	    "minimtactl check mail --ip 192.0.2.1 --helo mail.example.com --from someone@example.com --to anna@example.org < message.eml" },
 	{ "check", "srs", check_srs, "forward|reverse --secret TEXT [--secret TEXT] [--domain DOMAIN] ADDRESS",
