@@ -61,7 +61,7 @@ START_TEST(test_variables)
 {
 	static const struct { const char *value, *want; } rows[] = {
 		{ "a.b+c@x.example", "V=a.b+c@x.example" }, { "() { :;}; id", "V=_____:____id" }, { "-f", "V=_f" }, { "a-f", "V=a-f" },
-		{ "`id`$(x)\n\"'\\|&;<>*?~#", "V=_id___x_________________" }, { "\xc3\xa4", "V=__" }, { "", "V=" },
+		{ "`id`$(x)\n\"'\\|&;<>*?~#", "V=_id___x______________" }, { "\xc3\xa4", "V=__" }, { "", "V=" },
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
