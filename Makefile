@@ -397,6 +397,7 @@ UNIT	:= \
 	aliases \
 	callback \
 	callbacks \
+	relayed \
 	recipients \
 	maildir \
 	mbox \
@@ -436,6 +437,7 @@ FUZZ	:= \
 	ipc \
 	letter \
 	probe_steps \
+	relayed \
 	proxy \
 	reply \
 	smtpd \

@@ -47,6 +47,10 @@ const struct conf_option conf_options[CONF_OPTIONS] = {
 	{ "tag_folders",	CONF_WORD,	AT(tag_folders),	.value = "no", .choices = "no existing create" },
 	{ "junk_folder",	CONF_FOLDER,	AT(junk_folder),	.value = "Junk" },
 	{ "credentials",	CONF_FILE,	AT(credentials),	.value = "" },
+	{ "relay_domains",	CONF_DOMAINS,	AT(relay_domains),	.value = NULL },
+	{ "relay_recipients",	CONF_FILE,	AT(relay_recipients),	.value = "" },
+	{ "relay_callback",	CONF_BOOL,	AT(relay_callback),	.value = "no" },
+	{ "relay_expire",	CONF_DURATION,	AT(relay_expire_ms),	SECOND, 365 * DAY, "30d", NULL },
 	{ "forward_files",	CONF_BOOL,	AT(forward_files),	.value = "yes" },
 	{ "command_user",	CONF_USER,	AT(command_user),	.value = "nobody" },
 	{ "command_time",	CONF_DURATION,	AT(command_time_ms),	SECOND, 3600 * SECOND, "5m", NULL },
@@ -218,6 +222,8 @@ complete(struct conf *c, const char *own_name, char why[CONF_WHY])
 		if (conf_option_set(c, conf_option_find("listen"), listen[i], why) != 0)
 			return -1;
 	complete_destinations(c);
+	if (c->relay_domains == NULL)
+		out_of_memory(c->relay_domains = calloc(1, sizeof(char *)));
 	if (c->dns_servers == NULL) {
 		c->dns_servers = calloc(1, sizeof(char *));
 		out_of_memory(c->dns_servers);

@@ -112,6 +112,10 @@ struct conf {
 	/* going out */
 	struct conf_destination *destinations;	size_t n_destinations;
 	char	 *credentials;		/* file with logins for relays; "" none */
+	char	**relay_domains;	/* not ours; their mail is taken and sent on; default none */
+	char	 *relay_recipients;	/* file of those who are known there; "": all */
+	bool	  relay_callback;	/* others are asked for there */
+	int64_t	  relay_expire_ms;	/* how long that mail is tried, if longer than others; 30d */
 	int	  inet;			/* enum conf_inet: which addresses to connect to; any */
 	uint16_t  smtp_port;		/* of MX hosts; 25 */
 	bool	  private_mx;		/* deliver to loopback and private addresses found by MX; default false */

@@ -130,6 +130,17 @@ check_srs(const struct conf *c, char why[CONF_WHY])
 	return NULL;
 }
 
+/* Who relays for a domain is not its home. */
+static const struct conf_option *
+check_relayed(const struct conf *c, char why[CONF_WHY])
+{
+	for (size_t i = 0; c->relay_domains[i] != NULL; i++)
+		if (conf_is_local(c, c->relay_domains[i]))
+			return fault(why, "relay_domains", "%s is ours (domains, hostname) and in relay_domains; take it out of one of them",
+			    c->relay_domains[i]);
+	return NULL;
+}
+
 const struct conf_option *
 conf_check(const struct conf *c, char why[CONF_WHY])
 {
@@ -138,5 +149,7 @@ conf_check(const struct conf *c, char why[CONF_WHY])
 	if ((o = check_times(c, why)) == NULL && (o = check_sizes(c, why)) == NULL &&
 	    (o = check_places(c, why)) == NULL)
 		o = check_destinations(c, why);
+	if (o == NULL)
+		o = check_relayed(c, why);
 	return o == NULL ? check_srs(c, why) : o;
 }

@@ -21,6 +21,7 @@
 #include "lib/alias_file.h"
 #include "filters/memory_pack.h"
 #include "lookup/calling.h"
+#include "lookup/judge.h"
 #include "lookup/recipients.h"
 #include "lookup/state.h"
 #include "lookup/trust.h"
@@ -35,6 +36,7 @@ struct lookup {
 	struct alias_file	*aliases;
 	struct state		*state;
 	struct calling		*calling;
+	struct judge		*judge;
 	struct srs_secrets	 srs;
 	char			 secrets[2][SRS_SECRET_MAX];
 	uint64_t		 questions, expansions, trusts;
@@ -42,64 +44,12 @@ struct lookup {
 
 /* ---- RCPT ---- */
 
-struct verdict {
-	enum rcpt_verdict	 code;
-	const char		*text;
-};
-
-static struct verdict
-judge_local(struct lookup *l, const struct address *a)
-{
-	const struct alias *alias;
-
-	switch (recipients_find(&l->recipients, a->local, a->domain, &alias)) {
-	case RECIPIENT_ALIAS:
-	case RECIPIENT_MAILBOX:
-	case RECIPIENT_ROOT:
-	case RECIPIENT_SRS:
-		return (struct verdict){ RCPT_LOCAL, "recipient ok" };
-	case RECIPIENT_TEMPORARY:
-		return (struct verdict){ RCPT_TEMPORARY, "the recipient cannot be looked up now, please try again later" };
-	case RECIPIENT_NONE:
-		break;
-	}
-	return (struct verdict){ RCPT_UNKNOWN, "no such mailbox here" };
-}
-
-static struct verdict
-judge(struct lookup *l, const struct address *a, bool trusted)
-{
-	if (recipients_is_local(&l->recipients, a))
-		return judge_local(l, a);
-	if (a->domain[0] == '\0')
-		return (struct verdict){ RCPT_UNKNOWN, "a domain is missing: expected user@domain" };
-	if (trusted)
-		return (struct verdict){ RCPT_RELAY, "recipient ok, mail will be relayed" };
-	return (struct verdict){ RCPT_DENIED, "relaying denied: this is no domain of ours and this client is not trusted" };
-}
-
 static void
 answer_rcpt(struct lookup *l, struct ipc *peer, uint64_t id, uint64_t session, const struct address *a, bool trusted)
 {
-	uint8_t token[TOKEN_SIZE];
-	struct verdict verdict;
-	size_t token_len = 0;
-	struct pack p;
-
 	l->questions++;
 	l->recipients.aliases = alias_file_get(l->aliases);
-	verdict = judge(l, a, trusted);
-	if (verdict.code == RCPT_LOCAL || verdict.code == RCPT_RELAY) {
-		token_len = sizeof(token);
-		token_make(token, l->process.secret, verdict.code == RCPT_LOCAL ? TOKEN_LOCAL : TOKEN_RELAY, session, a->text,
-		    clock_ms() / 1000);
-	}
-	pack_init(&p);
-	pack_u8(&p, (uint8_t)verdict.code);
-	pack_str(&p, verdict.text);
-	pack_blob(&p, token, token_len);
-	ipc_send_pack(peer, MSG_RCPT, id, &p, -1);
-	pack_free(&p);
+	judge_answer(l->judge, peer, id, session, a, trusted);
 }
 
 /* smtpd gives the canonical form, and the token is for exactly that. */
@@ -467,6 +417,7 @@ on_peer_down(void *arg, struct ipc *peer)
 	struct lookup *l = arg;
 
 	state_cancel(l->state, peer);
+	judge_peer_down(l->judge, peer);
 	calling_peer_down(l->calling, peer);
 }
 
@@ -531,6 +482,7 @@ main(void)
 	getpwnam("no such user");
 	l.state = state_new(l.process.base, l.process.conf);
 	l.calling = calling_new(&l.process, l.state);
+	l.judge = judge_new(&l.process, &l.recipients, l.calling);
 	process_sandbox(&l.process);
 	state_start(l.state);
 	log_roots_mail(&l);

@@ -36,6 +36,8 @@ static const struct {
 	    "2001:db8::1" },
 	{ "relay a.example { host = b.example login = x login_without_tls = yes }\n", "f: relay a.example has a login, and no file of "
 	    "credentials is named; write credentials = /etc/minimta/credentials" },
+	{ "domains = a.example\nrelay_domains = { b.example, A.example }\n", "f:2: a.example is ours (domains, hostname) and in "
+	    "relay_domains; take it out of one of them" },
 	{ "credentials = /x\nsender c@a.example { host = b.example login = x }\n", "f:1: sender c@a.example has a login, and its "
 	    "connections are not encrypted; write login_without_tls = yes inside if the password may be readable on the way" },
 	/* doubles */
@@ -282,6 +284,7 @@ START_TEST(all_options_round_trip)
 	    "destination example.name { source_ipv4 = 192.0.2.1 source_ipv6 = '2001:db8::1' helo = OUT.example }\n"
 	    "sender Anna@Example.org { host = a.example login = 'x y' login_without_tls = yes }\n"
 	    "sender '@example.org' { host = a.example:26 connections = 3 }\n"
+	    "relay_domains = { a.example, B.example } relay_recipients = /x relay_callback = yes relay_expire = 2d\n"
 	    "filters = no hermes = yes defer_score = 0 refuse_score = 20 refuse_temporarily = yes tag_only = yes delay_most = 10s\n"
 	    "filter spf { mode = off fail = { 1, 'a b' } }\nexempt 'it\\'s' { client = 192.0.2.1\n filters = { spf } }\n"
 	    "relay example.edu { host = 192.0.2.9 } spool = /a state = /b control = /c empty_directory = /d\n");
