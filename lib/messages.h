@@ -141,6 +141,7 @@ enum rcpt_verdict {
 	RCPT_RELAY,		/* elsewhere, and this client may: token given */
 	RCPT_UNKNOWN,		/* our domain, no such recipient: 550 5.1.1 */
 	RCPT_DENIED,		/* elsewhere, and this client may not: 550 5.7.1 */
+	RCPT_BOUNCES,		/* as RCPT_LOCAL, but for the null sender only: a rewritten sender's address */
 	RCPT_TEMPORARY,		/* could not be looked up now: 451 4.3.0 */
 };
 

@@ -58,8 +58,9 @@ judge_local(struct judge *j, const struct address *a)
 	case RECIPIENT_ALIAS:
 	case RECIPIENT_MAILBOX:
 	case RECIPIENT_ROOT:
-	case RECIPIENT_SRS:
 		return (struct verdict){ RCPT_LOCAL, "recipient ok" };
+	case RECIPIENT_SRS:
+		return (struct verdict){ RCPT_BOUNCES, "recipient ok" };
 	case RECIPIENT_TEMPORARY:
 		return later;
 	case RECIPIENT_NONE:
@@ -114,9 +115,9 @@ send_verdict(struct judge *j, struct ipc *peer, uint64_t id, uint64_t session, c
 	size_t token_len = 0;
 	struct pack p;
 
-	if (v->code == RCPT_LOCAL || v->code == RCPT_RELAY) {
+	if (v->code == RCPT_LOCAL || v->code == RCPT_RELAY || v->code == RCPT_BOUNCES) {
 		token_len = sizeof(token);
-		token_make(token, j->process->secret, v->code == RCPT_LOCAL ? TOKEN_LOCAL : TOKEN_RELAY, session, a->text,
+		token_make(token, j->process->secret, v->code == RCPT_RELAY ? TOKEN_RELAY : TOKEN_LOCAL, session, a->text,
 		    clock_ms() / 1000);
 	}
 	pack_init(&p);

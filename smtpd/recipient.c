@@ -179,6 +179,14 @@ static void
 on_verdict(struct session *s, enum rcpt_verdict verdict, const char *text, const void *token, size_t len)
 {
 	switch (verdict) {
+	case RCPT_BOUNCES:
+		/* Anybody may have seen a rewritten sender; what has none is a bounce. */
+		if (s->tx->sender[0] != '\0') {
+			answer(s, 550, "5.7.1", "This address takes bounces only");
+			break;
+		}
+		accept_recipient(s, true, token, len);
+		break;
 	case RCPT_LOCAL:
 	case RCPT_RELAY:
 		accept_recipient(s, verdict == RCPT_LOCAL, token, len);

@@ -475,6 +475,9 @@ def srs():
 			c.say("HELO client.example", 250)
 			c.say("MAIL FROM:<>", 250)
 			c.say(f"RCPT TO:<{rewritten.replace('anna', 'bert')}>", 550)
+			c.say("RSET", 250)
+			c.say("MAIL FROM:<s@client.example>", 250)
+			c.say(f"RCPT TO:<{rewritten}>", 550, "bounces only")
 			c.say("QUIT", 221)
 
 
