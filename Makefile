@@ -323,6 +323,7 @@ PROGRAMS := $(strip $(foreach p,minimta smtpd resolver lookup queue delivery mda
 
 # Tests: tests/unit/test_NAME.c is a Check program, tests/fuzz/fuzz_NAME.c a libFuzzer target with a corpus beside it.
 UNIT	:= \
+	state \
 	greylist \
 	greylist_key \
 	memory_core \

@@ -94,13 +94,20 @@ static const char *const table_names[TABLES] = { "waiting", "passed", "networks"
 
 /* ---- which files there are ---- */
 
-static bool
-list_has(const struct file_list *l, uint32_t number)
+/* FILES_MAX: it is not there. */
+static unsigned
+list_place(const struct file_list *l, uint32_t number)
 {
 	for (unsigned i = 0; i < l->n; i++)
 		if (l->numbers[i] == number)
-			return true;
-	return false;
+			return i;
+	return FILES_MAX;
+}
+
+static bool
+list_has(const struct file_list *l, uint32_t number)
+{
+	return list_place(l, number) < FILES_MAX;
 }
 
 static void
@@ -194,7 +201,7 @@ on_dropped(void *arg, unsigned table, uint32_t number)
 
 	list_remove(&s->files[table], number);
 	if (s->store != NULL && s->phase != PHASE_STOPPED)
-		store_drop(s->store, table, number, false);
+		store_drop(s->store, table, number);
 }
 
 /* ---- writing all anew ---- */
@@ -246,15 +253,23 @@ walk_on(struct state *s)
 	begin_walk(s);
 }
 
+/* All is in new files: the old ones can go. */
 static void
-end_anew(struct state *s)
+on_written(void *arg)
 {
+	struct state *s = arg;
+
+	if (s->phase != PHASE_ANEW)
+		return;
 	for (unsigned t = 0; t < TABLES; t++) {
 		for (unsigned i = 0; i < s->stale[t].n; i++)
-			store_drop(s->store, t, s->stale[t].numbers[i], true);
+			store_drop(s->store, t, s->stale[t].numbers[i]);
 		s->stale[t].n = 0;
 	}
 	s->phase = PHASE_KEPT;
+	if (s->has_failed)
+		log_info("event=memory-written what=\"what is remembered is on disk again\"");
+	s->has_failed = false;
 }
 
 static void
@@ -269,7 +284,7 @@ on_step(void *arg)
 		return;
 	}
 	write_results(s);
-	end_anew(s);
+	store_fence(s->store);
 }
 
 /* A new number for each generation that has anything; what there was becomes stale. */
@@ -315,7 +330,7 @@ on_failed(void *arg, const char *why)
 	/* What was begun anew is no use; what was there before stays until the next try has come to its end. */
 	for (unsigned t = 0; t < TABLES && partial; t++) {
 		for (unsigned i = 0; i < s->files[t].n; i++)
-			store_drop(s->store, t, s->files[t].numbers[i], false);
+			store_drop(s->store, t, s->files[t].numbers[i]);
 		s->files[t].n = 0;
 	}
 }
@@ -330,10 +345,6 @@ on_tick(void *arg)
 		return;
 	memory_core_expire(s->core, clock_wall());
 	cache_expire(s->cache, clock_wall());
-	if (s->phase == PHASE_KEPT && s->has_failed && store_backlog(s->store) == 0) {
-		s->has_failed = false;
-		log_info("event=memory-written what=\"what is remembered is on disk again\"");
-	}
 	if (s->phase == PHASE_FAILED || (s->phase == PHASE_BEHIND && store_backlog(s->store) == 0) ||
 	    (s->phase == PHASE_KEPT && s->results_written > RESULTS_WASTE))
 		begin_anew(s);
@@ -447,9 +458,10 @@ static void
 on_header(void *arg, const struct store_header *h)
 {
 	struct state *s = arg;
-	unsigned which = s->files[h->table].n;
+	unsigned which;
 
 	list_add(&s->files[h->table], h->generation);
+	which = list_place(&s->files[h->table], h->generation);
 	if (h->table == RESULTS) {
 		s->results_file = h->generation > s->results_file ? h->generation : s->results_file;
 		s->periods[RESULTS] = RESULTS_PERIOD;
@@ -564,7 +576,8 @@ open_folder(const char *path, char *err, size_t size)
 struct state *
 state_new(struct event_base *base, const struct conf *conf)
 {
-	static const struct store_events from_store = { on_header, on_record, on_loaded, on_failed, on_thread_stopped };
+	static const struct store_events from_store = { on_header, on_record, on_loaded, on_written, on_failed,
+	    on_thread_stopped };
 	struct state *s = calloc(1, sizeof(*s));
 	char folder[4096], err[4200] = "the path is too long";
 	int dir = -1;
@@ -624,7 +637,7 @@ state_stop(struct state *s, void (*done)(void *), void *arg)
 static const char *
 phase_name(enum phase phase)
 {
-	static const char *const names[] = { "reading", "late", "kept", "kept", "behind", "not-written", "not-kept", "stopped" };
+	static const char *const names[] = { "reading", "late", "kept", "rewriting", "behind", "not-written", "not-kept", "stopped" };
 
 	return names[phase];
 }

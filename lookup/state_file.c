@@ -46,18 +46,13 @@ struct state_files {
 	void			*arg;
 	int			 dir, lock;
 	bool			 failed, writing;
+	char			 reading[80];	/* the file that is being read; "" none */
 	time_t			 synced;
 	struct open_file	 open[OPEN_MAX_HERE];
 };
 
 /* gdbm's function for what it cannot survive gets no argument: the one thread's files. */
 static _Thread_local struct state_files *in_thread;
-
-static void
-on_fatal(const char *why)
-{
-	in_thread->events.fatal(in_thread->arg, why);
-}
 
 static void __attribute__((format(printf, 3, 4)))
 say(struct state_files *f, bool failed, const char *fmt, ...)
@@ -115,6 +110,30 @@ static void
 unmark(struct state_files *f, const char *name)
 {
 	unlinkat(f->dir, name, 0);
+}
+
+/* Not what was asked of it is wrong, but what lies in the file. */
+static void
+on_fatal(const char *why)
+{
+	struct state_files *f = in_thread;
+	char note[120];
+
+	if (f->reading[0] != '\0') {
+		snprintf(note, sizeof(note), "%s %d\n", f->reading, TRIES);
+		mark(f, READING, note);
+	} else {
+		say(f, !f->failed, "gdbm: %s", why);
+		f->failed = true;
+	}
+	f->events.fatal(f->arg);
+}
+
+void
+files_take_over(struct state_files *f)
+{
+	f->reading[0] = '\0';
+	memset(f->open, 0, sizeof(f->open));
 }
 
 bool
@@ -282,16 +301,20 @@ files_put(struct state_files *f, const struct store_record *r)
 }
 
 void
-files_drop(struct state_files *f, unsigned table, uint32_t generation, bool if_written)
+files_drop(struct state_files *f, unsigned table, uint32_t generation)
 {
 	struct open_file *o = find_open(f, table, generation);
 	char name[80];
 
-	if (if_written && f->failed)
-		return;
 	if (o != NULL)
 		close_file(o);
 	unlinkat(f->dir, file_name(f, name, table, generation), 0);
+}
+
+bool
+files_failed(const struct state_files *f)
+{
+	return f->failed;
 }
 
 /* A database that failed once is opened anew. */
@@ -478,13 +501,15 @@ load_file(struct state_files *f, const char *name, unsigned table, uint32_t gene
 	if (fstatat(f->dir, name, &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(st.st_mode))
 		return false;
 	if (deaths >= TRIES) {
-		set_aside(f, name, "reading it has ended the process before");
+		set_aside(f, name, "reading it has ended the process or its thread before");
 		unmark(f, READING);
 		return false;
 	}
 	snprintf(note, sizeof(note), "%s %d\n", name, deaths + 1);
 	mark(f, READING, note);
+	snprintf(f->reading, sizeof(f->reading), "%s", name);
 	whole = read_db(f, name, table, generation, (uint64_t)st.st_size / RECORD_LEAST + 1);
+	f->reading[0] = '\0';
 	unmark(f, READING);
 	return whole;
 }

@@ -17,20 +17,23 @@ struct files_events {
 	void	(*words)(void *arg, bool failed, const char *);	/* a line for the log; failed: nothing is written from now on */
 	void	(*header)(void *arg, const struct store_header *);
 	void	(*record)(void *arg, const struct store_record *);
-	void	(*fatal)(void *arg, const char *);		/* must not return */
+	void	(*fatal)(void *arg);		/* gdbm would end the process: must not return, but end the thread */
 };
 
 /* dir: the folder, open, which is taken over; named so in the log. */
 struct state_files *files_new(int dir, const char *folder, const char *const *names, unsigned n_names,
 		    const struct files_events *, void *arg);
+/* For another thread, after `fatal` has ended one: what that had open is lost, and a file that it read will be set aside. */
+void		 files_take_over(struct state_files *);
 /* Whether nobody else has it. */
 bool		 files_lock(struct state_files *);
 /* Reads all that is there, newest first. Whether it was left in order and is whole. */
 bool		 files_load(struct state_files *);
-/* These do nothing after a failure, which is told once, until files_resume(). */
+/* These two do nothing after a failure, which is told once, until files_resume(). */
 void		 files_begin(struct state_files *, const struct store_header *);
 void		 files_put(struct state_files *, const struct store_record *);
-void		 files_drop(struct state_files *, unsigned table, uint32_t generation, bool if_written);
+void		 files_drop(struct state_files *, unsigned table, uint32_t generation);
+bool		 files_failed(const struct state_files *);
 void		 files_resume(struct state_files *);
 /* What was written since the last one, when that is so many seconds ago. */
 void		 files_sync(struct state_files *, int every_s);

@@ -22,18 +22,19 @@
 
 #define NEWS_AT_ONCE	4096U		/* records taken in one turn of the loop: a few milliseconds */
 #define NEWS_WAITING	65536U		/* then reading waits until the loop has taken some */
+#define LIVES		20U
 #define SYNC_S		60		/* what a power cut may take with it */
 #define GATHER_MS	100		/* what is told goes to the thread in company: one wake-up for many */
 #define GATHER_MANY	1024U
 #define LOCK_WAIT_S	1		/* between looks whether another lookup has let go of the folder */
 
-enum deed { DEED_HEADER, DEED_RECORD, DEED_LOADED, DEED_FAILED, DEED_SAID, DEED_STOPPED, DEED_BEGIN, DEED_PUT, DEED_DROP,
-	DEED_RESUME };
+enum deed { DEED_HEADER, DEED_RECORD, DEED_LOADED, DEED_FAILED, DEED_SAID, DEED_WRITTEN, DEED_STOPPED,
+	DEED_BEGIN, DEED_PUT, DEED_DROP, DEED_FENCE, DEED_RESUME };
 
 struct item {				/* something told, or news */
 	STAILQ_ENTRY(item)	 link;
 	enum deed		 deed;
-	bool			 flag;		/* LOADED: clean; DROP: if written */
+	bool			 clean;		/* LOADED */
 	struct store_header	 header;
 	uint64_t		 key;
 	size_t			 len;
@@ -50,6 +51,9 @@ struct state_store {
 	struct timer		 gather;
 	struct timer		 patience;	/* store_stop() */
 	bool			 started, stop_asked, is_stopped;
+	unsigned		 lives;		/* so many threads may still end over a broken file */
+	bool			 loaded;	/* the thread's, like what it does at present: */
+	struct item_list	 doing;
 	int			 fd;		/* eventfd */
 
 	pthread_t		 thread;
@@ -119,11 +123,10 @@ report_record(void *arg, const struct store_record *r)
 	report(arg, i);
 }
 
-/* gdbm cannot go on, and would end the process: only its thread ends. */
+/* gdbm cannot go on, and would end the process: only its thread ends, and another one begins. */
 static void
-give_up(void *arg, const char *words)
+give_up(void *arg)
 {
-	report_words(arg, true, words);
 	report(arg, item_new(DEED_STOPPED, NULL, 0));
 	pthread_exit(NULL);
 }
@@ -141,7 +144,11 @@ perform(struct state_store *s, const struct item *i)
 		files_put(s->files, &r);
 		break;
 	case DEED_DROP:
-		files_drop(s->files, i->header.table, i->header.generation, i->flag);
+		files_drop(s->files, i->header.table, i->header.generation);
+		break;
+	case DEED_FENCE:
+		if (!files_failed(s->files))
+			report(s, item_new(DEED_WRITTEN, NULL, 0));
 		break;
 	case DEED_RESUME:
 		files_resume(s->files);
@@ -153,19 +160,18 @@ perform(struct state_store *s, const struct item *i)
 
 /* Waits for work, so many seconds at most. False: it is time to end, and nothing is left. */
 static bool
-take(struct state_store *s, struct item_list *list, int wait_s)
+take(struct state_store *s, int wait_s)
 {
 	struct timespec until;
 	bool go_on;
 
 	clock_gettime(CLOCK_REALTIME, &until);
 	until.tv_sec += wait_s;
-	STAILQ_INIT(list);
 	pthread_mutex_lock(&s->mutex);
 	if (STAILQ_EMPTY(&s->tasks) && !s->quit)
 		pthread_cond_timedwait(&s->told, &s->mutex, &until);
-	STAILQ_CONCAT(list, &s->tasks);
-	go_on = !s->quit || !STAILQ_EMPTY(list);
+	STAILQ_CONCAT(&s->doing, &s->tasks);
+	go_on = !s->quit || !STAILQ_EMPTY(&s->doing);
 	pthread_mutex_unlock(&s->mutex);
 	return go_on;
 }
@@ -206,20 +212,20 @@ get_lock(struct state_store *s)
 	return true;
 }
 
+/* What is left of a thread that ended over something is taken up behind that. */
 static void
 work(struct state_store *s)
 {
-	struct item_list list;
 	struct item *i;
 
-	while (take(s, &list, SYNC_S)) {
-		while ((i = STAILQ_FIRST(&list)) != NULL) {
-			STAILQ_REMOVE_HEAD(&list, link);
-			perform(s, i);
-			free(i);
+	while (take(s, SYNC_S)) {
+		while ((i = STAILQ_FIRST(&s->doing)) != NULL) {
+			STAILQ_REMOVE_HEAD(&s->doing, link);
 			pthread_mutex_lock(&s->mutex);
 			s->n_tasks--;
 			pthread_mutex_unlock(&s->mutex);
+			perform(s, i);
+			free(i);
 		}
 		files_sync(s->files, SYNC_S);
 	}
@@ -232,9 +238,12 @@ run(void *arg)
 	struct item *loaded;
 
 	if (get_lock(s)) {
-		loaded = item_new(DEED_LOADED, NULL, 0);
-		loaded->flag = files_load(s->files);
-		report(s, loaded);
+		if (!s->loaded) {
+			loaded = item_new(DEED_LOADED, NULL, 0);
+			loaded->clean = files_load(s->files) && s->lives == LIVES;
+			s->loaded = true;
+			report(s, loaded);
+		}
 		work(s);
 		files_close(s->files);
 	}
@@ -244,11 +253,18 @@ run(void *arg)
 
 /* ---- the loop's side ---- */
 
+/* The end was asked for; or the thread has stumbled over a file, and the next one goes round it. */
 static void
 say_stopped(struct state_store *s)
 {
 	if (s->is_stopped)
 		return;
+	pthread_join(s->thread, NULL);
+	if (!s->stop_asked && s->lives-- > 1) {
+		files_take_over(s->files);
+		store_start(s);
+		return;
+	}
 	s->is_stopped = true;
 	timer_stop(&s->patience);
 	s->events.stopped(s->arg);
@@ -267,7 +283,10 @@ hear(struct state_store *s, const struct item *i)
 		s->events.record(s->arg, &r);
 		break;
 	case DEED_LOADED:
-		s->events.loaded(s->arg, i->flag);
+		s->events.loaded(s->arg, i->clean);
+		break;
+	case DEED_WRITTEN:
+		s->events.written(s->arg);
 		break;
 	case DEED_FAILED:
 		s->events.failed(s->arg, i->bytes);
@@ -333,7 +352,8 @@ on_patience_over(void *arg)
 	struct state_store *s = arg;
 
 	log_warn("event=memory-not-written what=\"the disk takes too long; what was remembered last is lost\"");
-	say_stopped(s);
+	s->is_stopped = true;
+	s->events.stopped(s->arg);
 }
 
 static void
@@ -356,6 +376,8 @@ store_new(struct event_base *base, int dir, const char *folder, const char *cons
 	s->files = files_new(dir, folder, names, n_names, &said, s);
 	s->events = *events;
 	s->arg = arg;
+	s->lives = LIVES;
+	STAILQ_INIT(&s->doing);
 	STAILQ_INIT(&s->tasks);
 	STAILQ_INIT(&s->news);
 	pthread_mutex_init(&s->mutex, NULL);
@@ -419,14 +441,19 @@ store_put(struct state_store *s, const struct store_record *r)
 }
 
 void
-store_drop(struct state_store *s, unsigned table, uint32_t generation, bool if_written)
+store_drop(struct state_store *s, unsigned table, uint32_t generation)
 {
 	struct item *i = item_new(DEED_DROP, NULL, 0);
 
 	i->header.table = table;
 	i->header.generation = generation;
-	i->flag = if_written;
 	tell(s, i);
+}
+
+void
+store_fence(struct state_store *s)
+{
+	tell(s, item_new(DEED_FENCE, NULL, 0));
 }
 
 void

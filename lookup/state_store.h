@@ -37,6 +37,8 @@ struct store_events {
 	void	(*record)(void *arg, const struct store_record *);
 	/* All is read. clean: it was left in order; else all should be written anew. */
 	void	(*loaded)(void *arg, bool clean);
+	/* All that was told before store_fence() is in the files. */
+	void	(*written)(void *arg);
 	/* Writing has failed, and all that is told from now on is ignored until store_resume(). */
 	void	(*failed)(void *arg, const char *why);
 	void	(*stopped)(void *arg);
@@ -49,8 +51,10 @@ void		 store_start(struct state_store *);
 /* A generation's file: made, or its header written again. Before its first record. */
 void		 store_begin(struct state_store *, const struct store_header *);
 void		 store_put(struct state_store *, const struct store_record *);
-/* The file goes. if_written: not when something told before it has failed. */
-void		 store_drop(struct state_store *, unsigned table, uint32_t generation, bool if_written);
+/* The file goes, also after a failure. */
+void		 store_drop(struct state_store *, unsigned table, uint32_t generation);
+/* Leads to written(), unless something told before it has failed. */
+void		 store_fence(struct state_store *);
 void		 store_resume(struct state_store *);
 /* What has been told and not done. */
 size_t		 store_backlog(struct state_store *);
