@@ -9,6 +9,7 @@ is lost, nobody waits for ever, log and status say what is wrong, and the next h
 Names are words of cases ("stalled smtpd", "memory", "clock"). Time is the server's clock.
 """
 import argparse
+import concurrent.futures
 import os
 import re
 import signal
@@ -29,6 +30,7 @@ STREAM = 60			# in whose middle it begins
 LINES = 4000			# of log, more than smtpd keeps
 TROUBLES = 60			# mails that are tried while something has run out
 DEATHS = 5
+AT_ONCE = 3			# cases
 STEP_S = 5			# master looks every five seconds whether a process answers
 SPIN = 0.3			# of a processor: what idles uses far less
 WATCH_S = 0.4			# how long a process is looked at
@@ -688,9 +690,10 @@ def main():
 	options.add_argument("names", nargs="*", help="words of cases")
 	options = options.parse_args()
 	report = mt.Report(options.v)
-	for name, (case, *arguments) in CASES.items():
-		if not options.names or any(word in name for word in options.names):
-			report.case(name, case, *arguments)
+	with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
+		for name, (case, *arguments) in CASES.items():
+			if not options.names or any(word in name for word in options.names):
+				pool.submit(report.case, name, case, *arguments)
 	return report.finish()
 
 

@@ -2,10 +2,14 @@
 """
 Runs all tests, or the parts that are named, and counts them. ./check calls it once the packages are there.
 
+Parts run side by side, since most of them wait more than they work: each in a process of its own, which tells what it has
+to tell when it has ended. A part that measures time runs alone, at the end. With one name, or -s, nothing runs beside it.
+
 A part is a function with a report to fill. What a part needs and does not find is a failed case, never a silent gap;
 without root the parts that need it are left out with a word, but for CI, where that is a failure.
 """
 import argparse
+import concurrent.futures
 import glob
 import os
 import re
@@ -19,8 +23,9 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import minimta_test as mt
 
 JOBS = str(max(2, os.cpu_count() or 2))
+LANES = (os.cpu_count() or 2) + 1		# parts at a time
 ORDINARY = "nobody"		# the ordinary user of the part "user"
-SAN = {"SAN": "address,undefined"}
+SAN = {"SAN": "address,undefined", "CFLAGS": "-O1 -g"}
 
 
 def make(*targets, **variables):
@@ -38,26 +43,30 @@ def listed(variable):
 	return m.group(1).replace("\\", " ").split() if m else []
 
 
+def run_unit(report, variant, name):
+	# Check's own 4 seconds are for an idle machine; this only ends what hangs.
+	done = subprocess.run([f"build/{variant}/tests/unit/test_{name}"], cwd=mt.TOP, text=True, errors="replace",
+		stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env={**os.environ, "CK_DEFAULT_TIMEOUT": "60"})
+	m = re.search(r"Checks: (\d+), Failures: (\d+), Errors: (\d+)", done.stdout)
+	if not m or int(m.group(1)) == 0:
+		report.fail(f"unit {name}", f"exit {done.returncode}, no count of checks\n" + done.stdout[-3000:])
+		return
+	bad = int(m.group(2)) + int(m.group(3))
+	for _ in range(int(m.group(1)) - bad):
+		report.ok(f"unit {name}")
+	for line in done.stdout.splitlines():
+		if re.match(r".*?:\d+:[FE]:", line):
+			report.fail(f"unit {name}", line)
+	if done.returncode != 0 and bad == 0:
+		report.fail(f"unit {name}", f"exit {done.returncode}\n" + done.stdout[-3000:])
+
+
 def part_unit(report, variant="plain"):
 	names = listed("UNIT")
 	if not names:
 		report.fail("unit tests", "none in the Makefile's UNIT")
-	for name in names:
-		# Check's own 4 seconds are for an idle machine; this only ends what hangs.
-		done = subprocess.run([f"build/{variant}/tests/unit/test_{name}"], cwd=mt.TOP, text=True, errors="replace",
-			stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env={**os.environ, "CK_DEFAULT_TIMEOUT": "60"})
-		m = re.search(r"Checks: (\d+), Failures: (\d+), Errors: (\d+)", done.stdout)
-		if not m or int(m.group(1)) == 0:
-			report.fail(f"unit {name}", f"exit {done.returncode}, no count of checks\n" + done.stdout[-3000:])
-			continue
-		bad = int(m.group(2)) + int(m.group(3))
-		for _ in range(int(m.group(1)) - bad):
-			report.ok(f"unit {name}")
-		for line in done.stdout.splitlines():
-			if re.match(r".*?:\d+:[FE]:", line):
-				report.fail(f"unit {name}", line)
-		if done.returncode != 0 and bad == 0:
-			report.fail(f"unit {name}", f"exit {done.returncode}\n" + done.stdout[-3000:])
+	with concurrent.futures.ThreadPoolExecutor(int(JOBS)) as pool:
+		list(pool.map(lambda name: run_unit(report, variant, name), names))
 
 
 def part_fuzz(report, variant="plain"):
@@ -107,7 +116,11 @@ def part_install(report):
 		python_part(report, "install.py", command=("unshare", "-m", "-n"))
 
 
-def python_part(report, script, label=None, env=None, command=(), options=()):
+def tell_now(line):
+	print(line, end="", flush=True)
+
+
+def python_part(report, script, label=None, env=None, command=(), options=(), tell=tell_now):
 	"""A part with a program of its own, whose cases are counted from its last line."""
 	path = os.path.join(mt.TOP, "tests", script)
 	arguments = [*command, "/usr/bin/python3", "-B", path, *(["-v"] if report.verbose else []), *options]
@@ -116,7 +129,7 @@ def python_part(report, script, label=None, env=None, command=(), options=()):
 	last = ""
 	for line in child.stdout:
 		if last:
-			print((label + ": " if label and last.startswith(("FAILED", "ok ")) else "") + last, end="", flush=True)
+			tell((label + ": " if label and last.startswith(("FAILED", "ok ")) else "") + last)
 		last = line
 	code = child.wait()
 	m = re.fullmatch(r"(\d+) passed, (\d+) failed\n?", last)
@@ -160,24 +173,29 @@ def part_reload(report):
 	python_part(report, "reload.py")
 
 
-def part_user(report):
-	"""The dialogs and the tools once more, as an ordinary user with a copy of what that needs."""
-	if os.geteuid() != 0:
-		return		# then part dialogs has just been that
+def as_ordinary_user(report, variant, label, scripts):
+	"""With a copy of what that needs."""
 	folder = tempfile.mkdtemp(prefix="minimta-user.", dir="/var/tmp")
+	programs = os.path.join(folder, f"build/{variant}/bin")
 	try:
 		os.chmod(folder, 0o755)
 		shutil.copytree(os.path.join(mt.TOP, "tests"), os.path.join(folder, "tests"))
-		shutil.copytree(mt.BIN, os.path.join(folder, "build/plain/bin"))
+		shutil.copytree(os.path.join(mt.TOP, f"build/{variant}/bin"), programs, symlinks=True)
 		mt.run(["chown", "-R", f"{ORDINARY}:", folder])
 		user = ["setpriv", f"--reuid={ORDINARY}", f"--regid={mt.run(['id', '-g', ORDINARY]).stdout.strip()}", "--clear-groups",
-			"env", f"HOME={folder}", f"USER={ORDINARY}", f"LOGNAME={ORDINARY}", f"MINIMTA_TMP={folder}/tmp", "MINIMTA_BIN="]
-		for script in ("dialogs.py", "tools.py", "admin.py", "sendmail.py"):
+			"env", f"HOME={folder}", f"USER={ORDINARY}", f"LOGNAME={ORDINARY}", f"MINIMTA_TMP={folder}/tmp", f"MINIMTA_BIN={programs}"]
+		for script in scripts:
 			path = os.path.join(folder, "tests", script)
 			if os.path.exists(path):
-				python_part(report, path, label=f"as {ORDINARY}", command=user)
+				python_part(report, path, label=label, command=user)
 	finally:
 		shutil.rmtree(folder, ignore_errors=True)
+
+
+def part_user(report):
+	"""The tools once more, as an ordinary user; the dialogs are run so with sanitizers."""
+	if os.geteuid() == 0:		# else they have just been run so
+		as_ordinary_user(report, "plain", f"as {ORDINARY}", ("tools.py", "admin.py", "sendmail.py"))
 
 
 def part_san(report):
@@ -185,7 +203,11 @@ def part_san(report):
 		return
 	part_unit(report, "san")
 	part_fuzz(report, "san")
-	python_part(report, "dialogs.py", label="san", env={"MINIMTA_BIN": os.path.join(mt.TOP, "build/san/bin")})
+	# As root they have been run with the real build: so both builds and both users are there, and not all four together.
+	if os.geteuid() == 0:
+		as_ordinary_user(report, "san", f"san, as {ORDINARY}", ("dialogs.py",))
+	else:
+		python_part(report, "dialogs.py", label="san", env={"MINIMTA_BIN": os.path.join(mt.TOP, "build/san/bin")})
 
 
 def part_root(report):
@@ -218,7 +240,6 @@ def part_interop(report):
 	python_part(report, "interop.py")
 
 
-# In the order in which they run: quick ones first.
 PARTS = {
 	"unit": part_unit, "fuzz": part_fuzz, "man": part_man, "conf": part_conf, "install": part_install, "dialogs": part_dialogs,
 	"crowd": part_crowd, "badday": part_badday, "attacks": part_attacks,
@@ -226,29 +247,68 @@ PARTS = {
 	"san": part_san,
 }
 NEED_ROOT = ("root", "local", "puppet", "interop", "power")
+ALONE = ("crowd",)
+# Of those that run side by side the longest first.
+FIRST = ("san", "kill", "interop", "badday", "user", "tools", "unit", "dialogs", "power")
+
+
+def left_out(report, name):
+	if name not in NEED_ROOT or os.geteuid() == 0:
+		return False
+	if os.environ.get("CI"):
+		report.fail(name, "needs root")
+	else:
+		print(f"-- {name}: left out, it needs root", flush=True)
+	return True
+
+
+def run_here(report, name):
+	print(f"-- {name}", flush=True)
+	before, started = report.passed, time.monotonic()
+	PARTS[name](report)
+	print(f"   {report.passed - before} passed in {time.monotonic() - started:.0f} s", flush=True)
+
+
+def run_beside(report, name):
+	"""In a process of its own; what it says is told in one piece."""
+	own, said = mt.Report(report.verbose), []
+	python_part(own, "check.py", options=("--built", name), tell=said.append)
+	with report.lock:
+		print("".join(said), end="", flush=True)
+		report.passed += own.passed
+		report.failed += own.failed
+
+
+def run_parts(report, names):
+	names = [name for name in names if not left_out(report, name)]
+	beside = [name for name in names if name not in ALONE]
+	beside.sort(key=lambda name: FIRST.index(name) if name in FIRST else len(FIRST))
+	with concurrent.futures.ThreadPoolExecutor(LANES) as pool:
+		list(pool.map(lambda name: run_beside(report, name), beside))
+	for name in names:
+		if name in ALONE:
+			run_here(report, name)
 
 
 def main():
 	options = argparse.ArgumentParser(prog="./check", description="Builds minimta and runs its tests.")
 	options.add_argument("-v", action="store_true", help="tell passed cases too")
+	options.add_argument("-s", action="store_true", help="one part after the other")
+	options.add_argument("--built", action="store_true", help=argparse.SUPPRESS)
 	options.add_argument("parts", nargs="*", metavar="PART", help="of: " + ", ".join(PARTS))
 	options = options.parse_args()
 	unknown = [p for p in options.parts if p not in PARTS]
 	if unknown:
 		sys.exit(f"./check: no part {unknown[0]!r}; there are: {', '.join(PARTS)}")
 	report = mt.Report(options.v)
-	if build(report):
-		for name in options.parts or PARTS:
-			if name in NEED_ROOT and os.geteuid() != 0:
-				if os.environ.get("CI"):
-					report.fail(name, "needs root")
-				else:
-					print(f"-- {name}: left out, it needs root", flush=True)
-				continue
-			print(f"-- {name}", flush=True)
-			before, started = report.passed, time.monotonic()
-			PARTS[name](report)
-			print(f"   {report.passed - before} passed in {time.monotonic() - started:.0f} s", flush=True)
+	names = options.parts or list(PARTS)
+	if options.built or build(report):
+		if options.s or len(names) == 1:
+			for name in names:
+				if not left_out(report, name):
+					run_here(report, name)
+		else:
+			run_parts(report, names)
 	return report.finish()
 
 
