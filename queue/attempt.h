@@ -114,6 +114,7 @@ int64_t	attempt_age(const struct attempt *);
 void	attempt_free_rcpts(struct attempt_rcpt *, uint32_t n);
 void	attempt_drop_targets(struct attempt_rcpt *);
 /* A recipient is open again, and waits for its next attempt. */
+int64_t	dispatch_longer_ms(const struct dispatch *, const struct envelope_rcpt *);	/* what it is tried beyond `expire` */
 int64_t	dispatch_warn_ms(const struct dispatch *, int64_t arrived_ms, int warned);	/* when the next warning is due; SCHEDULE_NEVER */
 void	dispatch_again(struct dispatch *, uint64_t message, int64_t arrived_ms, const char *sender, uint32_t index,
 	    uint32_t attempts, const struct envelope_rcpt *);

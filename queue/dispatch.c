@@ -9,6 +9,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "lib/address.h"
 #include "lib/ids.h"
@@ -395,6 +396,21 @@ since(int64_t seconds)
 	return clock_ms() + (seconds - clock_wall()) * 1000;
 }
 
+/* Mail for a domain that is only relayed waits longer for its host than other mail. */
+int64_t
+dispatch_longer_ms(const struct dispatch *d, const struct envelope_rcpt *r)
+{
+	const struct conf *conf = d->queue->p.conf;
+	const char *at = strrchr(r->address, '@');
+
+	if (r->local || at == NULL || conf->relay_expire_ms <= conf->expire_ms)
+		return 0;
+	for (size_t i = 0; conf->relay_domains[i] != NULL; i++)
+		if (strcasecmp(conf->relay_domains[i], at + 1) == 0)
+			return conf->relay_expire_ms - conf->expire_ms;
+	return 0;
+}
+
 /* A set clock may have been far off when a message came or was tried: neither is in the future for long. */
 static void
 clamp(const struct dispatch *d, struct schedule_entry *e)
@@ -425,6 +441,7 @@ add(struct dispatch *d, uint64_t id, int64_t arrived_ms, int64_t due_ms, const c
 	clamp(d, &e);
 	for (uint32_t i = 0; i < n; i++) {
 		e.index = first + i;
+		e.longer_ms = dispatch_longer_ms(d, &rcpts[i]);
 		e.agent = dispatch_route(d, sender, &rcpts[i], hop);
 		schedule_add(d->schedule, clock_ms(), &e);
 	}
@@ -502,6 +519,7 @@ dispatch_found(struct dispatch *d, const struct log_message *m, const struct env
 		r.local = rcpts[i].local;
 		r.hop = (char *)(uintptr_t)rcpts[i].hop;
 		e.warn_ms = dispatch_warn_ms(d, e.arrived_ms, rcpts[i].marks & LOG_WARNED);
+		e.longer_ms = dispatch_longer_ms(d, &r);
 		e.agent = dispatch_route(d, sender->address, &r, hop);
 		schedule_add(d->schedule, clock_ms(), &e);
 	}

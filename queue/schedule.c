@@ -251,6 +251,10 @@ job_for(struct schedule *s, const struct schedule_entry *e)
 		m->sender = e->sender;
 		idmap_put(&s->messages, e->message, m);
 	}
+	if (e->longer_ms / 1000 > m->longer_s) {
+		m->expires += (e->longer_ms / 1000 - m->longer_s) * 1000;
+		m->longer_s = (uint32_t)(e->longer_ms / 1000);
+	}
 	for (j = m->jobs; j != NULL && e->crashes == 0; j = j->sibling)
 		if (j->hop == h && j->n < SCHEDULE_JOB_RCPTS && j->crashes == 0 &&
 		    (j->state == JOB_WAITING || j->state == JOB_READY))
@@ -527,7 +531,7 @@ schedule_job_rcpt(const struct schedule_job *j, uint32_t i, uint32_t *index_r, u
 int64_t
 schedule_job_arrived(const struct schedule *s, const struct schedule_job *j)
 {
-	return j->message->expires - s->limits.expire_ms;
+	return j->message->expires - s->limits.expire_ms - (int64_t)j->message->longer_s * 1000;
 }
 
 bool

@@ -59,6 +59,7 @@ struct schedule_entry {
 	enum schedule_agent agent;
 	int64_t		 arrived_ms;	/* of the message, on the scheduler's clock; may be negative */
 	int64_t		 due_ms;
+	int64_t		 longer_ms;	/* than other mail its message is tried; the most that any recipient of it has */
 	int64_t		 warn_ms;	/* when its sender is to hear that it waits, if it still does; 0 or SCHEDULE_NEVER: not */
 };
 

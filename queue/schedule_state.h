@@ -54,6 +54,7 @@ struct message {
 	int64_t			 expires;
 	struct schedule_job	*jobs;
 	uint32_t		 sender;
+	uint32_t		 longer_s;	/* that it lives beyond limits.expire_ms */
 };
 
 struct hop {

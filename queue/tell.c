@@ -153,8 +153,8 @@ write_text(struct tell *g, const char *content, size_t header_len, size_t len, s
 	struct bounce b = { .action = actions[g->kind], .hostname = conf->hostname, .id = id, .original_id = original,
 	    .session = g->session, .sender = g->to.address, .envid = g->envid, .utf8 = (g->flags & ENVELOPE_UTF8) != 0,
 	    .full = g->ret == DSN_RET_FULL && len == g->size, .now = g->now, .arrived = g->arrived,
-	    .until = g->arrived + conf->expire_ms / 1000, .content = content, .header_len = header_len, .content_len = len,
-	    .rcpts = rcpts, .n_rcpts = g->n };
+	    .until = g->arrived + (conf->expire_ms + dispatch_longer_ms(g->dispatch, &g->rcpts[0].rcpt)) / 1000,
+	    .content = content, .header_len = header_len, .content_len = len, .rcpts = rcpts, .n_rcpts = g->n };
 
 	if (rcpts == NULL)
 		log_fatal("event=out-of-memory");

@@ -151,6 +151,7 @@ class Run:
 		settings = {"dns_servers": f'{{"127.0.0.1:{self.dns.port}"}}', "network_connection_rate": None,
 			"network_message_rate": None, "network_recipient_rate": None, **dialog.settings}
 		self.server = mt.Server(start=False, config=dialog.config, replace=settings, aliases=dialog.aliases, users=dialog.users)
+		names_folder = "{folder}" in dialog.config
 		dialog.config = dialog.config.replace("{folder}", self.server.folder)
 		self.write_files()
 		try:
@@ -159,7 +160,7 @@ class Run:
 				self.server.settings.update({"smtp_port": str(port), "deliver_to_private_mx": "yes", **dialog.settings})
 				for name, value in list(self.server.settings.items()):
 					self.server.settings[name] = value and value.replace("{smtp_port}", str(port))
-			if port or dialog.files:
+			if port or names_folder:
 				self.server.write_files(dialog.config.replace("{smtp_port}", str(port)), dialog.aliases, dialog.users)
 			self.server.start()
 		except BaseException:

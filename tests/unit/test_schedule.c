@@ -233,6 +233,33 @@ START_TEST(nothing_expires_untried)
 }
 END_TEST
 
+/* Mail that is to wait longer, by any of its recipients; its age is the same as ever. */
+START_TEST(some_live_longer)
+{
+	struct schedule_limits other = limits;
+	struct schedule *s = new_schedule(1);
+	struct schedule_entry e = { .message = 1, .hop = "mx:a.example", .agent = SCHEDULE_DELIVERY, .longer_ms = 3 * DAY };
+	struct schedule_job *j;
+
+	schedule_add(s, 0, &e);
+	e.index = 1;
+	e.longer_ms = 2 * DAY;
+	schedule_add(s, 0, &e);
+	j = must_start(s, 0);
+	ck_assert(!schedule_job_expired(j, 8 * DAY - MINUTE));
+	ck_assert(schedule_job_expired(j, 8 * DAY));
+	ck_assert_int_eq(schedule_job_arrived(s, j), 0);
+	other.expire_ms = DAY;
+	schedule_limit(s, &other);
+	ck_assert(!schedule_job_expired(j, 4 * DAY - MINUTE));
+	ck_assert(schedule_job_expired(j, 4 * DAY));
+	ck_assert_int_eq(schedule_job_arrived(s, j), 0);
+	settle_all(j);
+	schedule_finish(s, 0, j, SCHEDULE_ANSWERED, NULL);
+	schedule_free(s);
+}
+END_TEST
+
 START_TEST(suspects_are_tried_alone)
 {
 	struct schedule *s = new_schedule(1);
@@ -594,6 +621,7 @@ main(void)
 	tcase_add_test(t, own_trouble_stops_nobody_else);
 	tcase_add_test(t, fresh_mail_passes_a_backlog);
 	tcase_add_test(t, nothing_expires_untried);
+	tcase_add_test(t, some_live_longer);
 	tcase_add_test(t, suspects_are_tried_alone);
 	tcase_add_test(t, suspects_from_the_start);
 	tcase_add_test(t, dropped_while_active);
