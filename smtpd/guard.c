@@ -33,6 +33,18 @@ on_found(void *arg)
 	stream_go_on(s);
 }
 
+/* Ours, as the client knows it: who names it in HELO lies. */
+static struct reverse_address
+own_address(int fd)
+{
+	struct sockaddr_storage own = { .ss_family = AF_UNSPEC };
+	socklen_t len = sizeof(own);
+
+	if (getsockname(fd, (struct sockaddr *)&own, &len) != 0)
+		own.ss_family = AF_UNSPEC;
+	return reverse_address_of((struct sockaddr *)&own);
+}
+
 void
 guard_new(struct session *s, const struct sockaddr *address)
 {
@@ -53,6 +65,7 @@ guard_new(struct session *s, const struct sockaddr *address)
 	memcpy(&g->facts.client, address, address->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6) :
 	    sizeof(struct sockaddr_in));
 	g->facts.address = reverse_address_of(address);
+	g->facts.own = own_address(s->fd);
 	snprintf(g->facts.client_text, sizeof(g->facts.client_text), "%s", s->client);
 	g->chain = chain_new(g->filters, &g->facts);
 	chain_on_found(g->chain, on_found, s);
