@@ -311,6 +311,7 @@ count_decision(struct counters *c, time_t now, const struct pairs *ps)
 {
 	const char *outcome = pairs_get(ps, "outcome"), *filter = pairs_get(ps, "filter");
 
+	c->marked = false;
 	if (strcmp(pairs_get(ps, "tagged"), "yes") == 0) {
 		add_to_row(c, BY_FILTER, filter, now, F_OBSERVED);
 	} else if (strcmp(outcome, "refuse") == 0) {
@@ -322,11 +323,11 @@ count_decision(struct counters *c, time_t now, const struct pairs *ps)
 		add_to_row(c, BY_FILTER, filter, now, F_PUT_OFF);
 	} else if (strcmp(pairs_get(ps, "quarantine"), "yes") == 0) {
 		add(c, now, QUARANTINED);
-		add_to_row(c, BY_FILTER, filter[0] != '\0' ? filter : "score", now, F_QUARANTINED);
+		c->marked = true;
 	}
 }
 
-/* What a filter that is only observed, or that this client is exempt from, would have done. */
+/* Who marked the message; what a filter that is only observed, or that this client is exempt from, would have done. */
 static void
 count_filter(struct counters *c, time_t now, const struct pairs *ps)
 {
@@ -338,6 +339,10 @@ count_filter(struct counters *c, time_t now, const struct pairs *ps)
 		add_to_row(c, BY_FILTER, filter, now, F_EXEMPT);
 	else if (strcmp(pairs_get(ps, "mode"), "observe") == 0)
 		add_to_row(c, BY_FILTER, filter, now, F_OBSERVED);
+	else if (c->marked && strcmp(asks, "quarantine") == 0) {
+		add_to_row(c, BY_FILTER, filter, now, F_QUARANTINED);
+		c->marked = false;
+	}
 }
 
 /* Who was sent away for what smtpd itself sees to, without any decision of a filter. */

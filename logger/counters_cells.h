@@ -6,6 +6,7 @@
 #ifndef LOGGER_COUNTERS_CELLS_H
 #define LOGGER_COUNTERS_CELLS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <uthash.h>
 
@@ -36,6 +37,7 @@ struct row {
 
 struct counters {
 	time_t		 since;
+	bool		 marked;	/* the last decision marked a message as spam: a finding behind it says for which filter */
 	struct cell	 hours[COUNTERS_HOURS], days[COUNTERS_DAYS];
 	struct row	*rows[KINDS];
 	struct spread_cell spreads[SPREADS][COUNTERS_ROW_DAYS];

@@ -46,11 +46,27 @@ read_client(struct match *m, const char *what)
 	return false;
 }
 
+/* As lib/ids.h reads them; but the noughts in front stay, for a refusal's code has them. */
+static bool
+read_id(char *to, const char *what)
+{
+	uint64_t id;
+
+	if (strlen(what) >= ID_TEXT || id_parse(what, &id) != 0)
+		return false;
+	for (; *what != '\0'; what++) {
+		char c = (char)toupper((unsigned char)*what);
+
+		*to++ = (char)(c == 'O' ? '0' : c == 'I' || c == 'L' ? '1' : c);
+	}
+	*to = '\0';
+	return true;
+}
+
 static bool
 read_what(struct match *m, const char *what)
 {
 	size_t len = strlen(what);
-	uint64_t id;
 
 	if (len == 0 || len > WHAT_MAX)
 		return false;
@@ -64,11 +80,7 @@ read_what(struct match *m, const char *what)
 	if (strchr(m->what, '@') != NULL)
 		return m->what[1] != '\0';
 	m->kind = MATCH_ID;
-	if (len < ID_TEXT && id_parse(what, &id) == 0) {
-		snprintf(m->what, sizeof(m->what), "%s", id_text(id));
-		return true;
-	}
-	return false;
+	return read_id(m->what, what);
 }
 
 struct match *

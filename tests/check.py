@@ -169,6 +169,11 @@ def part_suites(report):
 		python_part(report, path)
 
 
+def part_journal(report):
+	"""An hour of mail with filters, and whether the server can explain it."""
+	python_part(report, "mixed_hour.py")
+
+
 def part_reload(report):
 	python_part(report, "reload.py")
 
@@ -243,7 +248,7 @@ def part_interop(report):
 PARTS = {
 	"unit": part_unit, "fuzz": part_fuzz, "man": part_man, "conf": part_conf, "install": part_install, "dialogs": part_dialogs,
 	"crowd": part_crowd, "badday": part_badday, "attacks": part_attacks,
-	"tools": part_tools, "suites": part_suites, "reload": part_reload, "user": part_user, "root": part_root, "local": part_local, "puppet": part_puppet, "interop": part_interop, "disk": part_disk, "kill": part_kill, "power": part_power,
+	"tools": part_tools, "suites": part_suites, "journal": part_journal, "reload": part_reload, "user": part_user, "root": part_root, "local": part_local, "puppet": part_puppet, "interop": part_interop, "disk": part_disk, "kill": part_kill, "power": part_power,
 	"san": part_san,
 }
 NEED_ROOT = ("root", "local", "puppet", "interop", "power")

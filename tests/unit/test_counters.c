@@ -51,7 +51,7 @@ static const struct { const char *line, *there; } lines[] = {
 	{ "D outcome=refuse filter=spf from=a@client.example", "row filter=spf at=20778 refused=1" },
 	{ "D outcome=refuse filter=spf from=a@client.example", "row domain=client.example at=20778 refused=1" },
 	{ "D outcome=defer filter=greylist", "row filter=greylist at=20778 put_off=1" },
-	{ "D outcome=pass quarantine=yes filter=dmarc", "row filter=dmarc at=20778 quarantined=1" },
+	{ "D outcome=pass quarantine=yes", "day at=20778 quarantined=1" },
 	{ "D outcome=pass", "since=0" },
 	{ "D outcome=pass filter=spf tagged=yes", "row filter=spf at=20778 observed=1" },
 	{ "F filter=dkim mode=observe asks=refuse", "row filter=dkim at=20778 observed=1" },
@@ -152,6 +152,25 @@ START_TEST(many_domains)
 }
 END_TEST
 
+/* The finding behind it says who marked a message; and only once. */
+START_TEST(marked)
+{
+	struct counters *c = counters_new();
+	char text[200];
+
+	count(c, NOON, "F filter=dmarc mode=enforce asks=quarantine");
+	counters_status(c, NOON, text, sizeof(text));
+	ck_assert_str_eq(text, "");
+	count(c, NOON, "D outcome=pass quarantine=yes");
+	count(c, NOON, "F filter=spf mode=enforce asks=defer");
+	count(c, NOON, "F filter=dmarc mode=enforce asks=quarantine");
+	count(c, NOON, "F filter=dkim mode=enforce asks=quarantine");
+	counters_status(c, NOON, text, sizeof(text));
+	ck_assert_str_eq(text, " quarantined_dmarc=1 quarantined_dmarc_today=1");
+	counters_free(c);
+}
+END_TEST
+
 START_TEST(status)
 {
 	struct counters *c = counters_new();
@@ -181,6 +200,7 @@ main(void)
 	tcase_add_test(t, there_and_back);
 	tcase_add_test(t, damaged);
 	tcase_add_test(t, many_domains);
+	tcase_add_test(t, marked);
 	tcase_add_test(t, status);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_ENV);

@@ -22,12 +22,15 @@ static const char *const day[] = {
 	"session=S3 event=session client=192.0.2.3",							/* 12 */
 	"msg=M3 event=delivered to=emil@e.example",
 	"session=S4 event=message msg=- client=192.0.2.11 from=xanna@a.example to=bob@bb.example",
+	"session=S5 client=192.0.2.12 from=f@f.example to=g@g.example outcome=refuse ref=01AB1",
 };
 #define LINES ((int)(sizeof(day) / sizeof(day[0])))
 
 static const struct { const char *what, *lines; } questions[] = {
 	{ "7K2QF", "2 3 8" },			/* the code that a caller reads out */
 	{ "7k2qf", "2 3 8" },
+	{ "o1abl", "15" },			/* read out as "oh, one, …": 01AB1 */
+	{ "1AB1", "" },
 	{ "S1", "0 1 4 5" },
 	{ "s1", "0 1 4 5" },
 	{ "M1", "0 1 4 5" },
