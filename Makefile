@@ -97,6 +97,7 @@ FILTERS	:= \
 	filters/arc_filter.c \
 	filters/memory.c \
 	filters/memory_client.c \
+	filters/memory_peek.c \
 	filters/memory_core.c \
 	filters/memory_pack.c \
 	filters/memory_table.c \
@@ -133,6 +134,7 @@ minimta_SRC	:= \
 	master/main.c \
 	master/children.c \
 	master/control.c \
+	master/endpoint.c \
 	master/control_ask.c \
 	master/launch.c \
 	master/logins.c \
@@ -154,6 +156,7 @@ smtpd_SRC	:= \
 	smtpd/pace.c \
 	smtpd/handover.c \
 	smtpd/wrote.c \
+	smtpd/pretend.c \
 	smtpd/crowd.c \
 	smtpd/network.c \
 	smtpd/tally.c \
@@ -195,6 +198,7 @@ queue_SRC	:= \
 	queue/admin.c \
 	queue/announce.c \
 	queue/append.c \
+	queue/archive.c \
 	queue/await.c \
 	queue/bounce.c \
 	queue/cache.c \
@@ -242,6 +246,7 @@ delivery_SRC	:= \
 	delivery/body.c \
 	delivery/calls.c \
 	delivery/client.c \
+	delivery/endpoint.c \
 	delivery/client_reply.c \
 	delivery/client_steps.c \
 	delivery/client_verdict.c \
@@ -275,6 +280,7 @@ sendmail_SRC	:= \
 	tools/sendmail.c \
 	tools/args.c \
 	tools/call.c \
+	tools/session.c \
 	tools/changes.c \
 	tools/deliver.c \
 	tools/gecos.c \
@@ -288,6 +294,7 @@ sendmail_SRC	:= \
 minimtactl_SRC	:= \
 	tools/minimtactl.c \
 	tools/call.c \
+	tools/session.c \
 	tools/changes.c \
 	tools/select.c \
 	tools/check.c \
@@ -336,6 +343,7 @@ UNIT	:= \
 	filters \
 	address \
 	agent \
+	archive \
 	args \
 	body \
 	bounce \

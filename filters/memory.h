@@ -95,6 +95,8 @@ void		 memory_wrote(struct memory *, const char *sender, const char *recipient);
 
 /* The face with a table of its own, which is borrowed (filters/memory_core.h). */
 struct memory	*memory_new_local(struct memory_core *);
+/* A face for those who only try: looks into another one, which is borrowed, and changes nothing there. */
+struct memory	*memory_new_peek(struct memory *behind);
 /*
  * The face through lookup, for smtpd. memory_set_ipc when one comes up: new questions go there; without one they are
  * answered as failed. memory_ipc_down when one goes away: what it was asked has failed. memory_on_answer is the handler

@@ -77,9 +77,14 @@ enum msg_phase {
 	M(BAD_PEER,	ANY,	MASTER, ALWAYS,	6, 1024, NOFD)		/* u8 proc, u32 instance, str reason: end it */ \
 	M(LOG,		ANY,	LOGGER, ALWAYS,	5, 16384, NOFD)		/* u8 level, str line */ \
 	M(JOURNAL,	SMTPD,	LOGGER, RUN,	16, 32768, NOFD)	/* a record of filters/decision.h, as it is */ \
+	/* delivery has no files: master connects to the configured LMTP socket for it; id = question */ \
+	M(ENDPOINT_ASK,	DELIVERY, MASTER, RUN,	5, 300, NOFD)		/* str path */ \
+	M(ENDPOINT,	MASTER,	DELIVERY, RUN,	0, 0, FD)		/* connected */ \
+	M(NO_ENDPOINT,	MASTER,	DELIVERY, RUN,	4, 512, NOFD)		/* str why not */ \
 	/* tools: master hands over a connection to the control socket */ \
 	M(CONTROL,	MASTER,	ANY, RUN,	6, 65536, FD)		/* u32 uid, u8 root, str command line (minimtactl(8)) */ \
-	M(SUBMIT,	MASTER,	SMTPD, RUN,	4, 4, FD)		/* u32 uid: an SMTP session from a local program */ \
+	/* u32 uid, str "": an SMTP session from a local program, or "as=ADDRESS": tried out as if from there */ \
+	M(SUBMIT,	MASTER,	SMTPD, RUN,	8, 300, FD) \
 	/* counts by network, shared by the processes of smtpd: each writes one memory and reads the others' */ \
 	M(TALLY,	MASTER,	SMTPD, ALWAYS,	13, 13, FD)		/* u8 own, u32 instance whose it is, u64 seed */ \
 	M(TALLY_GONE,	MASTER,	SMTPD, RUN,	4, 4, NOFD)		/* u32 instance: it has ended */ \

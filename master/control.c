@@ -20,11 +20,13 @@
 #include "master/control_caller.h"
 
 #define LINE_MAX_HERE	(60 * 1024)
+#define SUBMIT_LINE_MAX	200
 #define LINE_MS		10000	/* for the line to arrive */
 #define CALLERS_MAX	128
 #define PAUSE_MS	200	/* when there is no descriptor for a caller */
 #define RELOAD_MS	55000	/* a tool waits for a minute */
 
+static void	run_submit(struct caller *);
 static void	run_reload(struct caller *);
 static void	run_log(struct caller *);
 static void	run_stop(struct caller *);
@@ -35,7 +37,7 @@ static const struct command {
 	enum proc	 to;
 	void		(*run)(struct caller *);
 } commands[] = {
-	{ "submit", PROC_SMTPD, NULL },
+	{ "submit", PROC_SMTPD, run_submit },
 	{ "queue", PROC_QUEUE, NULL },
 	{ "mailq", PROC_QUEUE, NULL },
 	{ "aliases", PROC_LOOKUP, NULL },
@@ -98,15 +100,29 @@ pass_on(struct caller *c, const struct command *cmd)
 	}
 	pack_init(&pk);
 	pack_u32(&pk, c->uid);
-	if (strcmp(cmd->word, "submit") != 0) {
+	if (cmd->run == run_submit) {
+		pack_str(&pk, c->line + strlen(cmd->word) + (c->line[strlen(cmd->word)] == '\t'));
+		ipc_send_pack(to->ipc, MSG_SUBMIT, 0, &pk, c->fd);
+	} else {
 		pack_u8(&pk, control_may_change(c));
 		pack_str(&pk, c->line);
 		ipc_send_pack(to->ipc, MSG_CONTROL, 0, &pk, c->fd);
-	} else
-		ipc_send_pack(to->ipc, MSG_SUBMIT, 0, &pk, c->fd);
+	}
 	pack_free(&pk);
 	c->fd = -1;
 	caller_free(c);
+}
+
+/* Whose mail is judged how is for those who may know it; who may send mail is everybody. */
+static void
+run_submit(struct caller *c)
+{
+	if (c->line[strcspn(c->line, "\t")] != '\0' && !control_may_change(c))
+		control_answer(c, "denied: sessions are tried by root and by the user that started minimta\n");
+	else if (strlen(c->line) > SUBMIT_LINE_MAX)
+		control_answer(c, "error: expected: submit, and perhaps as=ADDRESS\n");
+	else
+		pass_on(c, &commands[0]);
 }
 
 static void

@@ -50,7 +50,7 @@ account_decision(struct session *s, const struct chain_decision *d, const char *
 	    .recipients = g->facts.n_recipients, .stage = g->stage, .waited_ms = g->spent_ms };
 	struct decision_text text;
 
-	if (s->pretends || (d->outcome == CHAIN_PASS && !d->tagged && !d->quarantine && g->stage != STAGE_END))
+	if (s->pretend != NULL || (d->outcome == CHAIN_PASS && !d->tagged && !d->quarantine && g->stage != STAGE_END))
 		return;
 	if (g->facts.header != NULL)
 		head.message_id = message_id = header_value(g->facts.header, g->facts.header_len, "Message-ID");
@@ -69,7 +69,7 @@ account_end(struct session *s)
 	struct decision_session end = { .time_ms = clock_wall_ms(), .session = s->id_word, .client = s->client, .helo = s->helo,
 	    .listener = s->listener, .lasted_ms = clock_ms() - s->began_ms, .messages = s->messages, .end = s->reason };
 
-	if (s->guard == NULL || s->pretends)
+	if (s->guard == NULL || s->pretend != NULL)
 		return;
 	end.waited_ms = s->guard->spent_ms;
 	end.refused = s->guard->hard + s->guard->soft;

@@ -58,6 +58,10 @@ client_connected(struct session *s, const struct sockaddr *address, struct netwo
 		return;
 	}
 	become(s, address, network);
+	if (s->pretend != NULL) {		/* lookup would see who it really is */
+		s->trust_known = true;
+		return;
+	}
 	s->may_xclient = conf_networks_have(&conf->xclients, address);
 	if (conf_networks_have(&conf->proxies, address))
 		s->input = INPUT_PROXY;

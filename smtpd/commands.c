@@ -17,6 +17,7 @@
 #include "smtpd/guard.h"
 #include "smtpd/network.h"
 #include "smtpd/pace.h"
+#include "smtpd/pretend.h"
 #include "smtpd/recipient.h"
 #include "smtpd/session.h"
 #include "smtpd/smtpd.h"
@@ -124,7 +125,7 @@ not_now(struct session *s, const struct command *c)
 static bool
 spoke_too_soon(struct session *s, const struct command *c)
 {
-	if (s->local)			/* sendmail -bs < file: nobody stands between us */
+	if (s->local || s->pretend != NULL)	/* sendmail -bs < file: nobody stands between us */
 		return false;
 	if (c != NULL && (c->run == command_quit || c->run == command_bdat))
 		return false;
@@ -552,6 +553,8 @@ static void
 command_quit(struct session *s, const char *argument)
 {
 	(void)argument;
+	if (s->pretend != NULL)
+		pretend_findings(s);
 	session_reply(s, 221, "2.0.0", "Goodbye");
 	s->parted = !stream_sent_ahead(s);
 	session_close(s, "quit");

@@ -13,6 +13,7 @@
 #include "lib/log.h"
 #include "smtpd/account.h"
 #include "smtpd/pace.h"
+#include "smtpd/pretend.h"
 #include "smtpd/session.h"
 #include "smtpd/smtpd.h"
 #include "smtpd/stream.h"
@@ -56,9 +57,9 @@ guard_new(struct session *s, const struct sockaddr *address)
 		return;
 	if ((g = calloc(1, sizeof(*g))) == NULL)
 		log_fatal("event=out-of-memory");
-	session_hold(s, sizeof(*g));
+	session_hold(s, sizeof(*g) + CHAIN_BYTES);
 	s->guard = g;
-	g->filters = srv->filters;
+	g->filters = s->pretend != NULL ? pretend_filters(srv) : srv->filters;
 	g->facts.now = clock_wall();
 	g->facts.hostname = srv->process.conf->hostname;
 	g->facts.domains = srv->process.conf->domains;
@@ -96,7 +97,7 @@ guard_free(struct session *s)
 	pace_leave(s);
 	chain_free(g->chain);
 	forget_header(s);
-	session_hold(s, -(int64_t)sizeof(*g));
+	session_hold(s, -(int64_t)(sizeof(*g) + CHAIN_BYTES));
 	free(g);
 	s->guard = NULL;
 }
@@ -110,6 +111,14 @@ count(struct session *s)
 	s->guard->facts.junk = s->junk;
 }
 
+/* What was said of it in the commentary. */
+static void
+forget_told(struct session *s, enum facts_stage from)
+{
+	if (s->pretend != NULL)
+		pretend_forget(s, from);
+}
+
 void
 guard_helo(struct session *s)
 {
@@ -118,6 +127,7 @@ guard_helo(struct session *s)
 	count(s);
 	g->facts.helo = s->helo;
 	g->facts.esmtp = s->esmtp;
+	forget_told(s, STAGE_HELO);
 	chain_reach(g->chain, STAGE_HELO);
 }
 
@@ -133,6 +143,7 @@ guard_mail(struct session *s)
 	g->facts.declared = s->tx->declared;
 	g->facts.recipient = NULL;
 	g->facts.n_recipients = 0;
+	forget_told(s, STAGE_MAIL);
 	chain_reach(g->chain, STAGE_MAIL);
 }
 
@@ -150,7 +161,7 @@ guard_reset(struct session *s)
 void
 guard_note(const struct session *s, enum memory_note what)
 {
-	if (!s->pretends)
+	if (s->pretend == NULL)
 		memory_note(s->srv->memory, &s->guard->facts.address, what);
 }
 
@@ -193,7 +204,10 @@ on_decided(void *arg, const struct chain_decision *d)
 
 	if (s->wait != WAIT_FILTERS)
 		return;
-	log_decision(s, d);
+	if (s->pretend != NULL)
+		pretend_decided(s, d);
+	else
+		log_decision(s, d);
 	/* A message that passes is told of when it is safe, and under its id. */
 	if (d->outcome != CHAIN_PASS || s->guard->stage != STAGE_END)
 		account_decision(s, d, NULL);
@@ -227,6 +241,7 @@ guard_rcpt(struct session *s, guard_done_fn *done)
 	struct guard *g = s->guard;
 
 	count(s);
+	forget_told(s, STAGE_RCPT);
 	g->facts.recipient = s->tx->asking;
 	g->facts.n_recipients = HASH_COUNT(s->tx->recipients);
 	decide(s, STAGE_RCPT, done);
@@ -251,7 +266,7 @@ guard_end(struct session *s, guard_done_fn *done)
 	g->facts.size = tx->wire.size;
 	g->facts.eight_bit = tx->wire.eight_bit;
 	g->facts.long_lines = tx->wire.long_lines;
-	if (!tx->sent) {
+	if (!tx->sent && !tx->dropped) {
 		g->facts.content = (const char *)tx->content;
 		g->facts.content_len = tx->len;
 	}

@@ -11,6 +11,7 @@
 #include "filters/greet.h"
 #include "lib/log.h"
 #include "smtpd/guard.h"
+#include "smtpd/pretend.h"
 #include "smtpd/session.h"
 #include "smtpd/smtpd.h"
 #include "smtpd/stream.h"
@@ -27,7 +28,7 @@ client_of(const struct session *s)
 	return (struct greet_client){ .vouched = facts_is_vouched_for(&g->facts),
 	    .passed = (g->facts.known & FACT_STANDING) != 0 && g->facts.standing.passed, .content = g->content,
 	    .errors = g->hard + g->soft, .junk = s->junk, .hard = g->hard, .soft = g->soft, .stress = s->srv->stress,
-	    .spent_ms = g->spent_ms };
+	    .budget_ms = s->srv->process.conf->delay_most_ms, .spent_ms = g->spent_ms };
 }
 
 /* As configured; off for whom a list exempts. */
@@ -48,6 +49,22 @@ too_many_wait(const struct session *s)
 }
 
 /* ---- waiting ---- */
+
+/* Of a session that is only tried out delays are told, and count as if they had been. */
+static bool
+only_tells(const struct session *s)
+{
+	return s->pretend != NULL && !s->pretend->waits;
+}
+
+static void
+tell_delay(struct session *s, const char *what, int64_t ms)
+{
+	if (ms == 0)
+		return;
+	pretend_say(s, "a stranger waits %lld.%lld s for %s", (long long)(ms / 1000), (long long)(ms % 1000 / 100), what);
+	s->guard->spent_ms += ms;
+}
 
 static void
 wait_for(struct session *s, enum session_wait what, int64_t ms)
@@ -92,7 +109,7 @@ greet(struct session *s)
 static void
 greet_at_once(struct session *s)
 {
-	if (!s->local && stream_sent_ahead(s))
+	if (!s->local && s->pretend == NULL && stream_sent_ahead(s))
 		session_end(s, "early-talker", 554, "5.5.0", "An SMTP client waits for the greeting");
 	else
 		greet(s);
@@ -103,8 +120,14 @@ pace_greet(struct session *s)
 {
 	int64_t ms = s->guard != NULL ? banner_ms(s) : 0;
 
+	if (s->pretend != NULL)
+		pretend_begin(s);
 	if (ms == 0 || too_many_wait(s)) {
 		greet_at_once(s);
+		return;
+	}
+	if (only_tells(s)) {			/* as soon as memory has said whether it would wait */
+		wait_for(s, WAIT_GREETING, PRETEND_LOOK_MS);
 		return;
 	}
 	stream_announce(s, 220, s->srv->process.conf->hostname);
@@ -119,7 +142,7 @@ pace_spoke_early(struct session *s)
 	const struct filter_config *early = config_of(s, "early");
 	struct facts *facts = &s->guard->facts;
 
-	if (facts->early || early->mode == FILTER_OFF)
+	if (facts->early || early->mode == FILTER_OFF || only_tells(s))
 		return;
 	facts->early = true;
 	log_info("session=%s event=early-talker client=%s after_ms=%lld", s->id_word, logq(s->client),
@@ -152,6 +175,8 @@ greeting_over(struct session *s)
 	if (s->closing)
 		return;
 	session_resume(s);
+	if (only_tells(s))
+		tell_delay(s, "the greeting", banner_ms(s));
 	if (!g->facts.early) {
 		g->waited = true;
 		guard_note(s, MEMORY_GREETED);
@@ -195,13 +220,21 @@ reply_ms(struct session *s)
 	return too_many_wait(s) ? 0 : ms;
 }
 
+void
+pace_told(struct session *s)
+{
+	if (s->guard != NULL && only_tells(s) && s->commands > 0 && !s->closing && !in_content(s))
+		tell_delay(s, "that reply", reply_ms(s));
+}
+
 bool
 pace_holds(struct session *s)
 {
 	struct guard *g = s->guard;
 	int64_t ms;
 
-	if (g == NULL || s->closing || s->out_len == 0 || s->wait == WAIT_GREETING || g->paid || in_content(s))
+	if (g == NULL || s->closing || s->out_len == 0 || s->wait == WAIT_GREETING || g->paid || only_tells(s) ||
+	    in_content(s))
 		return false;
 	if (s->wait != WAIT_NONE)	/* it goes with what comes of that; or it is what is waited for */
 		return true;

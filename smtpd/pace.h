@@ -19,6 +19,8 @@ void	pace_look_again(struct session *);
 void	pace_over(struct session *);
 /* A reply with that code is about to be gathered. */
 void	pace_replied(struct session *, int code);
+/* It was: of a session that is only tried out the delay is told. */
+void	pace_told(struct session *);
 /* Whether replies that are gathered must stay for now; the session may have been suspended for that (WAIT_PACE). */
 bool	pace_holds(struct session *);
 /* It waits no more, for whatever reason. */

@@ -16,6 +16,7 @@
 #include "smtpd/crowd.h"
 #include "smtpd/guard.h"
 #include "smtpd/pace.h"
+#include "smtpd/pretend.h"
 #include "smtpd/smtpd.h"
 #include "smtpd/stream.h"
 #include "smtpd/transaction.h"
@@ -39,20 +40,27 @@ on_lifetime(void *arg)
 	stream_go_on(s);
 }
 
+/* By the control socket: it takes no client's place. */
+static bool
+from_here(const struct session *s)
+{
+	return s->local || s->pretend != NULL;
+}
+
 static void
 enlist(struct smtpd *srv, struct session *s)
 {
 	TAILQ_INSERT_TAIL(&srv->sessions, s, next);
 	HASH_ADD(hh, srv->by_number, number, sizeof(s->number), s);
 	srv->n_sessions++;
-	srv->n_local += s->local;
-	srv->total_sessions++;
+	srv->n_local += from_here(s);
+	srv->total_sessions += s->pretend == NULL;
 	session_hold(s, sizeof(*s));
 }
 
-int
-session_new(struct smtpd *srv, int fd, const struct sockaddr *address, struct network *network, unsigned uid,
-    const char *listener)
+static int
+begin(struct smtpd *srv, int fd, const struct sockaddr *address, struct network *network, unsigned uid, const char *listener,
+    struct pretend *pretend)
 {
 	struct session *s = calloc(1, sizeof(*s));
 
@@ -61,6 +69,7 @@ session_new(struct smtpd *srv, int fd, const struct sockaddr *address, struct ne
 	s->srv = srv;
 	s->fd = fd;
 	s->listener = listener;
+	s->pretend = pretend;
 	s->number = ++srv->last_number;
 	s->id = id_random();
 	snprintf(s->id_word, sizeof(s->id_word), "%s", id_text(s->id));
@@ -82,6 +91,19 @@ session_new(struct smtpd *srv, int fd, const struct sockaddr *address, struct ne
 	return 0;
 }
 
+int
+session_new(struct smtpd *srv, int fd, const struct sockaddr *address, struct network *network, unsigned uid,
+    const char *listener)
+{
+	return begin(srv, fd, address, network, uid, listener, NULL);
+}
+
+int
+session_new_pretended(struct smtpd *srv, int fd, const struct sockaddr *address, struct pretend *pretend, unsigned uid)
+{
+	return begin(srv, fd, address, NULL, uid, "control", pretend);
+}
+
 /* ---- replies ---- */
 
 static void
@@ -100,7 +122,7 @@ log_refusal(struct session *s, int code, const char *text)
 static void
 reply(struct session *s, int code, const char *enhanced, const char *text)
 {
-	if (code >= 400)
+	if (code >= 400 && s->pretend == NULL)
 		log_refusal(s, code, text);
 	pace_replied(s, code);
 	if (code >= 500 && !s->closing && ++s->errors >= crowd_count(s, s->srv->process.conf->errors)) {
@@ -109,6 +131,8 @@ reply(struct session *s, int code, const char *enhanced, const char *text)
 		return;
 	}
 	stream_reply(s, code, enhanced, text);
+	if (s->pretend != NULL)
+		pace_told(s);
 }
 
 void
@@ -216,8 +240,8 @@ session_close(struct session *s, const char *reason)
 static void
 log_end(const struct session *s)
 {
-	log_info("session=%s event=session client=%s helo=%s listener=%s messages=%u recipients=%u commands=%u errors=%u "
-	    "refused=%s reason=%s ms=%lld", s->id_word, logq(s->client), logq(s->helo), logq(s->listener), s->messages,
+	log_info("session=%s event=%s client=%s helo=%s listener=%s messages=%u recipients=%u commands=%u errors=%u "
+	    "refused=%s reason=%s ms=%lld", s->id_word, s->pretend != NULL ? "tried" : "session", logq(s->client), logq(s->helo), logq(s->listener), s->messages,
 	    s->recipients, s->commands, s->errors, s->last_refusal[0] != '\0' ? logq(s->last_refusal) : "-", s->reason,
 	    (long long)(clock_ms() - s->began_ms));
 }
@@ -240,7 +264,7 @@ session_finish(struct session *s)
 	TAILQ_REMOVE(&srv->sessions, s, next);
 	HASH_DEL(srv->by_number, s);
 	srv->n_sessions--;
-	srv->n_local -= s->local;
+	srv->n_local -= from_here(s);
 	client_forget(s);
 	TAILQ_INSERT_TAIL(&srv->dead, s, next);
 	event_active(srv->reap, 0, 0);
@@ -253,6 +277,7 @@ session_free(struct session *s)
 		return;
 	transaction_free(s);
 	guard_free(s);
+	pretend_free(s);
 	session_hold(s, -(int64_t)s->held);
 	free(s->chunk_refusal);
 	free(s->helo);

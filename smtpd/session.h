@@ -22,6 +22,7 @@
 
 struct guard;
 struct network;
+struct pretend;
 struct smtpd;
 struct transaction;
 
@@ -77,7 +78,7 @@ struct session {
 	bool			 exempt;	/* local or in trusted_networks: no paces, no hurry */
 	bool			 may_xclient;	/* who connected is in xclient_networks */
 	bool			 claimed;	/* the client is whom a proxy or XCLIENT named */
-	bool			 pretends;	/* a person tries out what would become of such a client's mail */
+	struct pretend		*pretend;	/* a person tries out what would become of such a client's mail; NULL: it is real */
 	struct guard		*guard;		/* NULL: trusted, local, or no filters */
 	const char		*listener;	/* borrowed from the process */
 	char			 client[56];	/* "192.0.2.1", "2001:db8::1", "local uid 1000" */
@@ -139,6 +140,8 @@ struct session {
  */
 int	session_new(struct smtpd *, int fd, const struct sockaddr *address, struct network *, unsigned uid,
 	    const char *listener);
+/* The same for one that is only tried out, whose `pretend` it takes over. */
+int	session_new_pretended(struct smtpd *, int fd, const struct sockaddr *address, struct pretend *, unsigned uid);
 void	session_free(struct session *);		/* from the reaper and smtpd_free only */
 struct session	*session_find(struct smtpd *, uint64_t question);
 

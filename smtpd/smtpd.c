@@ -14,6 +14,7 @@
 #include "lib/pack.h"
 #include "mx/dns.h"
 #include "smtpd/listener.h"
+#include "smtpd/pretend.h"
 #include "smtpd/recipient.h"
 #include "smtpd/session.h"
 #include "smtpd/stream.h"
@@ -45,14 +46,19 @@ static int
 on_submit(void *arg, struct ipc *master, struct ipc_message *m)
 {
 	struct smtpd *srv = arg;
+	char words[200];
 	struct unpack u;
+	unsigned uid;
 
 	(void)master;
 	if (m->fd < 0)
 		return 0;
 	unpack_init(&u, m->data, m->len);
+	uid = unpack_u32(&u);
+	unpack_str_to(&u, words, sizeof(words));
 	evutil_make_socket_nonblocking(m->fd);
-	if (srv->stopping || session_new(srv, m->fd, NULL, NULL, unpack_u32(&u), "control") < 0)
+	if (srv->stopping || !unpack_end(&u) || (words[0] != '\0' ? !pretend_new(srv, m->fd, words, uid) :
+	    session_new(srv, m->fd, NULL, NULL, uid, "control") < 0))
 		close(m->fd);
 	return 0;
 }

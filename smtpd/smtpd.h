@@ -53,6 +53,8 @@ struct smtpd {
 	struct dns		*dns;
 	struct memory		*memory;
 	struct filters		*filters;
+	struct filters		*trial;			/* for sessions that are only tried: pretend.c */
+	struct memory		*trial_memory;
 	unsigned		 n_delayed;		/* sessions that are made to wait now */
 	struct wrote		 wrote;
 

@@ -96,6 +96,15 @@ stream_announce(struct session *s, int code, const char *text)
 	put_out(s, line, (size_t)len);
 }
 
+void
+stream_comment(struct session *s, const char *text)
+{
+	char line[2600];
+	int len = snprintf(line, sizeof(line), "*** %s\r\n", text);
+
+	put_out(s, line, (size_t)len);
+}
+
 /* One send. A client that is gone is found out here or by the next recv. */
 static void
 flush(struct session *s)
@@ -226,7 +235,7 @@ notice(struct session *s, short what)
 	}
 	if (n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR) && (what & EV_CLOSED) == 0))
 		return;
-	if (s->in_len > 0 || s->wait == WAIT_DONE)
+	if (s->in_len > 0 || s->wait == WAIT_DONE || s->pretend != NULL)
 		return;
 	s->parted = true;
 	session_close(s, "client-left");

@@ -20,6 +20,8 @@ void	stream_hurry(struct session *);
 void	stream_reply(struct session *, int code, const char *enhanced, const char *text);
 /* The first line of a reply that has more: "220-text". */
 void	stream_announce(struct session *, int code, const char *text);
+/* A line of commentary, "*** text": see pretend.h. */
+void	stream_comment(struct session *, const char *text);
 /* Whether the client has sent more than the command that is being handled. */
 bool	stream_sent_ahead(const struct session *);
 

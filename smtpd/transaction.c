@@ -15,6 +15,7 @@
 #include "smtpd/guard.h"
 #include "smtpd/handover.h"
 #include "smtpd/network.h"
+#include "smtpd/pretend.h"
 #include "smtpd/recipient.h"
 #include "smtpd/session.h"
 #include "smtpd/smtpd.h"
@@ -188,8 +189,13 @@ transaction_content(struct session *s, const uint8_t *data, size_t len)
 	}
 	if (s->guard != NULL && tx->header_len == 0)
 		return;
-	if (queue == NULL) {
+	if (queue == NULL && s->pretend == NULL) {
 		transaction_refuse(s, &queue_away);
+		return;
+	}
+	if (s->pretend != NULL) {		/* filters have seen it, and it goes nowhere */
+		handover_forget(s);
+		tx->dropped = true;
 		return;
 	}
 	if (!tx->sent)
@@ -233,8 +239,9 @@ conclude(struct session *s, int code, const char *enhanced, const char *text, co
 {
 	struct refusal r;
 
-	log_message(s, code, text, id);
-	if (code == 250) {
+	if (s->pretend == NULL)
+		log_message(s, code, text, id);
+	if (code == 250 && s->pretend == NULL) {
 		if (s->network != NULL)
 			network_vouch(s->network, clock_ms());
 		if (s->guard != NULL)
@@ -311,7 +318,7 @@ transaction_end(struct session *s)
 	struct transaction *tx = s->tx;
 
 	tx->complete = true;
-	if (tx->refusal.code == 0 && queue == NULL)
+	if (tx->refusal.code == 0 && queue == NULL && s->pretend == NULL)
 		transaction_refuse(s, &queue_away);
 	if (tx->refusal.code != 0) {
 		struct refusal r = tx->refusal;
@@ -319,7 +326,10 @@ transaction_end(struct session *s)
 		conclude(s, r.code, r.enhanced, r.text, "");
 	} else if (s->guard != NULL && !tx->judged)
 		ask_filters(s);
-	else
+	else if (s->pretend != NULL) {
+		pretend_accepted(s);
+		conclude(s, 250, "2.0.0", "It would be accepted", "");
+	} else
 		hand_over(s, queue);
 }
 

@@ -58,6 +58,7 @@ struct transaction {
 	size_t		 header_len;		/* of the header with its empty line, once filters know it; 0 before */
 
 	bool		 complete;		/* all of the content has come */
+	bool		 dropped;		/* its content is not kept: pretend.h */
 	bool		 judged;		/* filters have let it pass */
 	bool		 sent;			/* queue knows of it: it must hear an end */
 	bool		 ended;			/* MAIL_END is sent: queue's answer counts */

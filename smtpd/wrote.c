@@ -34,7 +34,7 @@ wrote_note(struct session *s)
 	const char *sender = s->tx->sender, *at = strrchr(sender, '@');
 	struct smtpd *srv = s->srv;
 
-	if (srv->filters == NULL || s->pretends || at == NULL || !conf_is_local(srv->process.conf, at + 1))
+	if (srv->filters == NULL || s->pretend != NULL || at == NULL || !conf_is_local(srv->process.conf, at + 1))
 		return;
 	for (const struct recipient *r = s->tx->recipients; r != NULL; r = r->hh.next)
 		if (!r->local && is_new(&srv->wrote, sender, r->address))

@@ -161,6 +161,7 @@ def part_tools(report):
 	python_part(report, "admin.py")
 	python_part(report, "sendmail.py")
 	python_part(report, "checks.py")
+	python_part(report, "session.py")
 
 
 def part_suites(report):
@@ -200,7 +201,7 @@ def as_ordinary_user(report, variant, label, scripts):
 def part_user(report):
 	"""The tools once more, as an ordinary user; the dialogs are run so with sanitizers."""
 	if os.geteuid() == 0:		# else they have just been run so
-		as_ordinary_user(report, "plain", f"as {ORDINARY}", ("tools.py", "admin.py", "sendmail.py"))
+		as_ordinary_user(report, "plain", f"as {ORDINARY}", ("tools.py", "admin.py", "sendmail.py", "session.py"))
 
 
 def part_san(report):

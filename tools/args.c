@@ -20,19 +20,15 @@ set_mode(struct args *a, const char *mode, char *why, size_t size)
 {
 	static const struct { char letter; enum args_mode mode; } modes[] = {
 		{ 'm', ARGS_SEND }, { 's', ARGS_SMTP }, { 'p', ARGS_LIST }, { 'i', ARGS_ALIASES }, { 'v', ARGS_VERIFY },
-		{ 't', ARGS_VERIFY }, { 'd', ARGS_DAEMON }, { 'l', ARGS_DAEMON }, { 'D', ARGS_DAEMON_FOREGROUND },
+		{ 't', ARGS_VERIFY }, { 'h', ARGS_TRY }, { 'd', ARGS_DAEMON }, { 'l', ARGS_DAEMON }, { 'D', ARGS_DAEMON_FOREGROUND },
 	};
 
-	if (mode[0] == 'h') {
-		snprintf(why, size, "-bh is not possible: there are no rehearsed sessions yet");
-		return EX_USAGE;
-	}
 	for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++)
 		if (mode[0] == modes[i].letter && mode[1] == '\0') {
 			a->mode = modes[i].mode;
 			return 0;
 		}
-	snprintf(why, size, "-b%.20s is not known; expected -bm, -bs, -bp, -bi, -bv, -bt, -bd, -bD or -bl", mode);
+	snprintf(why, size, "-b%.20s is not known; expected -bm, -bs, -bp, -bi, -bv, -bt, -bh, -bd, -bD or -bl", mode);
 	return EX_USAGE;
 }
 

@@ -17,6 +17,7 @@ enum args_mode {
 	ARGS_RETRY,			/* -q: try queued mail now */
 	ARGS_VERIFY,			/* -bv, -bt: what would become of addresses */
 	ARGS_HOPS,			/* hoststat */
+	ARGS_TRY,			/* -bh: a session as if from an address */
 	ARGS_DAEMON,			/* -bd, -bl: start the server */
 	ARGS_DAEMON_FOREGROUND,		/* -bD */
 };

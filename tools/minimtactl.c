@@ -11,11 +11,14 @@
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "tools/call.h"
+#include "tools/changes.h"
 #include "tools/check.h"
 #include "tools/explain.h"
 #include "tools/lines.h"
 #include "tools/mailq.h"
 #include "tools/report.h"
+#include "tools/select.h"
+#include "tools/session.h"
 #include "tools/verify.h"
 
 struct command {
@@ -32,34 +35,53 @@ static int	print_all(FILE *, FILE *);
 static int	print_said_json(FILE *, FILE *);
 
 #define ID_HELP		"ID is the first word of each message in the list; capitals do not matter.\n"
+#define FILTER_HELP	"FILTER is one or more ids, or any of these, which all have to fit:\n" \
+	"  --to PATTERN, --from PATTERN   address of a recipient, of the sender (\"\" is the null sender)\n" \
+	"  --reason PATTERN               the last answer\n" \
+	"  --hop PATTERN                  the next hop, as \"queue hops\" lists it\n" \
+	"  --state NAME                   open, deferred, active, paused or held\n" \
+	"  --older 1h, --newer 2d         since it arrived\n" \
+	"  @domain                        a recipient in that domain\n" \
+	"A PATTERN with * or ? is all of the text, another one stands somewhere in it; capitals do not matter.\n"
+#define CHANGE_HELP	FILTER_HELP "\"all\" is all mail. What is asked of recipients holds for them and not for others of the same message.\n" \
+	"--dry-run says what would be changed, and changes nothing.\n"
 
 static const struct command commands[] = {
 	{ { "status", NULL }, NULL, report_status, report_status_json,
 	    "which processes run, and how much mail comes and goes",
 	    "As JSON it has all that the processes count.\n", "minimtactl -j status | jq '.processes[] | select(.name == \"queue\")'" },
-	{ { "queue", "list" }, "[FILTER]", mailq_print, mailq_print_json,
+	{ { "queue", "list" }, "[FILTER...]", mailq_print, mailq_print_json,
 	    "messages with the recipients that are still open, and why they are",
-	    "FILTER is @domain, to=TEXT or from=TEXT: messages with a recipient in that domain, or with TEXT somewhere in the\n"
-	    "address of a recipient or of the sender. A * behind the id: being delivered now; a !: held.\n",
-	    "minimtactl queue list @example.net" },
+	    FILTER_HELP "A * behind the id: being delivered now; a !: held.\n",
+	    "minimtactl queue list --to '*@gmail.com' --reason '*quota*' --older 1h" },
 	{ { "queue", "hops" }, NULL, report_hops, report_hops_json,
 	    "where mail waits to go: each next hop, how much, and what is wrong with it", "", "minimtactl queue hops" },
 	{ { "queue", "show" }, "ID", report_message, report_message_json,
-	    "one message: its envelope and header, and what became of each recipient", ID_HELP, "minimtactl queue show 7K2QF" },
+	    "one message: its envelope and header, and each recipient with all attempts", ID_HELP, "minimtactl queue show 7K2QF" },
 	{ { "queue", "cat" }, "ID", report_content, NULL, "one message as it is, header and body", ID_HELP,
 	    "minimtactl queue cat 7K2QF > message.eml" },
-	{ { "queue", "retry" }, "ID|FILTER|all", print_all, print_said_json, "try now instead of at the planned time",
-	    ID_HELP "FILTER is @domain, to=TEXT or from=TEXT.\n", "minimtactl queue retry @example.net" },
+	{ { "queue", "retry" }, "FILTER...", changes_print, changes_print_json, "try now instead of at the planned time",
+	    CHANGE_HELP, "minimtactl queue retry @example.net" },
 	{ { "queue", "deliver" }, "ID", print_all, print_said_json, "try one message now, and wait for what comes of it",
 	    ID_HELP "A line for each recipient that is tried, its fields between tabs: what became of it, address, code, status, reply;\n"
 	    "E is the end. Who has sent the message may do this, too.\n", "minimtactl queue deliver 7K2QF" },
-	{ { "queue", "hold" }, "ID", print_all, print_said_json, "keep a message, but do not try to deliver it", ID_HELP,
+	{ { "queue", "hold" }, "FILTER...", changes_print, changes_print_json, "keep mail, but do not try to deliver it", CHANGE_HELP,
 	    "minimtactl queue hold 7K2QF" },
-	{ { "queue", "release" }, "ID", print_all, print_said_json, "the end of a hold",
-	    ID_HELP "A message that the server itself held, for a process died three times while delivering it, is released so too.\n",
+	{ { "queue", "release" }, "FILTER...", changes_print, changes_print_json, "the end of a hold",
+	    CHANGE_HELP "A message that the server itself held, for a process died three times while delivering it, is released so too.\n",
 	    "minimtactl queue release 7K2QF" },
-	{ { "queue", "remove" }, "ID", print_all, print_said_json, "forget a message; its sender is not told", ID_HELP,
-	    "minimtactl queue remove 7K2QF" },
+	{ { "queue", "remove" }, "FILTER...", changes_print, changes_print_json, "forget mail; its sender is not told", CHANGE_HELP,
+	    "minimtactl queue remove --from news@example.org --to '*@example.net' --dry-run" },
+	{ { "queue", "bounce" }, "FILTER...", changes_print, changes_print_json, "return mail to its sender now",
+	    CHANGE_HELP "--text \"words\" are what the sender reads as the reason.\n",
+	    "minimtactl queue bounce @example.net --text 'example.net is gone'" },
+	{ { "queue", "reroute" }, "HOST FILTER...", changes_print, changes_print_json, "send mail by another next hop",
+	    CHANGE_HELP "HOST is host or host:port, a next hop as \"queue hops\" lists it, or \"normal\": by its domain again.\n",
+	    "minimtactl queue reroute backup.example.org @example.net" },
+	{ { "queue", "replace" }, "ADDRESS FILTER...", changes_print, changes_print_json, "another recipient in place of some",
+	    CHANGE_HELP, "minimtactl queue replace anna@example.org --to ana@example.org" },
+	{ { "queue", "add" }, "ADDRESS FILTER...", changes_print, changes_print_json, "one more recipient",
+	    CHANGE_HELP, "minimtactl queue add archive@example.org 7K2QF" },
 	{ { "queue", "pause" }, "HOP", print_all, print_said_json, "start no deliveries to a next hop; its mail waits",
 	    "HOP is a domain, whose next hop is meant, or a next hop as \"queue hops\" lists it; \"local\" is all mailboxes here.\n"
 	    "What is under way goes on. What waits does not expire. The pause ends with \"resume\" or when the queue starts again.\n",
@@ -151,7 +173,8 @@ print_help(FILE *to)
 	fprintf(to, "usage: minimtactl [-hj] [-c file] command\n\n");
 	for (size_t i = 0; i < N_COMMANDS; i++)
 		if (commands[i].help != NULL)
-			fprintf(to, "  %-26s  %s\n", usage(&commands[i], line, sizeof(line)), commands[i].help);
+			fprintf(to, "  %-28s  %s\n", usage(&commands[i], line, sizeof(line)), commands[i].help);
+	fprintf(to, "  %-26s  %s\n", "session --ip ADDRESS", "SMTP as if from there, with what filters think; nothing is queued");
 	check_list(to);
 	fprintf(to, "\n  -c, --config file   the configuration that names the control socket\n"
 	    "  -j, --json          the answer as JSON\n"
@@ -220,16 +243,20 @@ say_expected(const char *first, const char *wrong)
 	return EX_USAGE;
 }
 
+/* n words behind the command, and so many options that select. */
 static bool
-fits(const struct command *c, int n)
+fits(const struct command *c, int n, int selecting)
 {
-	if (c->argument != NULL && c->argument[0] == '[')
-		return n <= 1;
-	return n == (c->argument != NULL);
+	bool many = c->argument != NULL && strstr(c->argument, "...") != NULL;
+	int least = c->argument == NULL || c->argument[0] == '[' ? 0 : strchr(c->argument, ' ') != NULL ? 2 : 1;
+
+	if (many)
+		return n + selecting >= least && (least < 2 || n > 0);
+	return selecting == 0 && n <= (c->argument != NULL) && n >= least;
 }
 
 static const struct command *
-find(char **words, int n, int *code_r)
+find(char **words, int n, int selecting, int *code_r)
 {
 	bool first_right = false;
 	char line[80];
@@ -245,7 +272,7 @@ find(char **words, int n, int *code_r)
 		len = c->words[1] != NULL ? 2 : 1;
 		if (len == 2 && (n < 2 || strcmp(c->words[1], words[1]) != 0))
 			continue;
-		if (fits(c, n - len))
+		if (fits(c, n - len, selecting))
 			return c;
 		fprintf(stderr, "minimtactl: expected: minimtactl %s\n", usage(c, line, sizeof(line)));
 		if (c->help != NULL)
@@ -297,6 +324,20 @@ find_check(int argc, char **argv, bool *json_r)
 	return i < argc && is_check(argv[i]) ? i : 0;
 }
 
+/* Likewise for session, which may have the configuration's name in front. */
+static int
+find_session(int argc, char **argv, const char **config_r)
+{
+	int i = 1;
+
+	*config_r = NULL;
+	if (i + 1 < argc && (strcmp(argv[i], "-c") == 0 || strcmp(argv[i], "--config") == 0)) {
+		*config_r = argv[i + 1];
+		i += 2;
+	}
+	return i < argc && strcmp(argv[i], "session") == 0 ? i : 0;
+}
+
 /* Behind the words of explain. 0, or EX_USAGE. */
 static int
 read_since(const char **words, const char *since, char *text, size_t size)
@@ -313,18 +354,24 @@ read_since(const char **words, const char *since, char *text, size_t size)
 int
 main(int argc, char **argv)
 {
-	static const struct option longs[] = { { "config", required_argument, NULL, 'c' }, { "json", no_argument, NULL, 'j' },
-	    { "help", no_argument, NULL, 'h' }, { "since", required_argument, NULL, 's' }, { 0 } };
-	const char *config = NULL, *words[4] = { NULL }, *since = NULL;
-	char since_text[24];
+	struct option longs[5 + SELECT_OPTIONS] = { { "config", required_argument, NULL, 'c' }, { "json", no_argument, NULL, 'j' },
+	    { "help", no_argument, NULL, 'h' }, { "since", required_argument, NULL, 's' } };
+	const char *config = NULL, **words = calloc((size_t)argc + 4, sizeof(*words)), *since = NULL;
+	char since_text[24], *selecting[SELECT_OPTIONS * 2], why[300];
+	int n_selecting = 0, n = 0;
 	const struct command *c;
 	bool json = false, help = false;
 	int letter, code, check;
 
 	log_init("minimtactl");
+	memcpy(longs + 4, select_options, sizeof(select_options));
+	if (words == NULL)
+		return EX_OSERR;
 	check = find_check(argc, argv, &json);
 	if (check != 0)
 		return check_main(argc - check, argv + check, json);
+	if ((check = find_session(argc, argv, &config)) != 0)
+		return session_main(argc - check, argv + check, config);
 	json = false;
 	while ((letter = getopt_long(argc, argv, "c:hj", longs, NULL)) != -1)
 		switch (letter) {
@@ -341,12 +388,21 @@ main(int argc, char **argv)
 			since = optarg;
 			break;
 		default:
-			fprintf(stderr, "minimtactl -h explains the options\n");
-			return EX_USAGE;
+			if (letter < SELECT_FIRST || n_selecting == SELECT_OPTIONS * 2) {
+				fprintf(stderr, "minimtactl -h explains the options\n");
+				return EX_USAGE;
+			}
+			if ((selecting[n_selecting++] = select_word(letter, optarg, why, sizeof(why))) == NULL)
+				return fail(json, EX_USAGE, why);
 		}
 	if (optind < argc && strcmp(argv[optind], "help") == 0) {
 		help = true;
 		optind++;
+	}
+	if (help && optind < argc && strcmp(argv[optind], "session") == 0) {
+		char *ask[] = { argv[optind], (char []){ "--help" }, NULL };
+
+		return session_main(2, ask, NULL);
 	}
 	if (help && optind + 1 < argc && is_check(argv[optind])) {
 		char *ask[] = { argv[optind], argv[optind + 1], (char []){ "--help" }, NULL };
@@ -359,12 +415,14 @@ main(int argc, char **argv)
 		print_help(help ? stdout : stderr);
 		return help ? 0 : EX_USAGE;
 	}
-	if ((c = find(argv + optind, argc - optind, &code)) == NULL)
+	if ((c = find(argv + optind, argc - optind, n_selecting, &code)) == NULL)
 		return code;
 	if (json && c->print_json == NULL)
 		return fail(json, EX_USAGE, "a message is no JSON; leave out -j");
-	for (int i = optind, n = 0; i < argc && n < 3; i++)
+	for (int i = optind; i < argc; i++)
 		words[n++] = argv[i];
+	for (int i = 0; i < n_selecting; i++)
+		words[n++] = selecting[i];
 	if (since != NULL && (code = read_since(words, since, since_text, sizeof(since_text))) != 0)
 		return fail(json, code, "--since goes with explain, and takes 2h, 3d, 2026-11-21 or \"2026-11-21 14:30\"");
 	return run(c, words, config, json);

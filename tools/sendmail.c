@@ -23,11 +23,13 @@
 #include "lib/log.h"
 #include "tools/args.h"
 #include "tools/call.h"
+#include "tools/changes.h"
 #include "tools/deliver.h"
 #include "tools/gecos.h"
 #include "tools/letter.h"
 #include "tools/mailq.h"
 #include "tools/report.h"
+#include "tools/session.h"
 #include "tools/submit.h"
 #include "tools/verify.h"
 
@@ -98,7 +100,7 @@ run_retry(const struct args *a, const char *path)
 	if (asprintf(&what, "%s%s", a->retry_by, a->retry) < 0)
 		return complain(EX_OSERR, "out of memory");
 	words[2] = what;
-	rc = ask(path, words, print_all);
+	rc = ask(path, words, changes_print);
 	free(what);
 	return rc;
 }
@@ -216,6 +218,22 @@ run_smtp(const char *path)
 			break;
 	}
 	close(p[1].fd);
+	return 0;
+}
+
+/* ---- -bh ---- */
+
+static int
+run_try(const struct args *a, const char *path)
+{
+	struct session_wish wish = { .ip = a->n_rcpts > 0 ? a->rcpts[0] : "" };
+	char why[1024] = "";
+	int code;
+
+	if (a->n_rcpts != 1)
+		return complain(EX_USAGE, "-bh takes the address of a client, as in sendmail -bh 192.0.2.1");
+	if ((code = session_hold(path, &wish, why, sizeof(why))) != 0)
+		return complain(code, "%s", why);
 	return 0;
 }
 
@@ -405,6 +423,8 @@ main(int argc, char **argv)
 		return run_retry(&a, path);
 	case ARGS_VERIFY:
 		return run_verify(&a, path);
+	case ARGS_TRY:
+		return run_try(&a, path);
 	case ARGS_HOPS:
 		return ask(path, hops, report_hoststat);
 	case ARGS_DAEMON:

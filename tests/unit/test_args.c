@@ -58,7 +58,7 @@ static const struct {
 	{ "sendmail -Z a", EX_USAGE, 0, 0, 0, 0, 0, 0 },
 	{ "sendmail -bv a", 0, ARGS_VERIFY, false, false, NULL, NULL, 1 },
 	{ "sendmail -bt", 0, ARGS_VERIFY, false, false, NULL, NULL, 0 },
-	{ "sendmail -bh 192.0.2.1", EX_USAGE, 0, 0, 0, 0, 0, 0 },
+	{ "sendmail -bh 192.0.2.1", 0, ARGS_TRY, false, false, NULL, NULL, 1 },
 	{ "sendmail -bd -q15m", 0, ARGS_DAEMON, false, false, NULL, NULL, 0 },
 	{ "sendmail -q1h -bl", 0, ARGS_DAEMON, false, false, NULL, NULL, 0 },
 	{ "sendmail -bD", 0, ARGS_DAEMON_FOREGROUND, false, false, NULL, NULL, 0 },
