@@ -32,7 +32,7 @@ doubled(int64_t ms, unsigned n, int64_t most)
 static int64_t
 within_budget(int64_t ms, const struct greet_client *c)
 {
-	return c->spent_ms >= GREET_BUDGET_MS ? 0 : least(ms, GREET_BUDGET_MS - c->spent_ms);
+	return c->spent_ms >= c->budget_ms ? 0 : least(ms, c->budget_ms - c->spent_ms);
 }
 
 /* Points make no sense of a delay: only what is enforced is waited for. */

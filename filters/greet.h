@@ -11,8 +11,6 @@
 
 #include "filters/filter.h"
 
-#define GREET_BUDGET_MS		60000	/* all delay of one session together */
-
 enum greet_early_action {		/* in the order of the words in the table */
 	GREET_REFUSE,			/* recipients of who spoke early */
 	GREET_DROP,			/* the connection, at once */
@@ -39,7 +37,7 @@ struct greet_client {			/* what is known of a session */
 	unsigned errors, junk;		/* refusals and commands without mail so far */
 	unsigned hard, soft;		/* of the errors: 5xx, 4xx */
 	unsigned stress;		/* 0 to 3: how much there is too much of everything */
-	int64_t	 spent_ms;		/* of the budget */
+	int64_t	 budget_ms, spent_ms;	/* all delay of a session together: at most, and so far */
 };
 
 /* How long the greeting takes. 0: it is said at once. */

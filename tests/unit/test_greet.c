@@ -21,18 +21,23 @@ modes(enum filter_mode mode)
 	early.mode = throttle.mode = penalty.mode = pipelining.mode = mode;
 }
 
+#define BUDGET_MS	60000
+#define B		.budget_ms = BUDGET_MS
+
 static const struct {
 	struct greet_client	c;
 	int64_t			ms;
 } greetings[] = {
-	{ { .stress = 0 }, 6000 },
-	{ { .stress = 1 }, 2000 },
-	{ { .stress = 3 }, 2000 },
-	{ { .trusted = true }, 0 },
-	{ { .vouched = true }, 0 },
-	{ { .passed = true }, 0 },
-	{ { .spent_ms = 58000 }, 2000 },
-	{ { .spent_ms = 60000 }, 0 },
+	{ { B, .stress = 0 }, 6000 },
+	{ { B, .stress = 1 }, 2000 },
+	{ { B, .stress = 3 }, 2000 },
+	{ { B, .trusted = true }, 0 },
+	{ { B, .vouched = true }, 0 },
+	{ { B, .passed = true }, 0 },
+	{ { B, .spent_ms = 58000 }, 2000 },
+	{ { B, .spent_ms = 60000 }, 0 },
+	{ { .budget_ms = 1000 }, 1000 },
+	{ { .budget_ms = 0 }, 0 },
 };
 
 START_TEST(greeting)
@@ -52,7 +57,7 @@ START_TEST(busy_is_not_longer)
 	static struct greet_early short_options = { .delay_ms = 500, .busy_ms = 2000 };
 	struct filter_config f = { .mode = FILTER_ENFORCE, .options = &short_options };
 
-	ck_assert_int_eq(greet_banner_ms(&f, &(struct greet_client){ .stress = 1 }), 500);
+	ck_assert_int_eq(greet_banner_ms(&f, &(struct greet_client){ B, .stress = 1 }), 500);
 }
 END_TEST
 
@@ -61,29 +66,29 @@ static const struct {
 	int			code;
 	int64_t			throttle, penalty, both;
 } replies[] = {
-	{ { .errors = 0 }, 250, 1000, 0, 1000 },
-	{ { .errors = 1, .soft = 1 }, 450, 2000, 0, 2000 },		/* one deferral costs nothing */
-	{ { .errors = 1, .hard = 1 }, 550, 2000, 2500, 2500 },
-	{ { .errors = 2, .hard = 2 }, 550, 4000, 5000, 5000 },
-	{ { .errors = 4, .hard = 4 }, 550, 10000, 20000, 20000 },
-	{ { .errors = 30, .hard = 30 }, 550, 10000, 20000, 20000 },
-	{ { .errors = 4000000000U, .hard = 4000000000U }, 550, 10000, 20000, 20000 },
-	{ { .errors = 2, .soft = 2 }, 450, 4000, 500, 4000 },
-	{ { .errors = 9, .soft = 9 }, 450, 10000, 2000, 10000 },
-	{ { .hard = 4, .vouched = true }, 550, 0, 20000, 20000 },	/* known: only what it earned itself */
-	{ { .passed = true }, 250, 0, 0, 0 },
-	{ { .errors = 4, .hard = 4 }, 250, 10000, 0, 10000 },		/* a good reply is not punished */
-	{ { .junk = 10 }, 250, 1000, 0, 1000 },
-	{ { .junk = 11, .passed = true }, 250, 0, 312, 312 },
-	{ { .junk = 60, .passed = true }, 250, 0, 19968, 19968 },
-	{ { .junk = 99, .passed = true }, 250, 0, 20000, 20000 },
-	{ { .content = true }, 250, 0, 0, 0 },
-	{ { .content = true, .hard = 1 }, 550, 0, 2500, 2500 },
-	{ { .trusted = true, .hard = 9, .junk = 90 }, 550, 0, 0, 0 },
-	{ { .stress = 3, .hard = 9 }, 550, 0, 0, 0 },
-	{ { .hard = 9, .errors = 9, .spent_ms = 59000 }, 550, 1000, 1000, 1000 },
-	{ { .hard = 9, .errors = 9, .spent_ms = 60000 }, 550, 0, 0, 0 },
-	{ { .hard = 9, .errors = 9, .spent_ms = 70000 }, 550, 0, 0, 0 },
+	{ { B, .errors = 0 }, 250, 1000, 0, 1000 },
+	{ { B, .errors = 1, .soft = 1 }, 450, 2000, 0, 2000 },		/* one deferral costs nothing */
+	{ { B, .errors = 1, .hard = 1 }, 550, 2000, 2500, 2500 },
+	{ { B, .errors = 2, .hard = 2 }, 550, 4000, 5000, 5000 },
+	{ { B, .errors = 4, .hard = 4 }, 550, 10000, 20000, 20000 },
+	{ { B, .errors = 30, .hard = 30 }, 550, 10000, 20000, 20000 },
+	{ { B, .errors = 4000000000U, .hard = 4000000000U }, 550, 10000, 20000, 20000 },
+	{ { B, .errors = 2, .soft = 2 }, 450, 4000, 500, 4000 },
+	{ { B, .errors = 9, .soft = 9 }, 450, 10000, 2000, 10000 },
+	{ { B, .hard = 4, .vouched = true }, 550, 0, 20000, 20000 },	/* known: only what it earned itself */
+	{ { B, .passed = true }, 250, 0, 0, 0 },
+	{ { B, .errors = 4, .hard = 4 }, 250, 10000, 0, 10000 },		/* a good reply is not punished */
+	{ { B, .junk = 10 }, 250, 1000, 0, 1000 },
+	{ { B, .junk = 11, .passed = true }, 250, 0, 312, 312 },
+	{ { B, .junk = 60, .passed = true }, 250, 0, 19968, 19968 },
+	{ { B, .junk = 99, .passed = true }, 250, 0, 20000, 20000 },
+	{ { B, .content = true }, 250, 0, 0, 0 },
+	{ { B, .content = true, .hard = 1 }, 550, 0, 2500, 2500 },
+	{ { B, .trusted = true, .hard = 9, .junk = 90 }, 550, 0, 0, 0 },
+	{ { B, .stress = 3, .hard = 9 }, 550, 0, 0, 0 },
+	{ { B, .hard = 9, .errors = 9, .spent_ms = 59000 }, 550, 1000, 1000, 1000 },
+	{ { B, .hard = 9, .errors = 9, .spent_ms = 60000 }, 550, 0, 0, 0 },
+	{ { B, .hard = 9, .errors = 9, .spent_ms = 70000 }, 550, 0, 0, 0 },
 };
 
 START_TEST(reply)
@@ -101,7 +106,7 @@ END_TEST
 
 START_TEST(observed)
 {
-	const struct greet_client c = { .errors = 4, .hard = 4 };
+	const struct greet_client c = { B, .errors = 4, .hard = 4 };
 	int64_t would = -1;
 
 	modes(FILTER_OBSERVE);
@@ -119,7 +124,7 @@ END_TEST
 /* However a session goes on, its delays add up to no more than the budget. */
 START_TEST(budget)
 {
-	struct greet_client c = { .stress = 0 };
+	struct greet_client c = { B, .stress = 0 };
 
 	modes(FILTER_ENFORCE);
 	c.spent_ms = greet_banner_ms(&early, &c);
@@ -127,21 +132,21 @@ START_TEST(budget)
 		c.errors = ++c.hard;
 		c.spent_ms += greet_reply_ms(&throttle, &penalty, &c, 550, NULL);
 	}
-	ck_assert_int_eq(c.spent_ms, GREET_BUDGET_MS);
+	ck_assert_int_eq(c.spent_ms, BUDGET_MS);
 }
 END_TEST
 
 START_TEST(order)
 {
 	modes(FILTER_ENFORCE);
-	ck_assert(greet_keeps_order(&pipelining, &(struct greet_client){ .stress = 0 }));
-	ck_assert(!greet_keeps_order(&pipelining, &(struct greet_client){ .trusted = true }));
-	ck_assert(!greet_keeps_order(&pipelining, &(struct greet_client){ .vouched = true }));
-	ck_assert(!greet_keeps_order(&pipelining, &(struct greet_client){ .passed = true }));
+	ck_assert(greet_keeps_order(&pipelining, &(struct greet_client){ B, .stress = 0 }));
+	ck_assert(!greet_keeps_order(&pipelining, &(struct greet_client){ B, .trusted = true }));
+	ck_assert(!greet_keeps_order(&pipelining, &(struct greet_client){ B, .vouched = true }));
+	ck_assert(!greet_keeps_order(&pipelining, &(struct greet_client){ B, .passed = true }));
 	modes(FILTER_SCORE);
-	ck_assert(greet_keeps_order(&pipelining, &(struct greet_client){ .stress = 0 }));
+	ck_assert(greet_keeps_order(&pipelining, &(struct greet_client){ B, .stress = 0 }));
 	modes(FILTER_OFF);
-	ck_assert(!greet_keeps_order(&pipelining, &(struct greet_client){ .stress = 0 }));
+	ck_assert(!greet_keeps_order(&pipelining, &(struct greet_client){ B, .stress = 0 }));
 }
 END_TEST
 
