@@ -4,6 +4,7 @@
  */
 #include "queue/admin.h"
 
+#include <arpa/inet.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -22,9 +23,8 @@
 #include "queue/request.h"
 
 #define REQUESTS_MAX	32		/* at once */
-#define WORDS_MAX	4
 
-typedef void	command_fn(struct request *, const char *argument);
+typedef void	command_fn(struct request *);
 
 struct admin {
 	struct queue		*queue;
@@ -39,9 +39,9 @@ free_request(struct request *r)
 	await_forget(r);
 	r->admin->n--;
 	caller_free(r->caller);
-	for (size_t i = 0; i < r->n_held; i++)
-		envelope_free_rcpt(&r->held[i].rcpt);
-	free(r->held);
+	selection_free(&r->selection);
+	free(r->line);
+	free(r->own);
 	free(r->ids);
 	free(r);
 }
@@ -52,18 +52,25 @@ on_gone(void *arg)
 	struct request *r = arg;
 
 	r->caller = NULL;
-	if (!r->reading)
+	if (!r->reading && r->pending == 0)
 		free_request(r);
+}
+
+bool
+request_still_wanted(struct request *r)
+{
+	if (r->caller != NULL)
+		return true;
+	if (!r->reading && r->pending == 0)
+		free_request(r);
+	return false;
 }
 
 bool
 request_is_wanted(struct request *r)
 {
 	r->reading = false;
-	if (r->caller != NULL)
-		return true;
-	free_request(r);
-	return false;
+	return request_still_wanted(r);
 }
 
 void
@@ -79,20 +86,7 @@ request_answer(struct request *r, const char *fmt, ...)
 	caller_end(r->caller);
 }
 
-static void
-on_changed(void *arg, const char *error)
-{
-	struct request *r = arg;
-
-	if (!request_is_wanted(r))
-		return;
-	if (error != NULL)
-		request_answer(r, "error: could not be recorded: %s", error);
-	else
-		request_answer(r, "ok\n%s is %s", id_text(r->id), r->change);
-}
-
-/* ---- changes ---- */
+/* ---- next hops ---- */
 
 /* "@example.org", "example.org", "local", or a next hop as `queue hops` names it. False: an error was said. */
 static bool
@@ -124,53 +118,6 @@ find_hop(struct request *r, const char *argument, char *hop, enum schedule_agent
 }
 
 static void
-say_due(struct request *r, const char *what, uint32_t n)
-{
-	log_info("event=retry what=%s rcpts=%u uid=%u", logq(what), n, r->uid);
-	request_answer(r, "ok\n%u recipient%s due now", n, n == 1 ? " is" : "s are");
-}
-
-static void
-retry_one(struct request *r, const struct log_envelope *e)
-{
-	r->changed += dispatch_retry(r->queue->dispatch, e->message.id, NULL);
-}
-
-static void
-retried_all(struct request *r)
-{
-	say_due(r, r->filter.text, r->changed);
-}
-
-static void
-do_retry(struct request *r, const char *argument)
-{
-	struct dispatch *d = r->queue->dispatch;
-	char hop[ROUTE_HOP_MAX];
-	enum schedule_agent agent;
-	uint32_t n;
-
-	if (r->filter.by == FILTER_TO || r->filter.by == FILTER_FROM) {
-		request_walk(r, retry_one, retried_all);
-		return;
-	}
-	if (strcasecmp(argument, "all") == 0) {
-		n = dispatch_retry(d, 0, NULL);
-	} else if (argument[0] != '@') {
-		n = dispatch_retry(d, r->id, NULL);
-	} else {
-		if (!find_hop(r, argument, hop, &agent))
-			return;
-		n = dispatch_retry(d, 0, hop);
-		if (agent != SCHEDULE_DELIVERY) {	/* what is not expanded yet is here too */
-			dispatch_route(d, "", &(struct envelope_rcpt){ .address = (char *)(uintptr_t)argument, .local = true }, hop);
-			n += dispatch_retry(d, 0, hop);
-		}
-	}
-	say_due(r, argument, n);
-}
-
-static void
 set_pause(struct request *r, const char *argument, bool pause)
 {
 	char hop[ROUTE_HOP_MAX];
@@ -190,204 +137,240 @@ set_pause(struct request *r, const char *argument, bool pause)
 }
 
 static void
-do_pause(struct request *r, const char *argument)
+do_pause(struct request *r)
 {
-	set_pause(r, argument, true);
+	set_pause(r, r->with, true);
 }
 
 static void
-do_resume(struct request *r, const char *argument)
+do_resume(struct request *r)
 {
-	set_pause(r, argument, false);
+	set_pause(r, r->with, false);
 }
 
-static void
-change(struct request *r, enum log_state to, const char *word, log_done_fn *done)
-{
-	char text[64];
+/* ---- retry ---- */
 
-	snprintf(text, sizeof(text), "%s by uid %u", word, r->uid);
-	log_info("msg=%s event=%s uid=%u", id_text(r->id), word, r->uid);
-	r->change = word;
-	r->reading = true;
-	log_admin(r->queue->log, r->id, UINT32_MAX, to, text, done, r);
+static void
+say_due(struct request *r, const char *what, uint32_t n)
+{
+	log_info("event=retry what=%s rcpts=%u uid=%u", logq(what), n, r->uid);
+	caller_say(r->caller, "ok\nE\t0\t%u\tdue now\t\n", n);
+	caller_end(r->caller);
 }
 
+/* All mail, one message, or what goes to a domain's next hop need no look at every message. */
 static void
-on_removed(void *arg, const char *error)
+do_retry(struct request *r)
 {
-	struct request *r = arg;
+	const struct selection *s = &r->selection;
+	bool alone = s->to == NULL && s->from == NULL && s->reason == NULL && s->hop == NULL && s->state == NULL && s->older_s < 0 &&
+	    s->newer_s < 0 && !r->dry_run;
+	struct dispatch *d = r->queue->dispatch;
+	char hop[ROUTE_HOP_MAX];
+	struct envelope_rcpt local = { .address = (char *)(uintptr_t)s->domain, .local = true };
+	enum schedule_agent agent;
+	uint32_t n;
 
-	if (error == NULL && !log_find(r->queue->log, r->id, &r->message))
-		log_info("msg=%s event=done", id_text(r->id));
-	on_changed(arg, error);
-}
-
-static void
-do_remove(struct request *r, const char *argument)
-{
-	(void)argument;
-	dispatch_drop(r->queue->dispatch, r->id, SCHEDULE_ALL);
-	change(r, LOG_REMOVED, "removed", on_removed);
-}
-
-static void
-do_hold(struct request *r, const char *argument)
-{
-	(void)argument;
-	dispatch_drop(r->queue->dispatch, r->id, SCHEDULE_ALL);
-	change(r, LOG_HELD, "held", on_changed);
-}
-
-static void
-on_released(void *arg, const char *error)
-{
-	struct request *r = arg;
-
-	for (size_t i = 0; i < r->n_held && error == NULL; i++)
-		dispatch_add(r->queue->dispatch, r->id, r->message.arrived, r->sender, &r->held[i].rcpt, r->held[i].index, 1);
-	on_changed(arg, error);
-}
-
-/* Those that are held now are scheduled again once that is recorded; others are scheduled already. */
-static void
-on_to_release(void *arg, const struct log_envelope *e, const char *error)
-{
-	struct request *r = arg;
-
-	if (!request_is_wanted(r))
-		return;
-	if (error != NULL) {
-		request_answer(r, "error: %s", error);
-		return;
+	if (!alone || s->n_ids > 1 || (s->n_ids == 1 && s->domain != NULL)) {
+		change_retry(r);
+	} else if (s->n_ids == 1) {
+		say_due(r, id_text(s->ids[0]), dispatch_retry(d, s->ids[0], NULL));
+	} else if (s->domain == NULL) {
+		say_due(r, "all", dispatch_retry(d, 0, NULL));
+	} else if (find_hop(r, s->domain, hop, &agent)) {
+		n = dispatch_retry(d, 0, hop);
+		if (agent != SCHEDULE_DELIVERY) {	/* what is not expanded yet is here too */
+			dispatch_route(d, "", &local, hop);
+			n += dispatch_retry(d, 0, hop);
+		}
+		say_due(r, s->domain, n);
 	}
-	r->message = e->message;
-	snprintf(r->sender, sizeof(r->sender), "%s", e->sender.address);
-	if ((r->held = calloc(e->message.n_rcpts + 1, sizeof(*r->held))) == NULL)
-		log_fatal("event=out-of-memory");
-	for (uint32_t i = 0; i < e->message.n_rcpts; i++) {
-		if (e->rcpts[i].state != LOG_HELD)
-			continue;
-		r->held[r->n_held] = (struct held){ i, e->rcpts[i].rcpt };
-		envelope_copy_rcpt(&r->held[r->n_held++].rcpt, &e->rcpts[i].rcpt);
-	}
-	if (r->n_held == 0)
-		request_answer(r, "error: nothing of %s is held", id_text(r->id));
-	else
-		change(r, LOG_OPEN, "released", on_released);
-}
-
-static void
-do_release(struct request *r, const char *argument)
-{
-	(void)argument;
-	r->reading = true;
-	log_read_envelope(r->queue->log, r->id, on_to_release, r);
 }
 
 /* ---- commands ---- */
 
-enum takes { NOTHING, FILTER, ID, ID_OR_MORE, HOP };
+enum takes {
+	NOTHING,
+	SELECTION,			/* words of selection.h, or none: everything */
+	SELECTED,			/* at least one */
+	ONE,				/* a message */
+	HOP,				/* a domain or next hop */
+};
 
-static const struct {
+enum with {
+	WITH_NONE,
+	WITH_HOP,			/* before the selection: where to */
+	WITH_ADDRESS,			/* likewise */
+	WITH_TEXT,			/* text=… among its words */
+};
+
+static const struct command {
 	const char	*word;
 	bool		 privileged;	/* only root, or the user that minimta runs as */
 	enum takes	 takes;
+	enum with	 with;
 	command_fn	*run;
 } commands[] = {
-	{ "list", false, FILTER, show_list },
-	{ "hops", false, NOTHING, show_hops },
-	{ "show", true, ID, show_message },	/* changes nothing, but shows others' mail */
-	{ "cat", true, ID, show_content },
-	{ "retry", true, ID_OR_MORE, do_retry },
-	{ "deliver", false, ID, await_delivery },	/* one's own only */
-	{ "remove", true, ID, do_remove },
-	{ "hold", true, ID, do_hold },
-	{ "release", true, ID, do_release },
-	{ "pause", true, HOP, do_pause },
-	{ "resume", true, HOP, do_resume },
+	{ "list", false, SELECTION, WITH_NONE, show_list },
+	{ "hops", false, NOTHING, WITH_NONE, show_hops },
+	{ "show", true, ONE, WITH_NONE, show_message },	/* changes nothing, but shows others' mail */
+	{ "cat", true, ONE, WITH_NONE, show_content },
+	{ "retry", true, SELECTED, WITH_NONE, do_retry },
+	{ "deliver", false, ONE, WITH_NONE, await_delivery },	/* one's own only */
+	{ "remove", true, SELECTED, WITH_NONE, change_remove },
+	{ "hold", true, SELECTED, WITH_NONE, change_hold },
+	{ "release", true, SELECTED, WITH_NONE, change_release },
+	{ "bounce", true, SELECTED, WITH_TEXT, change_bounce },
+	{ "reroute", true, SELECTED, WITH_HOP, change_reroute },
+	{ "replace", true, SELECTED, WITH_ADDRESS, change_replace },
+	{ "add", true, SELECTED, WITH_ADDRESS, change_add },
+	{ "pause", true, HOP, WITH_NONE, do_pause },
+	{ "resume", true, HOP, WITH_NONE, do_resume },
 };
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
-static const char *const expected[] = {
-	[NOTHING] = "nothing more",
-	[FILTER] = "nothing, @domain, to=text or from=text",
-	[ID] = "a message's id",
-	[ID_OR_MORE] = "a message's id, @domain, to=text, from=text or all",
-	[HOP] = "a domain, or a next hop as \"queue hops\" lists them",
-};
+static const char filters[] = "messages' ids, @domain, to=, from=, reason=, hop=, state=, older=, newer= or all";
 
+/* route_parse takes what route_hop makes; a person may write anything. */
 static bool
-find_message(struct request *r, const char *argument)
+is_route(const struct conf *conf, const char *hop)
 {
-	char id[ID_TEXT + 2];
-	size_t len = strlen(argument);
+	struct route *route = calloc(1, sizeof(*route));
+	char domain[ADDRESS_DOMAIN_MAX + 1];
+	struct in6_addr address;
+	bool good;
 
-	/* As mailq shows it, with its mark. */
-	while (len > 0 && strchr("*!", argument[len - 1]) != NULL)
-		len--;
-	snprintf(id, sizeof(id), "%.*s", (int)(len < sizeof(id) ? len : sizeof(id) - 1), argument);
-	if (id_parse(id, &r->id) != 0)
-		request_answer(r, "error: %.80s is no message's id; mailq lists them", logq(argument));
-	else if (!log_find(r->queue->log, r->id, &r->message))
-		request_answer(r, "error: there is no message %s in the queue", id_text(r->id));
-	else
-		return true;
-	return false;
+	if (route == NULL)
+		log_fatal("event=out-of-memory");
+	good = strlen(hop) < ROUTE_HOP_MAX && route_parse(route, conf, hop) == 0 && route->n > 0;
+	for (size_t i = 0; good && i < route->n; i++)
+		good = inet_pton(AF_INET, route->hosts[i].name, &address) == 1 ||
+		    inet_pton(AF_INET6, route->hosts[i].name, &address) == 1 || address_domain(domain, route->hosts[i].name, 0) == 0;
+	free(route);
+	return good;
 }
 
 static bool
-take_filter(struct request *r, const char *argument)
+take_hop(struct request *r, const char *text)
 {
-	static const struct { const char *before; int by; } filters[] = {
-		{ "to=", FILTER_TO }, { "from=", FILTER_FROM }, { "@", FILTER_DOMAIN } };
+	const char *colon = strrchr(text, ':');
+	bool good;
 
-	for (size_t i = 0; i < sizeof(filters) / sizeof(filters[0]); i++) {
-		size_t len = strlen(filters[i].before);
-
-		if (strncmp(argument, filters[i].before, len) != 0)
-			continue;
-		r->filter.by = filters[i].by;
-		snprintf(r->filter.text, sizeof(r->filter.text), "%s", argument + len);
-		return true;
-	}
-	return false;
+	if (strcmp(text, "normal") == 0)
+		r->own = strdup("");
+	else if (strncmp(text, "mx:", 3) == 0 || strncmp(text, "relay", 5) == 0)
+		r->own = strdup(text);
+	else if (asprintf(&r->own, colon == NULL || strchr(colon, ']') != NULL ? "relay:%s:25" : "relay:%s", text) < 0)
+		r->own = NULL;
+	if (r->own == NULL)
+		log_fatal("event=out-of-memory");
+	good = r->own[0] == '\0' || is_route(r->queue->p.conf, r->own);
+	if (!good)
+		request_answer(r, "error: %.80s is no next hop; expected host, host:port, mx:example.org, or normal", logq(text));
+	r->with = r->own;
+	return good;
 }
 
-/* Whether the argument is what the command takes; else an error was said. */
 static bool
-take_argument(struct request *r, const char *word, enum takes takes, const char *argument)
+take_address(struct request *r, const char *text)
 {
-	bool given = argument[0] != '\0';
+	const char *why = "expected user@domain";
+	struct address a;
 
-	switch (takes) {
-	case NOTHING:
-		if (!given)
-			return true;
-		break;
-	case FILTER:
-		if (!given || take_filter(r, argument))
-			return true;
-		break;
-	case ID:
-		if (given)
-			return find_message(r, argument);
-		break;
-	case ID_OR_MORE:
-		if (given)
-			return take_filter(r, argument) || strcasecmp(argument, "all") == 0 || find_message(r, argument);
-		break;
-	case HOP:
-		if (given)
-			return true;
-		break;
+	if (address_parse(&a, text, ADDRESS_BARE | ADDRESS_UTF8, &why) != ADDRESS_OK) {
+		request_answer(r, "error: %.80s is no address: %s", logq(text), why);
+		return false;
 	}
-	request_answer(r, "error: queue %s takes %s", word, expected[takes]);
-	return false;
+	if (asprintf(&r->own, a.domain[0] == '\0' ? "%s@%s" : "%s", a.text, conf_origin(r->queue->p.conf)) < 0)
+		log_fatal("event=out-of-memory");
+	r->with = r->own;
+	return true;
+}
+
+static bool
+take_word(struct request *r, const struct command *c, const char *word)
+{
+	char why[300];
+	int rc;
+
+	if (strcmp(word, "dry-run") == 0 && c->takes == SELECTED) {
+		r->dry_run = true;
+		return true;
+	}
+	if (c->with == WITH_TEXT && strncmp(word, "text=", 5) == 0) {
+		r->with = word + 5;
+		return true;
+	}
+	if ((rc = selection_take(&r->selection, word, why, sizeof(why))) < 0)
+		request_answer(r, "error: %s", why);
+	else if (rc == 0)
+		request_answer(r, "error: %.80s is no message's id, and nothing else that queue %s takes; expected %s", logq(word),
+		    c->word, filters);
+	return rc > 0;
+}
+
+/* What stands before the selection. */
+static bool
+take_first(struct request *r, const struct command *c, const char *word)
+{
+	switch (c->with) {
+	case WITH_HOP:
+		return take_hop(r, word);
+	case WITH_ADDRESS:
+		return take_address(r, word);
+	default:
+		return take_word(r, c, word);
+	}
+}
+
+/* Each named message must be there: one that is not is a mistake, and nothing is done. */
+static bool
+find_messages(struct request *r, const struct command *c)
+{
+	const struct selection *s = &r->selection;
+
+	for (size_t i = 0; i < s->n_ids; i++)
+		if (!log_find(r->queue->log, s->ids[i], &r->message)) {
+			request_answer(r, "error: there is no message %s in the queue", id_text(s->ids[i]));
+			return false;
+		}
+	if (c->takes == ONE && s->n_ids != 1) {
+		request_answer(r, "error: queue %s takes a message's id", c->word);
+		return false;
+	}
+	r->id = s->n_ids > 0 ? s->ids[0] : 0;
+	return true;
+}
+
+static bool
+take_words(struct request *r, const struct command *c, char *rest)
+{
+	bool needs_first = c->with == WITH_HOP || c->with == WITH_ADDRESS;
+	size_t n = 0;
+
+	if (c->takes == HOP) {
+		r->with = rest == NULL ? "" : rest;
+		if (rest == NULL || *rest == '\0' || strchr(rest, '\t') != NULL)
+			request_answer(r, "error: queue %s takes a domain, or a next hop as \"queue hops\" lists them", c->word);
+		return rest != NULL && *rest != '\0' && strchr(rest, '\t') == NULL;
+	}
+	for (char *word; (word = strsep(&rest, "\t")) != NULL; n++)
+		if (c->takes == NOTHING) {
+			request_answer(r, "error: queue %s takes nothing more", c->word);
+			return false;
+		} else if (!(n == 0 ? take_first(r, c, word) : take_word(r, c, word))) {
+			return false;
+		}
+	if ((c->takes == SELECTED && !r->selection.any) || (needs_first && n == 0)) {
+		request_answer(r, "error: queue %s takes %s%s", c->word, c->with == WITH_HOP ? "a next hop, then " :
+		    c->with == WITH_ADDRESS ? "an address, then " : "", filters);
+		return false;
+	}
+	return find_messages(r, c);
 }
 
 static void
-run(struct request *r, const char *word, const char *argument)
+run(struct request *r, const char *word, char *rest)
 {
 	for (size_t i = 0; i < N_COMMANDS; i++) {
 		if (strcmp(commands[i].word, word) != 0)
@@ -395,29 +378,24 @@ run(struct request *r, const char *word, const char *argument)
 		if (commands[i].privileged && !r->may_change)
 			request_answer(r, "denied: queue %s is for root and for the user that started minimta; "
 			    "you are uid %u", word, r->uid);
-		else if (take_argument(r, word, commands[i].takes, argument))
-			commands[i].run(r, argument);
+		else if (take_words(r, &commands[i], rest))
+			commands[i].run(r);
 		return;
 	}
-	request_answer(r, "error: unknown command; expected queue list, hops, show, cat, retry, deliver, remove, hold, release, pause "
-	    "or resume");
+	request_answer(r, "error: unknown command; expected queue list, hops, show, cat, retry, remove, hold, release, bounce, "
+	    "reroute, replace, add, pause or resume");
 }
 
-/* "mailq" or "queue<tab>word[<tab>argument]". */
+/* "mailq" or "queue<tab>word[<tab>argument…]". */
 static void
-run_line(struct request *r, char *line)
+run_line(struct request *r)
 {
-	const char *words[WORDS_MAX] = { "", "", "", "" };
-	size_t n = 0;
+	char *rest = r->line, *first = strsep(&rest, "\t"), *word = rest == NULL ? NULL : strsep(&rest, "\t");
 
-	for (char *at = line, *word; n < WORDS_MAX && (word = strsep(&at, "\t")) != NULL;)
-		words[n++] = word;
-	if (strcmp(words[0], "mailq") == 0)
-		run(r, "list", "");
-	else if (n > 3)
-		request_answer(r, "error: too many words; one message, domain or \"all\" at a time");
+	if (strcmp(first, "mailq") == 0)
+		run(r, "list", NULL);
 	else
-		run(r, words[1], words[2]);
+		run(r, word == NULL ? "" : word, rest);
 }
 
 int
@@ -427,7 +405,6 @@ admin_on_control(void *arg, struct ipc *ipc, struct ipc_message *m)
 	struct admin *ad = ((struct queue *)arg)->admin;
 	struct request *r;
 	struct unpack u;
-	char line[REQUEST_LINE_MAX];
 
 	(void)ipc;
 	if (m->fd < 0)
@@ -447,11 +424,13 @@ admin_on_control(void *arg, struct ipc *ipc, struct ipc_message *m)
 	unpack_init(&u, m->data, m->len);
 	r->uid = unpack_u32(&u);
 	r->may_change = unpack_u8(&u) == 1;
-	unpack_str_to(&u, line, sizeof(line));
+	r->line = unpack_str(&u);
+	r->with = "";
+	selection_init(&r->selection);
 	if (unpack_end(&u))
-		run_line(r, line);
+		run_line(r);
 	else
-		request_answer(r, "error: the command is too long");
+		request_answer(r, "error: this is no command");
 	return 0;
 }
 

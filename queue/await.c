@@ -52,9 +52,8 @@ on_envelope(void *arg, const struct log_envelope *e, const char *error)
 }
 
 void
-await_delivery(struct request *r, const char *argument)
+await_delivery(struct request *r)
 {
-	(void)argument;
 	r->reading = true;
 	log_read_envelope(r->queue->log, r->id, on_envelope, r);
 }

@@ -12,7 +12,7 @@
 
 struct attempt_rcpt;
 
-void	await_delivery(struct request *, const char *argument);
+void	await_delivery(struct request *);
 void	await_forget(struct request *);		/* it goes */
 /* A recipient's result, and one that was held instead. */
 void	await_tell(struct queue *, uint64_t message, const struct attempt_rcpt *);

@@ -143,7 +143,7 @@ attempt_end(struct attempt *a, enum schedule_end end)
 static bool
 reroute(struct attempt *a, const struct log_envelope *e, uint32_t index, uint32_t attempts)
 {
-	const struct envelope_rcpt *r = &e->rcpts[index].rcpt;
+	struct envelope_rcpt r = e->rcpts[index].rcpt;
 	char hop[ROUTE_HOP_MAX];
 	struct schedule_entry s = { .message = a->message, .index = index, .attempts = attempts, .hop = hop,
 	    .arrived_ms = a->arrived_ms, .due_ms = clock_ms(), .sender = lanes_key(e->sender.address),
@@ -151,7 +151,9 @@ reroute(struct attempt *a, const struct log_envelope *e, uint32_t index, uint32_
 
 	if (a->agent != SCHEDULE_DELIVERY || a->expiring || a->warning)
 		return false;
-	s.agent = dispatch_route(a->dispatch, e->sender.address, r, hop);
+	/* A local one is delivery's when it has been expanded and its mailbox is reached by LMTP. */
+	r.final |= r.local;
+	s.agent = dispatch_route(a->dispatch, e->sender.address, &r, hop);
 	if (strcmp(hop, schedule_job_hop(a->job)) == 0)
 		return false;
 	clamp(a->dispatch, &s);
@@ -357,6 +359,13 @@ on_sweep(void *arg)
 	timer_start(&d->sweep, SWEEP_MS);
 }
 
+/* Whose mail lies in a Maildir of its own, wherever others' is. */
+static bool
+is_root(const char *address, const char *at)
+{
+	return strncasecmp(address, "root@", 5) == 0 && at == address + 4;
+}
+
 enum schedule_agent
 dispatch_route(const struct dispatch *d, const char *sender, const struct envelope_rcpt *r, char *to)
 {
@@ -369,6 +378,10 @@ dispatch_route(const struct dispatch *d, const char *sender, const struct envelo
 	/* What was accepted as somebody else's is ours when the configuration says so by now. */
 	if (!r->local && (at == NULL || !conf_is_local(d->queue->p.conf, at + 1))) {
 		route_hop(to, d->queue->p.conf, sender, at == NULL ? "" : at + 1);
+		return SCHEDULE_DELIVERY;
+	}
+	if (r->final && r->part <= ENVELOPE_MAILBOX && at != NULL && conf_is_lmtp(d->queue->p.conf, at + 1) && !is_root(r->address, at)) {
+		route_hop_lmtp(to, d->queue->p.conf);
 		return SCHEDULE_DELIVERY;
 	}
 	memcpy(to, r->final ? HOP_LOCAL : HOP_EXPAND, r->final ? sizeof(HOP_LOCAL) : sizeof(HOP_EXPAND));

@@ -1,6 +1,6 @@
 /*
- * A tool's request of the queue while it is answered: shared by queue/admin.c (what it may be, and changes) and
- * queue/show.c (lists, one message, next hops). Private to those two.
+ * A tool's request of the queue while it is answered: shared by queue/admin.c (what it may be), change.c (changes) and show.c
+ * (lists, one message, next hops). Private to those, and to await.c.
  *
  * A request lives until its caller is gone. While the log reads or writes for it, it cannot go: `reading` says so, and the
  * log's callback begins with request_is_wanted().
@@ -14,14 +14,9 @@
 #include "queue/admin.h"
 #include "lib/caller.h"
 #include "queue/dispatch.h"
+#include "queue/selection.h"
 
 #define REQUEST_LINE_MAX	1024
-
-/* Which messages: "to=TEXT" and "from=TEXT" in an address, without case; "@domain" of a recipient; NULL: all. */
-struct request_filter {
-	enum { FILTER_NONE, FILTER_TO, FILTER_FROM, FILTER_DOMAIN } by;
-	char	text[REQUEST_LINE_MAX];
-};
 
 struct request {
 	LIST_ENTRY(request)	 next, await;
@@ -29,6 +24,7 @@ struct request {
 	struct queue		*queue;
 	struct caller		*caller;	/* NULL: gone */
 	bool			 reading;	/* the log has it as an argument: it cannot go */
+	unsigned		 pending;	/* the same, for changes under way */
 	uint32_t		 uid;
 	bool			 may_change;
 	uint64_t		 id;		/* the message it is about */
@@ -36,24 +32,29 @@ struct request {
 	/* a walk over messages */
 	uint64_t		*ids;		/* oldest first */
 	size_t			 n, at;
-	struct request_filter	 filter;
+	struct selection	 selection;
+	char			*line;		/* its words */
 	void			(*visit)(struct request *, const struct log_envelope *);
 	void			(*visited)(struct request *);
 	uint64_t		 shown, bytes;
-	uint32_t		 changed;
-	const char		*change;	/* "held", "released", "removed" */
+	/* a change */
+	const struct change	*change;	/* change.c: which one */
+	const char		*with;		/* its own argument: a next hop, an address, a reason; "" none */
+	char			*own;		/* what `with` is, where it is not among the words */
+	bool			 dry_run;
+	uint64_t		 changed, changed_messages;
 	bool			 content;	/* of `cat`: more of it is to come */
 	uint64_t		 offset;
 	bool			 awaiting;	/* in the queue's list of those */
 	bool			 told;		/* of something that is tried again, or held */
-	struct held { uint32_t index; struct envelope_rcpt rcpt; } *held;	/* to be released */
-	size_t			 n_held;
-	char			 sender[ADDRESS_MAX];
 };
 
 /* admin.c: a line as the whole answer. A read has come back: whether somebody still waits for it; else the request is gone. */
 void	request_answer(struct request *, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 bool	request_is_wanted(struct request *);
+
+/* A change has come back: likewise. */
+bool	request_still_wanted(struct request *);
 
 /* show.c: visits every message that the filter lets through, as fast as the caller reads, then calls visited. */
 void	request_walk(struct request *, void (*visit)(struct request *, const struct log_envelope *),
@@ -61,9 +62,19 @@ void	request_walk(struct request *, void (*visit)(struct request *, const struct
 /* There is room for more output. */
 void	request_more(void *);
 
-void	show_list(struct request *, const char *argument);
-void	show_message(struct request *, const char *argument);
-void	show_content(struct request *, const char *argument);
-void	show_hops(struct request *, const char *argument);
+/* Of the indexes of an envelope's recipients those that are open and selected, into `to` (room for all). How many. */
+uint32_t	 request_select(const struct request *, const struct log_envelope *, uint32_t *to);
+/* What state it is in now, in the words of a list. */
+const char	*request_state(const struct request *, const struct log_envelope *, uint32_t index);
+
+void	show_list(struct request *);
+void	show_message(struct request *);
+void	show_content(struct request *);
+void	show_hops(struct request *);
+
+/* change.c: one function for each change, after whose name the command is called. */
+void	change_hold(struct request *), change_release(struct request *), change_remove(struct request *),
+	change_retry(struct request *), change_bounce(struct request *), change_reroute(struct request *),
+	change_replace(struct request *), change_add(struct request *);
 
 #endif

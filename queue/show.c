@@ -7,14 +7,17 @@
 #include <string.h>
 
 #include "lib/clock.h"
+#include "lib/dsn.h"
 #include "lib/header.h"
 #include "lib/ids.h"
 #include "lib/log.h"
 #include "lib/route.h"
+#include "queue/past.h"
 #include "queue/request.h"
 
 #define REASON_MAX	300		/* of a reply in a list; `show` has the whole */
 #define REPLY_MAX	4096
+#define PENDING_MAX	64		/* changes under way at a time */
 
 static void	walk_next(struct request *);
 static void	content_next(struct request *);
@@ -39,28 +42,73 @@ is_open(const struct log_envelope_rcpt *e)
 	return e->state == LOG_OPEN || e->state == LOG_HELD;
 }
 
-static bool
-is_in_domain(const char *address, const char *domain)
+const char *
+request_state(const struct request *r, const struct log_envelope *e, uint32_t index)
 {
-	const char *at = strrchr(address, '@');
+	switch (e->rcpts[index].state) {
+	case LOG_OPEN:
+		if (dispatch_is_paused(r->queue->dispatch, e->message.id, index))
+			return "paused";
+		return dispatch_is_active(r->queue->dispatch, e->message.id, index) ? "active" : "open";
+	case LOG_DELIVERED:
+		return "delivered";
+	case LOG_FAILED:
+		return "failed";
+	case LOG_EXPANDED:
+		return "expanded";
+	case LOG_REMOVED:
+		return "removed";
+	case LOG_HELD:
+		return "held";
+	}
+	return "?";
+}
 
-	return at != NULL && strcasecmp(at + 1, domain) == 0;
+/* The last answer, or where there was none what it waits for. */
+static const char *
+reason_of(const struct request *r, const struct log_envelope *e, uint32_t index, int64_t *next_r)
+{
+	const struct log_envelope_rcpt *to = &e->rcpts[index];
+	const char *waits = NULL;
+	int64_t until = 0;
+
+	*next_r = to->next_try;
+	if (to->state == LOG_OPEN && (waits = dispatch_waits(r->queue->dispatch, e->message.id, index, &until)) != NULL)
+		*next_r = until;
+	if (to->text[0] != '\0')
+		return to->text;
+	return waits != NULL ? waits : to->state == LOG_OPEN ? dispatch_reason(r->queue->dispatch, e->message.id, index) : "";
 }
 
 static bool
-passes(const struct request *r, const struct log_envelope *e)
+is_selected(const struct request *r, const struct log_envelope *e, uint32_t index)
 {
-	const struct request_filter *f = &r->filter;
+	char hop[ROUTE_HOP_MAX] = "";
+	struct selection_rcpt rcpt = { .address = e->rcpts[index].rcpt.address, .hop = hop, .attempts = e->rcpts[index].attempts };
+	int64_t next;
 
-	if (f->by == FILTER_NONE)
+	if (!is_open(&e->rcpts[index]))
+		return false;
+	if (!r->selection.by_rcpt)
 		return true;
-	if (f->by == FILTER_FROM)
-		return strcasestr(e->sender.address, f->text) != NULL || (f->text[0] == '\0' && e->sender.address[0] == '\0');
+	rcpt.reason = reason_of(r, e, index, &next);
+	rcpt.state = request_state(r, e, index);
+	if (r->selection.hop != NULL)
+		dispatch_route(r->queue->dispatch, e->sender.address, &e->rcpts[index].rcpt, hop);
+	return selection_fits_rcpt(&r->selection, &rcpt);
+}
+
+uint32_t
+request_select(const struct request *r, const struct log_envelope *e, uint32_t *to)
+{
+	uint32_t n = 0;
+
+	if (!selection_fits_sender(&r->selection, e->sender.address))
+		return 0;
 	for (uint32_t i = 0; i < e->message.n_rcpts; i++)
-		if (is_open(&e->rcpts[i]) && (f->by == FILTER_TO ? strcasestr(e->rcpts[i].rcpt.address, f->text) != NULL :
-		    is_in_domain(e->rcpts[i].rcpt.address, f->text)))
-			return true;
-	return false;
+		if (is_selected(r, e, i))
+			to[n++] = i;
+	return n;
 }
 
 static void
@@ -70,18 +118,15 @@ on_visited(void *arg, const struct log_envelope *e, const char *error)
 
 	if (!request_is_wanted(r))
 		return;
-	if (error == NULL && passes(r, e)) {	/* with an error it has just gone */
-		r->shown++;
-		r->bytes += e->message.size;
+	if (error == NULL)		/* with an error it has just gone */
 		r->visit(r, e);
-	}
 	walk_next(r);
 }
 
 static void
 walk_next(struct request *r)
 {
-	if (r->reading || r->ids == NULL || caller_is_full(r->caller))
+	if (r->reading || r->ids == NULL || r->pending >= PENDING_MAX || caller_is_full(r->caller))
 		return;
 	if (r->at == r->n) {
 		free(r->ids);
@@ -117,7 +162,8 @@ take_one(void *arg, const struct log_message *m)
 {
 	struct request *r = arg;
 
-	r->ids[r->n++] = m->id;
+	if (selection_fits_message(&r->selection, m->id, clock_wall() - m->arrived))
+		r->ids[r->n++] = m->id;
 	return true;
 }
 
@@ -138,28 +184,6 @@ request_walk(struct request *r, void (*visit)(struct request *, const struct log
 
 /* ---- list ---- */
 
-static const char *
-state_name(const struct request *r, const struct log_envelope *e, uint32_t index)
-{
-	switch (e->rcpts[index].state) {
-	case LOG_OPEN:
-		if (dispatch_is_paused(r->queue->dispatch, e->message.id, index))
-			return "paused";
-		return dispatch_is_active(r->queue->dispatch, e->message.id, index) ? "active" : "open";
-	case LOG_DELIVERED:
-		return "delivered";
-	case LOG_FAILED:
-		return "failed";
-	case LOG_EXPANDED:
-		return "expanded";
-	case LOG_REMOVED:
-		return "removed";
-	case LOG_HELD:
-		return "held";
-	}
-	return "?";
-}
-
 static void
 say_message(struct request *r, const struct log_envelope *e)
 {
@@ -178,25 +202,31 @@ static void
 say_rcpt(struct request *r, const struct log_envelope *e, uint32_t index, size_t most)
 {
 	const struct log_envelope_rcpt *to = &e->rcpts[index];
-	int64_t next = to->next_try, until = 0;
-	const char *waits = NULL;
+	int64_t next;
+	const char *reason = reason_of(r, e, index, &next);
 
-	if (to->state == LOG_OPEN && (waits = dispatch_waits(r->queue->dispatch, e->message.id, index, &until)) != NULL)
-		next = until;
-	caller_say(r->caller, "R\t%u\t%s\t%u\t%" PRId64 "\t", index, state_name(r, e, index), to->attempts, next);
+	caller_say(r->caller, "R\t%u\t%s\t%u\t%" PRId64 "\t", index, request_state(r, e, index), to->attempts, next);
 	put_field(r->caller, to->rcpt.address, REQUEST_LINE_MAX);
 	caller_put(r->caller, "\t", 1);
-	put_field(r->caller, to->text[0] == '\0' && waits != NULL ? waits : to->text, most);
+	put_field(r->caller, reason, most);
 	caller_put(r->caller, "\n", 1);
 }
 
 static void
 list_one(struct request *r, const struct log_envelope *e)
 {
-	say_message(r, e);
-	for (uint32_t i = 0; i < e->message.n_rcpts; i++)
-		if (is_open(&e->rcpts[i]))
-			say_rcpt(r, e, i, REASON_MAX);
+	uint32_t *indexes = calloc(e->message.n_rcpts + 1U, sizeof(*indexes)), n;
+
+	if (indexes == NULL)
+		log_fatal("event=out-of-memory");
+	if ((n = request_select(r, e, indexes)) > 0) {
+		r->shown++;
+		r->bytes += e->message.size;
+		say_message(r, e);
+	}
+	for (uint32_t i = 0; i < n; i++)
+		say_rcpt(r, e, indexes[i], REASON_MAX);
+	free(indexes);
 }
 
 static void
@@ -207,9 +237,8 @@ list_end(struct request *r)
 }
 
 void
-show_list(struct request *r, const char *argument)
+show_list(struct request *r)
 {
-	(void)argument;
 	caller_say(r->caller, "ok\n");
 	request_walk(r, list_one, list_end);
 }
@@ -261,6 +290,46 @@ say_hop(struct request *r, const struct log_envelope *e, uint32_t index)
 	caller_say(r->caller, "H\t%u\t%s\n", index, hop);
 }
 
+/* What the sender asked about reports of a recipient. */
+static void
+say_asked(struct request *r, const struct log_envelope *e, uint32_t index)
+{
+	const struct envelope_rcpt *to = &e->rcpts[index].rcpt;
+	char notify[DSN_NOTIFY_TEXT];
+
+	if (to->notify == 0 && to->orcpt == NULL)
+		return;
+	caller_say(r->caller, "N\t%u\t%s\t", index, dsn_notify_text(notify, to->notify));
+	put_field(r->caller, to->orcpt == NULL ? "" : to->orcpt, REQUEST_LINE_MAX);
+	caller_put(r->caller, "\n", 1);
+}
+
+struct past_of {
+	struct request	*r;
+	uint32_t	 index;
+};
+
+static void
+say_attempt(void *arg, int64_t at, const char *text, size_t len)
+{
+	struct past_of *p = arg;
+
+	caller_say(p->r->caller, "A\t%u\t%" PRId64 "\t", p->index, at);
+	caller_put(p->r->caller, text, len);
+	caller_put(p->r->caller, "\n", 1);
+}
+
+/* Every attempt and every hand that was laid on it, the newest first. */
+static void
+say_past(struct request *r, const struct log_envelope *e, uint32_t index)
+{
+	const struct log_envelope_rcpt *to = &e->rcpts[index];
+	char *past = past_add(to->past, to->at, to->text, SIZE_MAX);
+
+	past_each(past, say_attempt, &(struct past_of){ r, index });
+	free(past);
+}
+
 static void
 on_envelope(void *arg, const struct log_envelope *e, const char *error)
 {
@@ -280,10 +349,17 @@ on_envelope(void *arg, const struct log_envelope *e, const char *error)
 	caller_say(r->caller, "\t");
 	put_field(r->caller, e->sender.client, REQUEST_LINE_MAX);
 	caller_say(r->caller, "\n");
+	if (e->sender.ret != DSN_RET_NONE || e->sender.envid != NULL) {
+		caller_say(r->caller, "V\t%s\t", e->sender.ret == DSN_RET_FULL ? "FULL" : e->sender.ret == DSN_RET_HDRS ? "HDRS" : "");
+		put_field(r->caller, e->sender.envid == NULL ? "" : e->sender.envid, REQUEST_LINE_MAX);
+		caller_put(r->caller, "\n", 1);
+	}
 	for (uint32_t i = 0; i < e->message.n_rcpts; i++) {
 		say_rcpt(r, e, i, REPLY_MAX);
 		if (is_open(&e->rcpts[i]))
 			say_hop(r, e, i);
+		say_asked(r, e, i);
+		say_past(r, e, i);
 	}
 	put_lines(r->caller, e->head, strlen(e->head));
 	r->reading = true;
@@ -291,9 +367,8 @@ on_envelope(void *arg, const struct log_envelope *e, const char *error)
 }
 
 void
-show_message(struct request *r, const char *argument)
+show_message(struct request *r)
 {
-	(void)argument;
 	r->reading = true;
 	log_read_envelope(r->queue->log, r->id, on_envelope, r);
 }
@@ -355,9 +430,8 @@ on_head(void *arg, const struct log_envelope *e, const char *error)
 
 /* "ok", a line with the number of bytes that follow, and the bytes. */
 void
-show_content(struct request *r, const char *argument)
+show_content(struct request *r)
 {
-	(void)argument;
 	r->reading = true;
 	log_read_envelope(r->queue->log, r->id, on_head, r);
 }
@@ -377,9 +451,8 @@ say_one_hop(void *arg, const struct schedule_hop *h)
 }
 
 void
-show_hops(struct request *r, const char *argument)
+show_hops(struct request *r)
 {
-	(void)argument;
 	caller_say(r->caller, "ok\n");
 	dispatch_each_hop(r->queue->dispatch, say_one_hop, r);
 	caller_say(r->caller, "E\n");

@@ -93,7 +93,11 @@ class Admin:
 	def filters(self):
 		first, second = self.waiting(), self.waiting("Other.User@far.example")
 		for words, wanted in (([], {first, second}), (["to=other.u"], {second}), (["from=ALICE"], {first, second}),
-		    (["@far.example"], {first, second}), (["@near.example"], set()), (["to=nobody"], set()), (["from="], {first, second})):
+		    (["@far.example"], {first, second}), (["@near.example"], set()), (["to=nobody"], set()), (["from="], set()),
+		    (["--to", "other.*@far.example"], {second}), (["--to", "ther.*"], set()), (["--reason", "*not now*"], {first, second}),
+		    (["--reason", "quota"], set()), (["--state", "deferred", "--from", "alice@*"], {first, second}),
+		    (["--state", "held"], set()), (["--older", "1h"], set()), (["--newer", "1h", "--hop", "mx:far.example"], {first, second}),
+		    ([first], {first}), ([first, second, "--to", "x@"], {first})):
 			found = {m["id"] for m in self.json("queue", "list", *words)}
 			if found != wanted:
 				raise mt.Failed(f"queue list {words}: {found}, expected {wanted}")
@@ -101,7 +105,10 @@ class Admin:
 		if self.json("queue", "retry", "to=other.u")["text"] != "1 recipient is due now":
 			raise mt.Failed("retry by recipient")
 		self.server.log.wait(rf"msg={second} event=deferred .*attempt=2", since)
-		self.need(self.ctl("queue", "list", "other", code=69), "@domain, to=text or from=text")
+		self.need(self.ctl("queue", "list", "oth/er", code=69), "expected messages' ids, @domain, to=")
+		self.need(self.ctl("queue", "list", "--state", "lost", code=69), "open, deferred, active, paused or held")
+		self.need(self.ctl("queue", "list", "--older", "soon", code=64), "is not a duration")
+		self.need(self.ctl("queue", "list", "--to", "a", "--to", "b", code=69), "given twice")
 		self.remove_all()
 
 	def pause_and_resume(self):
@@ -135,16 +142,118 @@ class Admin:
 
 	def hold_and_release(self):
 		mail_id = self.waiting()
-		self.need(self.ctl("queue", "hold", mail_id), f"{mail_id} is held")
+		self.need(self.ctl("queue", "hold", mail_id, "--dry-run"), rf"{mail_id} +x@far.example\n", "1 recipient of 1 message would be held")
+		if "!" in self.call("mailq"):
+			raise mt.Failed("held by a dry run")
+		self.need(self.ctl("queue", "hold", mail_id), rf"{mail_id} +x@far.example\n", "\n1 recipient of 1 message is held\n")
 		self.need(self.call("mailq"), mail_id + "!", "held by uid")
 		self.need(self.ctl("queue", "retry", mail_id), "0 recipients")
 		since = self.server.log.mark()
 		if not self.json("queue", "release", mail_id)["ok"]:
 			raise mt.Failed("not released")
 		self.server.log.wait(rf"msg={mail_id} event=deferred", since)
-		if self.json("queue", "release", mail_id, code=69)["ok"]:
+		if self.json("queue", "release", mail_id)["recipients"] != 0:
 			raise mt.Failed("released twice")
 		self.remove_all()
+
+	def changes_by_filter(self):
+		"""What is asked of recipients holds for them only, and what was done is remembered with what was tried."""
+		self.ctl("queue", "pause", "other.example")
+		since = self.server.log.mark()
+		self.call("sendmail", "-i", "-f", "alice@demo.example", "x@far.example", "y@other.example", text="Subject: two\n\nx\n")
+		mail_id = self.server.log.wait(r"msg=(\w+) event=deferred to=x@far", since).group(1)
+		done = self.json("queue", "hold", "--to", "*@other.example", "--from", "alice@*")
+		if (done["messages"], done["recipients"], done["done"], done["dry_run"]) != (1, 1, "held", False) or \
+		    [c["address"] for c in done["changed"]] != ["y@other.example"]:
+			raise mt.Failed(str(done))
+		states = {r["address"]: r["state"] for r in self.json("queue", "show", mail_id)["recipients"]}
+		if states != {"x@far.example": "open", "y@other.example": "held"}:
+			raise mt.Failed(str(states))
+		self.server.move_clock(3600)
+		self.ctl("queue", "retry", "--to", "x@far*")
+		self.server.log.wait(r"event=deferred to=x@far.example .*attempt=2", since)
+		self.ctl("queue", "hold", "--to", "x@far*")
+		history = self.json("queue", "show", mail_id)["recipients"][0]["history"]
+		if [h["reason"].split()[-1] for h in history] != ["0", "now", "now"] or not history[0]["at"] >= history[1]["at"] > history[2]["at"] + 3000:
+			raise mt.Failed(str(history))
+		self.need(self.ctl("queue", "show", mail_id), r"held by uid", r"Nov|Dec|Jan|\d\d:\d\d:\d\d \(host mx.far.example")
+		self.server.stop()
+		self.server.start()
+		self.server.log.wait("event=scanned")
+		if len(self.json("queue", "show", mail_id)["recipients"][0]["history"]) != 3:
+			raise mt.Failed("forgotten")
+		done = self.json("queue", "remove", "--to", "y@other.example", "--state", "held")
+		if done["recipients"] != 1:
+			raise mt.Failed(str(done))
+		self.ctl("queue", "remove", mail_id)
+		if self.json("queue", "list"):
+			raise mt.Failed("still there")
+		self.ctl("queue", "resume", "other.example", code=69)	# the queue has started again
+
+	def many(self):
+		"""A change of many messages at once."""
+		since = self.server.log.mark()
+		self.ctl("queue", "pause", "far.example")
+		for i in range(150):
+			self.call("sendmail", "-i", "-f", "alice@demo.example", f"m{i}@far.example", text="Subject: many\n\nx\n")
+		done = self.json("queue", "hold", "--to", "m*@far.example")
+		if (done["messages"], done["recipients"], len(done["changed"])) != (150, 150, 150):
+			raise mt.Failed(str(done)[:300])
+		if len(self.json("queue", "list", "--state", "held")) != 150:
+			raise mt.Failed("not all are held")
+		self.need(self.ctl("queue", "remove", "--state", "held", "--older", "0s"), "150 recipients of 150 messages are removed")
+		if self.json("queue", "list"):
+			raise mt.Failed("not all are gone")
+		self.ctl("queue", "resume", "far.example")
+		self.server.log.wait(r"event=removed to=m149@far.example uid=0" if os.geteuid() == 0 else r"event=removed to=m149@far", since)
+
+	def bounce(self):
+		mail_id = self.waiting(subject="to-be-returned")
+		since = self.server.log.mark()
+		self.need(self.ctl("queue", "bounce", mail_id, "--text", "Far is gone, sorry."), "1 recipient of 1 message is returned to")
+		self.server.log.wait(rf"event=bounce parent={mail_id} to=alice@demo.example", since)
+		self.server.log.wait_for(lambda: any(b"Far is gone, sorry." in m and b"to-be-returned" in m for m in self.server.mailbox("alice")),
+			"no bounce")
+		if self.json("queue", "list"):
+			raise mt.Failed("still there")
+
+	def reroute(self):
+		"""By another host, which a restart does not change; and back."""
+		other = sink.Sink("127.0.0.3", 0, [])
+		try:
+			mail_id = self.waiting(subject="rerouted")
+			self.need(self.ctl("queue", "reroute", "no host!", mail_id, code=69), "is no next hop")
+			self.ctl("queue", "pause", f"relay:127.0.0.3:{other.port}")
+			self.need(self.ctl("queue", "reroute", f"127.0.0.3:{other.port}", mail_id), "1 recipient of 1 message is rerouted")
+			self.server.log.wait_for(lambda: "paused" in self.ctl("queue", "show", mail_id), "not there")
+			self.server.stop()
+			self.server.start()
+			self.server.log.wait(rf"msg={mail_id} event=delivered to=x@far.example hop=relay:127.0.0.3:{other.port}")
+			if len(other.mails) != 1:
+				raise mt.Failed(f"{len(other.mails)} mails")
+		finally:
+			other.close()
+		mail_id = self.waiting(subject="normal")
+		self.ctl("queue", "hold", mail_id)
+		self.ctl("queue", "reroute", "127.0.0.9:1", mail_id)
+		self.need(self.ctl("queue", "show", mail_id), "held")
+		self.ctl("queue", "reroute", "normal", mail_id)
+		since = self.server.log.mark()
+		self.ctl("queue", "release", mail_id)
+		self.server.log.wait(rf"msg={mail_id} event=deferred to=x@far.example hop=mx:far.example", since)
+		self.remove_all()
+
+	def other_recipients(self):
+		"""Replaced and added, also one that is a mailbox or an alias here."""
+		mail_id = self.waiting(subject="replaced")
+		self.need(self.ctl("queue", "add", "bob@demo.example", mail_id), "1 recipient of 1 message is added")
+		self.server.log.wait_for(lambda: any(b"Subject: replaced" in m for m in self.server.mailbox("bob")), "not added")
+		self.need(self.ctl("queue", "add", "X@far.example", mail_id), "has this recipient already", "0 recipients are added")
+		self.need(self.ctl("queue", "replace", "alice", "--to", "x@far.example"), "1 recipient of 1 message is replaced")
+		self.server.log.wait_for(lambda: any(b"Subject: replaced" in m for m in self.server.mailbox("alice")), "not replaced")
+		self.need(self.ctl("queue", "replace", "a b@demo.example", mail_id, code=69), "is no address|no message")
+		if self.json("queue", "list"):
+			raise mt.Failed("still there")
 
 	def verify(self):
 		"""The path of a decision: aliases, next hops, their hosts; and each kind of no."""
@@ -170,12 +279,14 @@ class Admin:
 	def help(self):
 		"""Every command has an explanation and an example, and what is wrong is answered with what would be right."""
 		for line in self.ctl("-h").splitlines():
-			m = re.match(r"  ([a-z]+(?: [a-z]+)?)(?: [\[A-Z]\S*)?  +\S", line)
+			m = re.match(r"  ([a-z]+(?: [a-z]+)?)(?: [\[A-Z]\S*)*  +\S", line)
 			if m:
 				self.need(self.ctl("help", *m.group(1).split()), "usage: minimtactl " + m.group(1), "For example:\n  minimta")
-		self.need(self.ctl("queue", "hold", code=64), "expected: minimtactl queue hold ID", "for example")
+		self.need(self.ctl("queue", "hold", code=64), "expected: minimtactl queue hold FILTER", "for example")
+		self.need(self.ctl("queue", "reroute", "far.example", code=64), "expected: minimtactl queue reroute HOST FILTER")
 		self.need(self.ctl("queue", "frob", code=64), "expected list, hops")
 		self.need(self.ctl("queue", "show", "!!", code=69), "is no message's id")
+		self.need(self.ctl("queue", "show", "7K2QF", code=69), "no message 7K2QF")
 
 	def others(self):
 		"""Who may not is told so, with 77."""
@@ -257,7 +368,8 @@ class Admin:
 			f.write(text)
 		self.ctl("reload")
 
-CASES = ("forms_of_a_message", "large_content", "filters", "hold_and_release", "pause_local", "verify", "status", "log_level",
+CASES = ("forms_of_a_message", "large_content", "filters", "hold_and_release", "changes_by_filter", "many", "bounce", "reroute",
+	"other_recipients", "pause_local", "verify", "status", "log_level",
 	"help", "others", "poison", "domain_becomes_ours", "pause_and_resume")
 
 

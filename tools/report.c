@@ -5,6 +5,7 @@
 #include <json-c/json.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "lib/clock.h"
 #include "tools/lines.h"
@@ -38,6 +39,18 @@ print_recipient(char *const *f, FILE *to)
 }
 
 static void
+print_attempt(char *const *f, FILE *to)
+{
+	time_t at = (time_t)lines_number(f[2]);
+	char date[64];
+	struct tm tm;
+
+	strftime(date, sizeof(date), "%a %d %b %H:%M:%S", localtime_r(&at, &tm));
+	fprintf(to, "  %s ", date);
+	mailq_reason(f[3], 0, to);
+}
+
+static void
 print_line(char *const *f, FILE *to, bool *header)
 {
 	switch (f[0][0]) {
@@ -50,8 +63,21 @@ print_line(char *const *f, FILE *to, bool *header)
 	case 'R':
 		print_recipient(f, to);
 		break;
+	case 'V':
+		fprintf(to, "reports    %s%s%s\n", f[1], f[1][0] != '\0' && f[2][0] != '\0' ? ", envelope id " : f[2][0] != '\0' ?
+		    "envelope id " : "", f[2]);
+		break;
 	case 'H':
 		fprintf(to, "  next hop %s\n", f[2]);
+		break;
+	case 'N':
+		if (f[2][0] != '\0')
+			fprintf(to, "  reports %s\n", f[2]);
+		if (f[3][0] != '\0')
+			fprintf(to, "  original address %s\n", f[3]);
+		break;
+	case 'A':
+		print_attempt(f, to);
 		break;
 	case 'T':
 		if (!*header)
@@ -69,7 +95,7 @@ print_line(char *const *f, FILE *to, bool *header)
 static int
 cut(char *line, char *fields[LINES_FIELDS_MAX])
 {
-	return lines_cut(line, fields, line[0] == 'T' || line[0] == 'X' ? 2 : line[0] == 'D' ? 9 : 7);
+	return lines_cut(line, fields, line[0] == 'T' || line[0] == 'X' ? 2 : line[0] == 'A' ? 4 : line[0] == 'D' ? 9 : 7);
 }
 
 int
@@ -88,11 +114,36 @@ report_message(FILE *from, FILE *to)
 	return end ? 0 : -1;
 }
 
+/* To the recipient of the line before. */
+static void
+add_to_last(struct json_object *rcpts, char *const *f)
+{
+	struct json_object *last = json_object_array_get_idx(rcpts, json_object_array_length(rcpts) - 1), *list, *one;
+
+	if (last == NULL)
+		return;
+	if (f[0][0] == 'H') {
+		lines_put(last, "hop", f[2]);
+		return;
+	}
+	if (f[0][0] == 'N') {
+		lines_put(last, "notify", f[2]);
+		lines_put(last, "orcpt", f[3]);
+		return;
+	}
+	if (!json_object_object_get_ex(last, "history", &list)) {
+		list = json_object_new_array();
+		json_object_object_add(last, "history", list);
+	}
+	one = json_object_new_object();
+	lines_put_number(one, "at", f[2]);
+	lines_put(one, "reason", f[3]);
+	json_object_array_add(list, one);
+}
+
 static void
 add_json(struct json_object **o, struct json_object **rcpts, struct json_object *header, char *const *f)
 {
-	struct json_object *last;
-
 	switch (f[0][0]) {
 	case 'M':
 		if (*o == NULL)
@@ -105,10 +156,14 @@ add_json(struct json_object **o, struct json_object **rcpts, struct json_object 
 	case 'R':
 		json_object_array_add(*rcpts, mailq_json_recipient(f));
 		break;
+	case 'V':
+		lines_put(*o, "ret", f[1]);
+		lines_put(*o, "envid", f[2]);
+		break;
 	case 'H':
-		last = json_object_array_get_idx(*rcpts, json_object_array_length(*rcpts) - 1);
-		if (last != NULL)
-			lines_put(last, "hop", f[2]);
+	case 'N':
+	case 'A':
+		add_to_last(*rcpts, f);
 		break;
 	case 'T':
 		json_object_array_add(header, lines_json(f[1]));

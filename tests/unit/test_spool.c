@@ -30,7 +30,7 @@ static struct {
 	/* the last callback */
 	bool			 done;
 	char			 error[200];
-	char			 text[4096];
+	char			 text[4096], past[4200];
 	uint8_t			*content;
 	size_t			 content_len;
 } t;
@@ -190,6 +190,7 @@ on_envelope(void *arg, const struct log_envelope *e, const char *error)
 
 	on_done(arg, error);
 	t.text[0] = '\0';
+	snprintf(t.past, sizeof(t.past), "%s", e ? e->rcpts[0].past : "");
 	for (uint32_t i = 0; e && i < e->message.n_rcpts && n < sizeof(t.text) - 400; i++)
 		n += (size_t)snprintf(t.text + n, sizeof(t.text) - n, "%s %c%u %s;", e->rcpts[i].rcpt.address,
 		    "ODFXRH"[e->rcpts[i].state], e->rcpts[i].attempts, e->rcpts[i].text);
@@ -520,6 +521,48 @@ START_TEST(test_newer_format)
 }
 END_TEST
 
+/* As a minimta of format 1 left it: what it wrote has none of what was added since. */
+static void
+make_older(const char *name)
+{
+	char path[200], text[SEGMENT_BLOCK];
+	extern uint64_t test_sum(const void *, size_t);
+	char *sum;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/log/%s", t.path, name);
+	fd = open(path, O_RDWR);
+	ck_assert_int_eq(pread(fd, text, sizeof(text), 0), sizeof(text));
+	ck_assert_int_eq(strncmp(text, "minimta-log 2\n", 14), 0);
+	text[12] = '1';
+	sum = strstr(text, "\nsum ") + 5;
+	snprintf(sum, 18, "%016llx\n", (unsigned long long)test_sum(text, (size_t)(sum - text)));
+	ck_assert_int_eq(pwrite(fd, text, sizeof(text), 0), sizeof(text));
+	ck_assert_int_eq(pwrite(fd, text, sizeof(text), SEGMENT - SEGMENT_BLOCK), sizeof(text));
+	close(fd);
+}
+
+START_TEST(test_format_before)
+{
+	struct log_outcome late = { .index = 0, .state = LOG_OPEN, .attempts = 3, .next_try = 7, .text = "code=450", .at = 44,
+	    .marks = 1, .past = "40\tcode=421\n" };
+	uint64_t id = accept_mail("hello", 5, 2, NULL, 0);
+
+	outcome(id, 0, LOG_OPEN, 2, "code=421");
+	stop();
+	make_older("00000001.seg");
+	start();
+	ck_assert_uint_eq(t.troubles, 0);
+	ck_assert_str_eq(envelope(id), "r0@y O2 code=421;r1@y O0 ;");
+	log_outcomes(t.log, id, &late, 1, on_done, NULL);
+	wait_done();
+	stop();
+	start();
+	ck_assert_str_eq(envelope(id), "r0@y O3 code=450;r1@y O0 ;");
+	ck_assert_str_eq(t.past, "40\tcode=421\n");
+}
+END_TEST
+
 START_TEST(test_refused)
 {
 	static char content_too_large[200000];
@@ -697,6 +740,7 @@ main(void)
 	tcase_add_test(c, test_second_master);
 	tcase_add_test(c, test_damage);
 	tcase_add_test(c, test_newer_format);
+	tcase_add_test(c, test_format_before);
 	tcase_add_test(c, test_refused);
 	tcase_add_test(c, test_many);
 	tcase_add_test(c, test_flight);
