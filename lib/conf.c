@@ -47,10 +47,14 @@ const struct conf_option conf_options[CONF_OPTIONS] = {
 	{ "tag_folders",	CONF_WORD,	AT(tag_folders),	.value = "no", .choices = "no existing create" },
 	{ "junk_folder",	CONF_FOLDER,	AT(junk_folder),	.value = "Junk" },
 	{ "credentials",	CONF_FILE,	AT(credentials),	.value = "" },
+	{ "always_bcc",		CONF_MAILBOX,	AT(always_bcc),		.value = "" },
 	{ "relay_domains",	CONF_DOMAINS,	AT(relay_domains),	.value = NULL },
 	{ "relay_recipients",	CONF_FILE,	AT(relay_recipients),	.value = "" },
 	{ "relay_callback",	CONF_BOOL,	AT(relay_callback),	.value = "no" },
 	{ "relay_expire",	CONF_DURATION,	AT(relay_expire_ms),	SECOND, 365 * DAY, "30d", NULL },
+	{ "lmtp",		CONF_ENDPOINT,	AT(lmtp),		.value = "" },
+	{ "lmtp_domains",	CONF_DOMAINS,	AT(lmtp_domains),	.value = NULL },
+	{ "lmtp_users",		CONF_WORD,	AT(lmtp_users),		.value = "known", .choices = "known any" },
 	{ "forward_files",	CONF_BOOL,	AT(forward_files),	.value = "yes" },
 	{ "command_user",	CONF_USER,	AT(command_user),	.value = "nobody" },
 	{ "command_time",	CONF_DURATION,	AT(command_time_ms),	SECOND, 3600 * SECOND, "5m", NULL },
@@ -222,6 +226,8 @@ complete(struct conf *c, const char *own_name, char why[CONF_WHY])
 		if (conf_option_set(c, conf_option_find("listen"), listen[i], why) != 0)
 			return -1;
 	complete_destinations(c);
+	if (c->lmtp_domains == NULL)
+		out_of_memory(c->lmtp_domains = calloc(1, sizeof(char *)));
 	if (c->relay_domains == NULL)
 		out_of_memory(c->relay_domains = calloc(1, sizeof(char *)));
 	if (c->dns_servers == NULL) {
@@ -374,6 +380,17 @@ conf_is_local(const struct conf *c, const char *domain)
 		if (strcasecmp(c->domains[i], domain) == 0)
 			return true;
 	return strcasecmp(c->hostname, domain) == 0;
+}
+
+bool
+conf_is_lmtp(const struct conf *c, const char *domain)
+{
+	if (c->lmtp[0] == '\0' || !conf_is_local(c, domain))
+		return false;
+	for (size_t i = 0; c->lmtp_domains[i] != NULL; i++)
+		if (strcasecmp(c->lmtp_domains[i], domain) == 0)
+			return true;
+	return c->lmtp_domains[0] == NULL;
 }
 
 const char *

@@ -31,6 +31,11 @@ struct conf_listen {
 	char			name[80];	/* "127.0.0.1:2525", "[::1]:25" */
 };
 
+enum conf_lmtp_users {			/* in the order of the words in the table */
+	CONF_LMTP_KNOWN,		/* who has a mailbox by the password file or virtual_directory */
+	CONF_LMTP_ANY,			/* everybody: the LMTP server knows */
+};
+
 enum conf_tag_folders {			/* in the order of the words in the table */
 	CONF_TAGS_NO,
 	CONF_TAGS_EXISTING,		/* user+tag goes to the folder tag where there is one */
@@ -102,6 +107,9 @@ struct conf {
 	char	 *mailbox;		/* of system users: "maildir", or an mbox: "/var/mail/%u", "~/mbox" */
 	uint64_t  mailbox_size;		/* bytes that a mailbox may hold; 0 any, the default */
 	int	  tag_folders;		/* enum conf_tag_folders; no */
+	char	 *lmtp;			/* path of a socket, or "host:port": who gets local mail; "" : mda */
+	char	**lmtp_domains;		/* whose; default: all local ones */
+	int	  lmtp_users;		/* enum conf_lmtp_users */
 	bool	  forward_files;	/* ~/.forward is looked at; yes */
 	char	 *command_user;		/* runs the commands and writes the files of aliases; default nobody */
 	int64_t	  command_time_ms;	/* that a command may take; default 5m */
@@ -112,6 +120,7 @@ struct conf {
 	/* going out */
 	struct conf_destination *destinations;	size_t n_destinations;
 	char	 *credentials;		/* file with logins for relays; "" none */
+	char	 *always_bcc;		/* address or local name that gets a copy of all mail; "" none */
 	char	**relay_domains;	/* not ours; their mail is taken and sent on; default none */
 	char	 *relay_recipients;	/* file of those who are known there; "": all */
 	bool	  relay_callback;	/* others are asked for there */
@@ -188,6 +197,8 @@ void		 conf_print(const struct conf *, FILE *);
 
 /* Whether mail for a domain ends here: the hostname always, and what `domains` names. Any case; A-labels. */
 bool		 conf_is_local(const struct conf *, const char *domain);
+/* Whether the mailboxes of a local domain are reached by LMTP. */
+bool		 conf_is_lmtp(const struct conf *, const char *domain);
 /* What completes a name without a domain: the first of domains. */
 const char	*conf_origin(const struct conf *);
 /* Whether an address is in trusted_networks; v4-mapped IPv6 counts as IPv4. */

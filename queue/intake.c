@@ -17,6 +17,7 @@
 #include "lib/log.h"
 #include "lib/pack.h"
 #include "lib/token.h"
+#include "queue/archive.h"
 #include "queue/dispatch.h"
 
 #define SPARE_TRANSACTIONS	64	/* of a peer, beyond one for each connection it may have */
@@ -307,6 +308,16 @@ check_token(const struct queue *q, const struct transaction *t, const struct env
 	return token_check(token, len, q->p.secret, claim, t->from.session_id, r->address, issued) ? 0 : -1;
 }
 
+/* Takes over what is in it. */
+static void
+add_rcpt(struct transaction *t, const struct envelope_rcpt *r)
+{
+	t->rcpts = reallocarray(t->rcpts, t->n_rcpts + 1, sizeof(*t->rcpts));
+	if (t->rcpts == NULL)
+		log_fatal("event=out-of-memory");
+	t->rcpts[t->n_rcpts++] = *r;
+}
+
 int
 intake_on_rcpt(void *arg, struct ipc *ipc, struct ipc_message *m)
 {
@@ -336,10 +347,7 @@ intake_on_rcpt(void *arg, struct ipc *ipc, struct ipc_message *m)
 	}
 	if (good == 0)
 		refuse(t, 451, "The session has lasted too long; connect again");
-	t->rcpts = reallocarray(t->rcpts, t->n_rcpts + 1, sizeof(*t->rcpts));
-	if (t->rcpts == NULL)
-		log_fatal("event=out-of-memory");
-	t->rcpts[t->n_rcpts++] = r;
+	add_rcpt(t, &r);
 	return 0;
 }
 
@@ -501,6 +509,7 @@ intake_on_end(void *arg, struct ipc *ipc, struct ipc_message *m)
 	uint64_t size;
 	uint32_t flags;
 	char *head;
+	struct envelope_rcpt archive;
 
 	if (t == NULL)
 		return -1;
@@ -518,6 +527,8 @@ intake_on_end(void *arg, struct ipc *ipc, struct ipc_message *m)
 		free_transaction(t);
 	} else {
 		t->from.flags |= flags;
+		if (archive_rcpt(q->p.conf, t->rcpts, t->n_rcpts, &archive))
+			add_rcpt(t, &archive);
 		accept_message(t, head);
 	}
 	free(head);
