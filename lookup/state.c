@@ -67,6 +67,7 @@ struct state {
 	struct memory_core	*core;
 	struct state_cache	*cache;
 	struct state_store	*store;		/* NULL: none */
+	struct state_store	*lost;		/* the one that there was */
 	enum phase		 phase;
 	struct timer		 hold, tick, step;
 	STAILQ_HEAD(, held)	 held;
@@ -547,6 +548,7 @@ on_thread_stopped(void *arg)
 	}
 	timer_stop(&s->step);
 	timer_stop(&s->hold);
+	s->lost = s->store;		/* which calls us */
 	s->store = NULL;
 	s->phase = PHASE_ALONE;
 	answer_held(s);
@@ -630,6 +632,19 @@ state_stop(struct state *s, void (*done)(void *), void *arg)
 		timer_start(&s->stop_now, 0);
 	else
 		store_stop(s->store, STOP_MS);
+}
+
+void
+state_free(struct state *s)
+{
+	if (s == NULL)
+		return;
+	timer_stop(&s->stop_now);
+	store_free(s->store);
+	store_free(s->lost);
+	memory_core_free(s->core);
+	cache_free(s->cache);
+	free(s);
 }
 
 /* ---- for people ---- */

@@ -83,6 +83,13 @@ files_new(int dir, const char *folder, const char *const *names, unsigned n_name
 	return f;
 }
 
+void
+files_free(struct state_files *f)
+{
+	close(f->dir);
+	free(f);
+}
+
 /* ---- small files ---- */
 
 static void

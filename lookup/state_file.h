@@ -23,6 +23,7 @@ struct files_events {
 /* dir: the folder, open, which is taken over; named so in the log. */
 struct state_files *files_new(int dir, const char *folder, const char *const *names, unsigned n_names,
 		    const struct files_events *, void *arg);
+void		 files_free(struct state_files *);	/* closed before */
 /* For another thread, after `fatal` has ended one: what that had open is lost, and a file that it read will be set aside. */
 void		 files_take_over(struct state_files *);
 /* Whether nobody else has it. */

@@ -50,10 +50,11 @@ struct state_store {
 	struct event		*wakeup;
 	struct timer		 gather;
 	struct timer		 patience;	/* store_stop() */
-	bool			 started, stop_asked, is_stopped;
+	bool			 started, stop_asked, is_stopped, joined;
 	unsigned		 lives;		/* so many threads may still end over a broken file */
 	bool			 loaded;	/* the thread's, like what it does at present: */
 	struct item_list	 doing;
+	struct item		*at;		/* the first of that, taken off */
 	int			 fd;		/* eventfd */
 
 	pthread_t		 thread;
@@ -216,34 +217,39 @@ get_lock(struct state_store *s)
 static void
 work(struct state_store *s)
 {
-	struct item *i;
-
 	while (take(s, SYNC_S)) {
-		while ((i = STAILQ_FIRST(&s->doing)) != NULL) {
+		free(s->at);
+		while ((s->at = STAILQ_FIRST(&s->doing)) != NULL) {
 			STAILQ_REMOVE_HEAD(&s->doing, link);
 			pthread_mutex_lock(&s->mutex);
 			s->n_tasks--;
 			pthread_mutex_unlock(&s->mutex);
-			perform(s, i);
-			free(i);
+			perform(s, s->at);
+			free(s->at);
 		}
 		files_sync(s->files, SYNC_S);
 	}
+}
+
+static void
+load(struct state_store *s)
+{
+	bool clean = files_load(s->files) && s->lives == LIVES;
+	struct item *loaded = item_new(DEED_LOADED, NULL, 0);
+
+	loaded->clean = clean;
+	s->loaded = true;
+	report(s, loaded);
 }
 
 static void *
 run(void *arg)
 {
 	struct state_store *s = arg;
-	struct item *loaded;
 
 	if (get_lock(s)) {
-		if (!s->loaded) {
-			loaded = item_new(DEED_LOADED, NULL, 0);
-			loaded->clean = files_load(s->files) && s->lives == LIVES;
-			s->loaded = true;
-			report(s, loaded);
-		}
+		if (!s->loaded)
+			load(s);
 		work(s);
 		files_close(s->files);
 	}
@@ -259,8 +265,9 @@ say_stopped(struct state_store *s)
 {
 	if (s->is_stopped)
 		return;
-	pthread_join(s->thread, NULL);
+	s->joined = pthread_join(s->thread, NULL) == 0;
 	if (!s->stop_asked && s->lives-- > 1) {
+		s->joined = false;
 		files_take_over(s->files);
 		store_start(s);
 		return;
@@ -484,4 +491,34 @@ store_stop(struct state_store *s, uint32_t most_ms)
 	pthread_cond_broadcast(&s->told);
 	pthread_mutex_unlock(&s->mutex);
 	timer_start(&s->patience, s->started ? most_ms : 0);
+}
+
+static void
+free_list(struct item_list *list)
+{
+	struct item *i;
+
+	while ((i = STAILQ_FIRST(list)) != NULL) {
+		STAILQ_REMOVE_HEAD(list, link);
+		free(i);
+	}
+}
+
+void
+store_free(struct state_store *s)
+{
+	if (s == NULL || (s->started && !s->joined))
+		return;
+	timer_stop(&s->gather);
+	timer_stop(&s->patience);
+	event_free(s->wakeup);
+	close(s->fd);
+	free_list(&s->tasks);
+	free_list(&s->doing);
+	free_list(&s->news);
+	free(s->at);
+	files_free(s->files);
+	pthread_mutex_destroy(&s->mutex);
+	pthread_cond_destroy(&s->told);
+	free(s);
 }

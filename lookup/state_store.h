@@ -60,5 +60,6 @@ void		 store_resume(struct state_store *);
 size_t		 store_backlog(struct state_store *);
 /* Ends the thread, after what it was told; stopped() follows, after most_ms at the latest. Once. */
 void		 store_stop(struct state_store *, uint32_t most_ms);
+void		 store_free(struct state_store *);	/* after stopped(), not from inside it; one whose thread hangs stays */
 
 #endif
