@@ -194,8 +194,11 @@ before_is_settled(const struct chain *c, size_t i)
 static bool
 can_start(const struct chain *c, size_t i)
 {
-	return c->slots[i].state == SLOT_IDLE && config_of(c, i)->stage <= c->stage && chain_settled(c, filter_of(c, i)->needs) &&
-	    (!filter_of(c, i)->last || before_is_settled(c, i));
+	if (c->slots[i].state != SLOT_IDLE || config_of(c, i)->stage > c->stage || !chain_settled(c, filter_of(c, i)->needs))
+		return false;
+	/* Whose points count for those that run last may depend on the name of the client. */
+	return !filter_of(c, i)->last ||
+	    (before_is_settled(c, i) && (!c->filters->access.by_host || chain_settled(c, FACT_REVERSE)));
 }
 
 /* Those that run last and count are started one by one, and not before a decision needs them. */

@@ -36,6 +36,13 @@ counts(const struct chain *c, size_t i)
 	return config_of(c, i)->mode == FILTER_SCORE || config_of(c, i)->mode == FILTER_ENFORCE;
 }
 
+/* Where a finding has its place; before there is one, where it could have. */
+static enum facts_stage
+decides(const struct chain *c, size_t i)
+{
+	return c->slots[i].state == SLOT_DONE && c->slots[i].run->finding.at_end ? STAGE_END : config_of(c, i)->decides;
+}
+
 /* ---- who is exempt ---- */
 
 static uint64_t
@@ -67,7 +74,7 @@ static bool
 mask_matters(const struct chain *c, uint64_t difference)
 {
 	for (size_t i = 0; i < c->n; i++)
-		if (is_in(difference, i) && counts(c, i) && (config_of(c, i)->decides > STAGE_RCPT ||
+		if (is_in(difference, i) && counts(c, i) && (decides(c, i) > STAGE_RCPT ||
 		    (c->slots[i].state == SLOT_DONE && c->slots[i].run->finding.score != 0)))
 			return true;
 	return false;
@@ -90,13 +97,13 @@ int
 chain_score_before(const struct chain *c, size_t own)
 {
 	const struct filter *f = filter_of(c, own);
-	enum facts_stage decides = config_of(c, own)->decides;
+	enum facts_stage stage = decides(c, own);
 	uint64_t mask = chain_mask(c);
 	int score = 0;
 
 	for (size_t i = 0; i < own; i++)
 		if (counts(c, i) && !is_in(mask, i) && !filter_of(c, i)->last &&
-		    (config_of(c, i)->decides <= decides || (filter_of(c, i)->gives & f->needs) != 0))
+		    (decides(c, i) <= stage || (filter_of(c, i)->gives & f->needs) != 0))
 			score += points(c, i, config_of(c, own)->stage == STAGE_RCPT ? STAGE_RCPT : STAGE_END);
 	return score;
 }
@@ -191,7 +198,7 @@ struct fold {
 static bool
 is_part(const struct chain *c, size_t i, enum facts_stage stage)
 {
-	return counts(c, i) && config_of(c, i)->stage <= stage && config_of(c, i)->decides <= stage &&
+	return counts(c, i) && config_of(c, i)->stage <= stage && decides(c, i) <= stage &&
 	    c->slots[i].state != SLOT_SKIPPED;
 }
 
@@ -206,7 +213,7 @@ wanted(const struct fold *f, size_t i)
 		return NULL;
 	if (chain_is_of_recipient(c, i) && f->stage > STAGE_RCPT)
 		return f->stage == STAGE_DATA ? s->for_data : NULL;
-	if (config_of(c, i)->decides <= c->decided && f->stage > STAGE_RCPT)
+	if (decides(c, i) <= c->decided && f->stage > STAGE_RCPT)
 		return NULL;
 	return s->run->finding.at_data && f->stage == STAGE_RCPT ? NULL : &s->run->finding;
 }
@@ -215,7 +222,7 @@ wanted(const struct fold *f, size_t i)
 static bool
 weighs(const struct chain *c, size_t i)
 {
-	return filter_of(c, i)->weigh != NULL && config_of(c, i)->decides > STAGE_RCPT && c->slots[i].state == SLOT_DONE;
+	return filter_of(c, i)->weigh != NULL && decides(c, i) > STAGE_RCPT && c->slots[i].state == SLOT_DONE;
 }
 
 static bool

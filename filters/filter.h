@@ -55,6 +55,7 @@ struct filter_finding {			/* begins as zeroes */
 	char		 value[FILTER_TEXT_MAX];	/* what was found: an answer of DNS, a count */
 	char		 why[FILTER_TEXT_MAX];	/* a sentence for people who ask why; "" when the result says it */
 	bool		 at_data;		/* of a recipient: its action is for DATA, where it is one for all of the message */
+	bool		 at_end;		/* of others: what it found is for the end, though it decides before that in other cases */
 };
 
 enum filter_progress { FILTER_DONE, FILTER_PENDING };

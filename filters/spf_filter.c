@@ -38,7 +38,7 @@ static const struct conf_option options[] = {
 
 static const char *const hermes_values[] = { "strict", "yes", NULL };
 
-/* Strict and temporary failures are said before the message is sent. */
+/* What is refused by `strict` and for want of an answer is said before the message is sent. */
 static int
 configure(struct filter_config *c, const char **why_r)
 {
@@ -87,13 +87,15 @@ ask(struct filter_run *run)
 static void
 settle(struct filter_run *run)
 {
+	const struct options *o = run->config->options;
 	struct facts_spf *spf = &run->facts->spf;
 	struct state *s = run->state;
 
 	snprintf(run->finding.key, sizeof(run->finding.key), "%s", spf->domain);
 	snprintf(run->finding.value, sizeof(run->finding.value), "helo=%s", spf_code_name(spf->helo_code));
 	ask(run);
-	filter_say(run, spf_code_name(spf->code), score_of(run->config->options, spf), "%s", spf->reason);
+	filter_say(run, spf_code_name(spf->code), score_of(o, spf), "%s", spf->reason);
+	run->finding.at_end = !o->strict && spf->code != SPF_TEMPERROR;
 	s->score = run->finding.score;
 	s->action = run->finding.action;
 	filter_finish(run);

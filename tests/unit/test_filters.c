@@ -297,6 +297,8 @@ static const struct {
 	    "strict = yes }\n" }, STAGE_END, CHAIN_PASS, 0, "", "", "spf=temperror+0" },
 	{ "temperror, tempfail", { .from = "a@trouble.test", .conf = "filter spf { mode = enforce tempfail = yes }\n" }, STAGE_RCPT,
 	    CHAIN_DEFER, 451, "4.7.24", "spf", "" },
+	{ "tempfail is not strict", { .from = "a@fails.test", .header = FINE "From: a@neutral.test\r\n\r\n",
+	    .conf = "filter spf { mode = enforce tempfail = yes }\n" }, STAGE_END, CHAIN_REFUSE, 550, "5.7.23", "spf", "" },
 	{ "HELO's own SPF fails", { .helo = "fails.test", .header = FINE "From: a@neutral.test\r\n\r\n" }, STAGE_END, CHAIN_PASS, 0, "", "", "spf=pass+3" },
 	{ "the null sender is HELO's", { .from = "", .helo = "fails.test", .header = FINE "From: a@neutral.test\r\n\r\n" }, STAGE_END,
 	    CHAIN_PASS, 0, "", "", "spf=fail+6" },
