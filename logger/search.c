@@ -34,6 +34,7 @@ struct search {
 	struct event		*turn;
 	struct match		*match;
 	enum step		 step;
+	int64_t			 since_ms;
 	unsigned		 links;
 	bool			 new_links;
 	bool			 telling;	/* the head of this record was told: its lines are, too */
@@ -107,11 +108,11 @@ look_at_line(struct search *s, char *line)
 		return;
 	}
 	s->telling = false;
-	if (s->step == FINDING)
+	if (s->step == FINDING && pairs_number(&ps, "t") >= s->since_ms)
 		match_find(s->match, &ps);
-	else if (s->step == LINKING)
+	if (s->step == LINKING)
 		s->new_links |= match_link(s->match, &ps);
-	else if (match_wants(s->match, &ps)) {
+	if (s->step == TELLING && match_wants(s->match, &ps)) {
 		s->telling = true;
 		caller_say(s->caller, "%s\n", copy);
 	}
@@ -249,6 +250,7 @@ search_start(struct searches *all, int fd, const char *what, int64_t since)
 		log_fatal("event=out-of-memory");
 	s->all = all;
 	s->match = match;
+	s->since_ms = since * 1000;
 	s->fd = -1;
 	s->caller = caller_new(all->base, fd, on_more, on_gone, s);
 	journal_flush(all->journal);

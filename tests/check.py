@@ -173,6 +173,7 @@ def part_suites(report):
 def part_journal(report):
 	"""An hour of mail with filters, and whether the server can explain it."""
 	python_part(report, "mixed_hour.py")
+	python_part(report, "journal.py")
 
 
 def part_reload(report):

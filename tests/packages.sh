@@ -3,7 +3,7 @@
 
 build_packages="gcc make pkg-config libc6-dev libevent-dev libc-ares-dev libconfuse-dev libidn2-dev libxxhash-dev
 	libseccomp-dev libssl-dev libjson-c-dev libgdbm-dev uthash-dev"
-test_packages="check python3 python3-yaml python3-dkim python3-nacl python3-authres openssl mandoc swaks iproute2 util-linux mount e2fsprogs dpkg procps"
+test_packages="check python3 python3-yaml python3-dkim python3-nacl python3-authres openssl mandoc swaks iproute2 util-linux mount e2fsprogs dpkg procps chromium"
 
 # The words of $* that are not installed yet.
 missing() {

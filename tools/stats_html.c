@@ -24,7 +24,7 @@ static const char style[] =
 	".sums div{border:1px solid var(--line);border-radius:8px;padding:.7rem .9rem}.sums b{display:block;font-size:1.6rem;line-height:1.2}"
 	".sums span{color:var(--soft);font-size:.85rem}svg{display:block;width:100%;height:auto}svg text{fill:var(--soft);font-size:11px}"
 	"svg line{stroke:var(--line)}.a{fill:var(--in)}.b{fill:var(--out)}.c{fill:var(--wait)}.d{fill:var(--go)}"
-	".key{font-size:.85rem;color:var(--soft)}.key i{display:inline-block;width:.8em;height:.8em;border-radius:2px;margin:0 .35em 0 1em}"
+	".key{font-size:.85rem;color:var(--soft)}.key i{display:inline-block;width:.8em;height:.8em;border-radius:2px;margin:0 .35em 0 1em}.key i:first-child{margin-left:0}"
 	".wide{overflow-x:auto}table{border-collapse:collapse;width:100%;font-size:.92rem}th,td{text-align:right;padding:.3rem .6rem;"
 	"border-bottom:1px solid var(--line);font-variant-numeric:tabular-nums}th:first-child,td:first-child{text-align:left;"
 	"word-break:break-word}th{color:var(--soft);font-weight:600}";
