@@ -215,6 +215,7 @@ queue_SRC	:= \
 	queue/flight.c \
 	queue/bouncecap.c \
 	queue/past.c \
+	queue/patience.c \
 	queue/tell.c \
 	queue/idmap.c \
 	queue/index.c \
@@ -383,6 +384,7 @@ UNIT	:= \
 	notice \
 	params \
 	past \
+	patience \
 	reach \
 	rate \
 	reply \
@@ -440,6 +442,7 @@ FUZZ	:= \
 	client \
 	conf \
 	dsn \
+	patience \
 	dns_answer \
 	dns_pack \
 	header \

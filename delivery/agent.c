@@ -112,6 +112,20 @@ job_pull(void *arg, uint32_t bytes)
 
 /* ---- queue's messages ---- */
 
+/* What filters took for spam: the LMTP server, which puts it into a folder, has to be told. */
+static void
+mark_junk(struct job_begin *b)
+{
+	char *head;
+
+	if ((b->flags & ENVELOPE_JUNK) == 0 || strncmp(b->hop, "lmtp:", 5) != 0)
+		return;
+	if (asprintf(&head, "X-Spam-Flag: YES\r\n%s", b->head) < 0)
+		log_fatal("event=memory where=agent");
+	free(b->head);
+	b->head = head;
+}
+
 int
 agent_on_job_begin(struct agent *a, struct ipc *ipc, struct ipc_message *m)
 {
@@ -136,6 +150,7 @@ agent_on_job_begin(struct agent *a, struct ipc *ipc, struct ipc_message *m)
 	j->mail.flags = j->begin.flags;
 	j->mail.ret = j->begin.ret;
 	j->mail.envid = j->begin.envid;
+	mark_junk(&j->begin);
 	j->mail.body = body_new(j->begin.head, j->begin.size, job_pull, j);
 	HASH_ADD(hh, a->jobs, key, sizeof(j->key), j);
 	return 0;
@@ -339,6 +354,12 @@ void
 agent_set_credentials(struct agent *a, const struct credentials *credentials)
 {
 	a->credentials = credentials;
+}
+
+void
+agent_set_endpoints(struct agent *a, struct endpoints *endpoints)
+{
+	a->endpoints = endpoints;
 }
 
 void

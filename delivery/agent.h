@@ -14,11 +14,14 @@ struct agent;
 struct conf;
 struct credentials;
 struct dns;
+struct endpoints;
 struct event_base;
 
 /* own: our listeners' addresses, by which a loop is known; copied. conf and dns are borrowed. */
 struct agent	*agent_new(struct event_base *, const struct conf *, struct dns *, const struct sockaddr_storage *own,
 		    size_t n_own);
+/* By which sockets in the file system are reached; borrowed. */
+void		 agent_set_endpoints(struct agent *, struct endpoints *);
 /* What relays are logged in with; borrowed. */
 void		 agent_set_credentials(struct agent *, const struct credentials *);
 /* Ends everything at once, without results. NULL is fine. */

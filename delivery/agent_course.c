@@ -6,14 +6,17 @@
  * hop is in trouble. A recipient that one host refused is never offered to another. Called by agent.c.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/un.h>
 
 #include <event2/event.h>
 
 #include "delivery/agent_job.h"
 #include "delivery/body.h"
 #include "delivery/client_verdict.h"
+#include "delivery/endpoint.h"
 #include "delivery/reach.h"
 #include "lib/conf.h"
 #include "lib/credentials.h"
@@ -48,7 +51,7 @@ job_learn(struct job *j, const struct client *c)
 {
 	struct reach *r = j->agent->reach;
 
-	if (client_count(c) == 1)
+	if (client_count(c) == 1 && client_family(c) != AF_UNIX)
 		reach_tried(r, client_family(c), client_connect_error(c), clock_ms());
 	if (client_refused_ipv6(c))
 		reach_refused_ipv6(r, j->begin.hop, clock_ms());
@@ -120,6 +123,7 @@ job_client(const struct job *j, const struct mx_address *address)
 	const struct credential *login;
 	struct client *c = client_new(a->base, address, d != NULL ? d->helo : a->conf->hostname);
 
+	client_set_lmtp(c, j->route->lmtp);
 	if (d == NULL)
 		return c;
 	client_set_source(c, d->source_ipv4, d->source_ipv6);
@@ -158,6 +162,44 @@ job_use_address(struct job *j, struct client **kept_r)
 	return use;
 }
 
+/* ---- a socket in the file system ---- */
+
+static void
+on_endpoint(void *arg, int fd, const char *why)
+{
+	struct job *j = arg;
+	struct client *c;
+
+	j->endpoint = NULL;
+	if (fd == -1) {
+		verdict_drop(j->why);
+		j->why = verdict_new(JOB_DEFERRED, true, "", 0, "4.4.1", "no connection to %s: %s", j->route->socket, why);
+		j->at++;
+		job_next_address(j);
+		return;
+	}
+	c = job_client(j, &j->addresses[j->at++]);
+	client_set_connected(c, fd);
+	job_send(j, c);
+}
+
+/* It stands for all of them: there is one. */
+static void
+job_socket(struct job *j)
+{
+	struct sockaddr_un *un;
+
+	if ((j->addresses = calloc(1, sizeof(*j->addresses))) == NULL)
+		log_fatal("event=memory where=agent");
+	j->n_addresses = 1;
+	j->host_at++;
+	un = (struct sockaddr_un *)(void *)&j->addresses[0].address;
+	un->sun_family = AF_UNIX;
+	j->addresses[0].length = sizeof(*un);
+	snprintf(j->addresses[0].host, sizeof(j->addresses[0].host), "%s", j->route->socket);
+	job_next_address(j);
+}
+
 static void
 job_next_address(struct job *j)
 {
@@ -178,6 +220,11 @@ job_next_address(struct job *j)
 		pool_ask_host(a->pool, &j->ticket, &j->addresses[j->at].address, job_way(j));
 		return;
 	case POOL_USE_NEW:
+		if (j->route->socket != NULL) {
+			j->state = JOB_LOOKING;
+			j->endpoint = endpoint_start(a->endpoints, j->route->socket, on_endpoint, j);
+			return;
+		}
 		c = job_client(j, &j->addresses[j->at]);
 		break;
 	case POOL_USE_KEPT:
@@ -253,7 +300,9 @@ job_next_host(struct job *j)
 			return;
 		}
 	}
-	if (j->host_at < j->route->n)
+	if (j->route->socket != NULL && j->host_at == 0)
+		job_socket(j);
+	else if (j->host_at < j->route->n)
 		job_lookup(j, &j->route->hosts[j->host_at++]);
 	else
 		job_give_up(j);
@@ -286,6 +335,7 @@ void
 job_forget_course(struct job *j)
 {
 	mx_cancel(j->lookup);
+	endpoint_cancel(j->endpoint);
 	client_free(j->client);
 	pool_leave(j->agent->pool, &j->ticket, NULL);
 	free(j->route);

@@ -19,6 +19,8 @@
 
 struct conf_destination;
 struct credentials;
+struct endpoint_ask;
+struct endpoints;
 struct event;
 struct mx_address;
 struct mx_lookup;
@@ -54,6 +56,7 @@ struct job {
 	struct route		*route;		/* NULL: not needed yet */
 	size_t			 host_at;	/* of the route: looked up next */
 	struct mx_lookup	*lookup;
+	struct endpoint_ask	*endpoint;	/* a connection that master makes */
 	struct mx_address	*addresses;	/* of the host before; NULL: none was looked up */
 	size_t			 n_addresses, at;
 	struct client		*client;
@@ -68,6 +71,7 @@ struct agent {
 	struct sockaddr_storage	*own;
 	size_t			 n_own;
 	const struct credentials *credentials;	/* NULL: none */
+	struct endpoints	*endpoints;
 	struct pool		*pool;
 	struct reach		*reach;
 	struct job		*jobs;

@@ -350,8 +350,11 @@ client_connect(struct client *c)
 	c->step = STEP_CONNECT;
 	c->next = STEP_IDLE;
 	client_wait(c);
-	c->fd = socket(c->address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (c->fd == -1 || client_bind(c) != 0 || (connect(c->fd, (struct sockaddr *)&c->address, c->address_len) != 0 && errno != EINPROGRESS)) {
+	if (c->fd == -1 && (c->fd = socket(c->address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)) == -1) {
+		client_no_connection(c, errno);
+		return;
+	}
+	if (c->address.ss_family != AF_UNIX && (client_bind(c) != 0 || (connect(c->fd, (struct sockaddr *)&c->address, c->address_len) != 0 && errno != EINPROGRESS))) {
 		client_no_connection(c, errno);
 		return;
 	}
@@ -370,6 +373,10 @@ name_host(struct client *c, const struct mx_address *a)
 	char ip[INET6_ADDRSTRLEN] = "?";
 	unsigned port = 0;
 
+	if (a->address.ss_family == AF_UNIX) {
+		snprintf(c->host, sizeof(c->host), "%.255s", a->host);
+		return;
+	}
 	if (a->address.ss_family == AF_INET) {
 		const struct sockaddr_in *sin = (const struct sockaddr_in *)&a->address;
 
@@ -481,13 +488,25 @@ client_send(struct client *c, struct client_mail *m, client_done_fn *done, void 
 		c->why = verdict_new(JOB_DEFERRED, true, c->host, 0, "4.4.2", "connection closed while it was kept");
 		return;
 	}
-	if (c->fd == -1) {
+	if (c->read_event == NULL) {
 		client_connect(c);
 		return;
 	}
 	client_begin(c);
 	if (!c->over)
 		client_pump(c);
+}
+
+void
+client_set_lmtp(struct client *c, bool lmtp)
+{
+	c->lmtp = lmtp;
+}
+
+void
+client_set_connected(struct client *c, int fd)
+{
+	c->fd = fd;
 }
 
 void

@@ -53,6 +53,9 @@ struct client	*client_new(struct event_base *, const struct mx_address *, const 
 /* Before the first client_send(). The addresses to connect from, "" for any; the entry to log in with, both copied. */
 void		 client_set_source(struct client *, const char *ipv4, const char *ipv6);
 void		 client_set_login(struct client *, const char *user, const char *password);
+/* Before the first message: it speaks LMTP (RFC 2033); and there is a connection already, taken over. */
+void		 client_set_lmtp(struct client *, bool);
+void		 client_set_connected(struct client *, int fd);
 /* Closes at once; no callback. NULL is fine. Fine inside its own callbacks. */
 void		 client_free(struct client *);
 /* Says QUIT, waits for nothing, and frees. */

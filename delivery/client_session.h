@@ -35,6 +35,7 @@ struct client {
 	char			*user, *password;	/* NULL: no login */
 	struct login		*login;			/* under way */
 	char			 host[VERDICT_HOST_MAX];
+	bool			 lmtp;		/* RFC 2033: a reply to the content for each recipient */
 	int			 fd;
 	struct event		*read_event, *write_event, *over_event;
 	struct evbuffer		*out;
@@ -65,6 +66,7 @@ struct client {
 	uint32_t		 n_asked, n_domains;	/* by RCPT; their different domains, where they are limited */
 	uint32_t		 n_live;		/* of them, neither refused nor put off */
 	unsigned		 accepted, replies;
+	uint32_t		 storing;		/* LMTP: recipient whose reply to the content is due */
 	enum content_state	 content;
 	struct wire_out		 dots;
 	bool			 ends_line;	/* content so far ends with CRLF, or there was none */

@@ -119,7 +119,7 @@ putf(struct client *c, const char *fmt, ...)
 static void
 send_ehlo(struct client *c)
 {
-	putf(c, "EHLO %s\r\n", c->hostname);
+	putf(c, "%s %s\r\n", c->lmtp ? "LHLO" : "EHLO", c->hostname);
 	c->step = STEP_EHLO;
 	c->next = STEP_IDLE;
 	client_expect(c);
@@ -272,6 +272,14 @@ send_data(struct client *c)
 	client_expect(c);
 }
 
+/* By LMTP each recipient that was accepted has a reply of his own. */
+static void
+expect_content(struct client *c)
+{
+	for (uint32_t i = 0, n = c->lmtp ? c->n_live : 1; i < n; i++)
+		client_expect(c);
+}
+
 /* By BDAT: the size is known, so all of it is one chunk. */
 static void
 send_content(struct client *c)
@@ -279,7 +287,7 @@ send_content(struct client *c)
 	putf(c, "BDAT %llu LAST\r\n", (unsigned long long)body_total(c->mail->body));
 	c->next = STEP_IDLE;
 	c->content = CONTENT_FLOWING;
-	client_expect(c);
+	expect_content(c);
 }
 
 /*
@@ -343,7 +351,7 @@ client_may_send(const struct client *c)
 		return false;
 	eager = body_total(c->mail->body) <= EAGER_BYTES && body_is_here(c->mail->body);
 	if (c->next == STEP_CONTENT)
-		return eager && c->n_live > 0;
+		return eager && c->n_live > 0 && !c->lmtp;	/* by LMTP it must be known to whom */
 	return c->next != STEP_DATA || c->n_live > 0;
 }
 
@@ -401,6 +409,7 @@ transaction_reset(struct client *c)
 	c->asking = c->answering = 0;
 	c->n_asked = c->n_domains = c->n_live = 0;
 	c->accepted = 0;
+	c->storing = 0;
 	c->content = CONTENT_NONE;
 	c->ends_line = true;
 	wire_out_init(&c->dots);
@@ -449,7 +458,9 @@ greeted(struct client *c)
 static void
 on_ehlo(struct client *c, enum client_meaning meaning)
 {
-	if (meaning == REPLY_TRY_HELO) {
+	if (meaning == REPLY_TRY_HELO && c->lmtp) {
+		session_refused(c, REPLY_ENDS_SESSION);
+	} else if (meaning == REPLY_TRY_HELO) {
 		c->next = STEP_HELO;
 	} else if (meaning == REPLY_GOOD) {
 		client_offers_read(&c->offers, &c->reply);
@@ -570,8 +581,33 @@ on_data(struct client *c, enum client_meaning meaning)
 		/* DATA was pipelined, and taken though every recipient was refused: an empty message to nobody ends it. */
 		put(c, ".\r\n", 3);
 		c->content = CONTENT_ENDED;
+		client_expect(c);
+	} else {
+		expect_content(c);
 	}
-	client_expect(c);
+}
+
+/* RFC 2033, 4.2: one reply for each, in the order of their RCPT; what is said of one holds for him alone. */
+static void
+on_stored(struct client *c, enum client_meaning meaning)
+{
+	enum job_outcome outcome = meaning == REPLY_GOOD ? JOB_DELIVERED : meaning == REPLY_FAILS_ALL ? JOB_FAILED : JOB_DEFERRED;
+	struct client_mail *m = c->mail;
+	struct verdict *v;
+
+	while (c->storing < m->n_rcpts && (!m->rcpts[c->storing].asked || m->rcpts[c->storing].verdict != NULL))
+		c->storing++;
+	if (c->storing == m->n_rcpts || meaning == REPLY_SENSELESS || (meaning == REPLY_GOOD && !client_is_final(c))) {
+		client_senseless(c, "an answer to the content that it cannot have");
+		return;
+	}
+	v = verdict_of_reply(c, outcome, false);
+	settle(c, &m->rcpts[c->storing++], v);
+	verdict_drop(v);
+	if (c->n_live == 0 && c->reply.code != 421 && client_is_final(c))
+		transaction_end(c, false);
+	else if (c->n_live == 0)
+		client_over(c, m->n_open > 0 ? CLIENT_FAILED : CLIENT_CLOSED);
 }
 
 static void
@@ -580,6 +616,10 @@ on_content(struct client *c, enum client_meaning meaning)
 	bool all_sent = client_is_final(c);
 
 	c->step = STEP_CONTENT;
+	if (c->lmtp && c->n_live > 0) {
+		on_stored(c, meaning);
+		return;
+	}
 	if (c->n_live > 0) {
 		if (meaning == REPLY_GOOD && all_sent)
 			client_settle_live(c, verdict_of_reply(c, JOB_DELIVERED, false));

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "delivery/agent.h"
+#include "delivery/endpoint.h"
 #include "delivery/calls.h"
 #include "delivery/login.h"
 #include "lib/credentials.h"
@@ -24,6 +25,7 @@ struct delivery {
 	struct process		 process;
 	struct dns		*dns;
 	struct agent		*agent;
+	struct endpoints	*endpoints;
 	struct calls		*calls;
 	struct credentials	*credentials;	/* NULL: master has none */
 	struct sockaddr_storage	 own[OWN_MAX];
@@ -93,6 +95,18 @@ on_dns(void *arg, struct ipc *ipc, struct ipc_message *m)
 	return dns_on_answer(((struct delivery *)arg)->dns, ipc, m);
 }
 
+static int
+on_endpoint(void *arg, struct ipc *ipc, struct ipc_message *m)
+{
+	return endpoints_on_fd(((struct delivery *)arg)->endpoints, ipc, m);
+}
+
+static int
+on_no_endpoint(void *arg, struct ipc *ipc, struct ipc_message *m)
+{
+	return endpoints_on_none(((struct delivery *)arg)->endpoints, ipc, m);
+}
+
 static const struct ipc_handler handlers[] = {
 	{ MSG_JOB_BEGIN, on_job_begin },
 	{ MSG_JOB_RCPT, on_job_rcpt },
@@ -102,6 +116,8 @@ static const struct ipc_handler handlers[] = {
 	{ MSG_CALL_ASK, on_call_ask },
 	{ MSG_CREDENTIALS, on_credentials },
 	{ MSG_DNS, on_dns },
+	{ MSG_ENDPOINT, on_endpoint },
+	{ MSG_NO_ENDPOINT, on_no_endpoint },
 	{ MSG_NONE, NULL },
 };
 
@@ -245,6 +261,8 @@ main(void)
 	find_own(d);
 	d->dns = dns_new_client(d->process.base);
 	d->agent = agent_new(d->process.base, d->process.conf, d->dns, d->own, d->n_own);
+	d->endpoints = endpoints_new(d->process.master);
+	agent_set_endpoints(d->agent, d->endpoints);
 	d->calls = calls_new(d->process.base, d->process.conf, d->dns, d->own, d->n_own);
 	agent_set_credentials(d->agent, d->credentials);
 	login_prepare();

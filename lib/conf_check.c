@@ -121,10 +121,13 @@ check_destinations(const struct conf *c, char why[CONF_WHY])
 	return NULL;
 }
 
-/* Bounces to what was rewritten must come back here. */
+/* What comes back here, or ends here, is for domains of ours. */
 static const struct conf_option *
-check_srs(const struct conf *c, char why[CONF_WHY])
+check_own(const struct conf *c, char why[CONF_WHY])
 {
+	for (size_t i = 0; c->lmtp_domains[i] != NULL; i++)
+		if (!conf_is_local(c, c->lmtp_domains[i]))
+			return fault(why, "lmtp_domains", "%s is not ours (domains, hostname); name some that are", c->lmtp_domains[i]);
 	if (!conf_is_local(c, c->srs_domain))
 		return fault(why, "srs_domain", "%s is not ours (domains, hostname); name one that is", c->srs_domain);
 	return NULL;
@@ -151,5 +154,5 @@ conf_check(const struct conf *c, char why[CONF_WHY])
 		o = check_destinations(c, why);
 	if (o == NULL)
 		o = check_relayed(c, why);
-	return o == NULL ? check_srs(c, why) : o;
+	return o == NULL ? check_own(c, why) : o;
 }

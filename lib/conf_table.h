@@ -24,6 +24,7 @@ enum conf_type {
 	CONF_USER,
 	CONF_DELIMITER,
 	CONF_MBOX,			/* "maildir", or a path with %u or ~/ */
+	CONF_ENDPOINT,			/* the path of a socket, or host:port, or "" */
 	CONF_FOLDER,			/* of a Maildir, or "" */
 	CONF_ADDRESS,			/* of the family that is its choices, "ipv4" or "ipv6"; or "" */
 	CONF_TEXT,			/* any printable ASCII */

@@ -360,6 +360,26 @@ set_mbox(char **to, const char *text, char why[CONF_WHY])
 	return set_path(to, text, PATH_MAX / 2, why);
 }
 
+/* Of a host its port must be said: LMTP has none of its own by right. */
+static int
+set_endpoint(char **to, const char *text, char why[CONF_WHY])
+{
+	char host[ADDRESS_DOMAIN_MAX + 1], name[ADDRESS_DOMAIN_MAX + 1];
+	struct conf_listen l;
+	const char *after;
+	unsigned port;
+	bool bracket;
+
+	if (text[0] == '\0')
+		return set_text(to, text);
+	if (text[0] == '/')
+		return set_path(to, text, sizeof(((struct sockaddr_un *)0)->sun_path) - 1, why);
+	if (split_port(text, host, sizeof(host), &bracket, &after) == 0 && *after != '\0' && port_number(after, 1, &port) == 0 &&
+	    (resolve_numeric(&l, host, "0") == 0 || (!bracket && address_domain(name, host, ADDRESS_UTF8) == 0)))
+		return set_text(to, text);
+	return wrong(why, "%s is neither a socket nor a host with a port; write /run/dovecot/lmtp, or 127.0.0.1:24", logq(text));
+}
+
 static int
 set_folder(char **to, const char *text, char why[CONF_WHY])
 {
@@ -539,6 +559,8 @@ conf_value_set(void *base, const struct conf_option *o, const char *text, char w
 		return set_delimiter(to, text, why);
 	case CONF_MBOX:
 		return set_mbox(to, text, why);
+	case CONF_ENDPOINT:
+		return set_endpoint(to, text, why);
 	case CONF_FOLDER:
 		return set_folder(to, text, why);
 	case CONF_ADDRESS:

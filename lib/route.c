@@ -12,6 +12,7 @@
 #define WORD_MX		"mx:"
 #define WORD_RELAY	"relay:"
 #define WORD_RELAY_MX	"relay-mx:"
+#define WORD_LMTP	"lmtp:"
 
 static char *
 name_relay(char to[ROUTE_HOP_MAX], const struct conf *conf, const struct conf_destination *d)
@@ -41,6 +42,13 @@ route_hop(char to[ROUTE_HOP_MAX], const struct conf *conf, const char *sender, c
 		return name_relay(to, conf, d);
 	if (snprintf(to, ROUTE_HOP_MAX, WORD_MX "%s", domain) >= ROUTE_HOP_MAX)
 		log_fatal("event=hop-too-long domain=%s", logq(domain));
+	return to;
+}
+
+char *
+route_hop_lmtp(char to[ROUTE_HOP_MAX], const struct conf *conf)
+{
+	snprintf(to, ROUTE_HOP_MAX, WORD_LMTP "%s", conf->lmtp);
 	return to;
 }
 
@@ -92,6 +100,18 @@ parse_relay(struct route *r, const char *text)
 	return text[-1] == '\0' || r->section != NULL ? 0 : -1;
 }
 
+static int
+parse_lmtp(struct route *r, const struct conf *conf, const char *where)
+{
+	r->lmtp = true;
+	if (strcmp(where, conf->lmtp) != 0)
+		return -1;
+	if (where[0] != '/')
+		return parse_relay(r, where);
+	r->socket = conf->lmtp;
+	return 0;
+}
+
 int
 route_parse(struct route *r, const struct conf *conf, const char *hop)
 {
@@ -105,6 +125,8 @@ route_parse(struct route *r, const struct conf *conf, const char *hop)
 		return copy_name(r->hosts[0].name, hop, strlen(hop));
 	}
 	r->is_relay = true;
+	if (strncmp(hop, WORD_LMTP, strlen(WORD_LMTP)) == 0)
+		return parse_lmtp(r, conf, hop + strlen(WORD_LMTP));
 	r->mx = strncmp(hop, WORD_RELAY_MX, strlen(WORD_RELAY_MX)) == 0;
 	if (r->mx)
 		return parse_relay(r, hop + strlen(WORD_RELAY_MX));

@@ -20,6 +20,8 @@ struct route_host {
 
 struct route {
 	bool		is_relay;	/* the administrator named the hosts */
+	bool		lmtp;		/* they speak LMTP */
+	const char	*socket;	/* of LMTP: its path, the conf's; then there are no hosts; or NULL */
 	bool		mx;		/* of which the MX records are to be asked for */
 	struct route_host hosts[CONF_HOSTS_MAX];	/* in the order to try them; of a domain the one, with smtp_port */
 	size_t		n;
@@ -33,6 +35,8 @@ struct route {
  * same hosts. Returns to.
  */
 char	*route_hop(char to[ROUTE_HOP_MAX], const struct conf *, const char *sender, const char *domain);
+/* The same for local mailboxes that are reached by LMTP: "lmtp:HOST:PORT", "lmtp:/path". Returns to. */
+char	*route_hop_lmtp(char to[ROUTE_HOP_MAX], const struct conf *);
 /* Takes it apart. 0, or -1 for what route_hop never makes with this configuration. */
 int	 route_parse(struct route *, const struct conf *, const char *hop);
 /* The section of the configuration that speaks of this next hop, or NULL: what holds for all. */

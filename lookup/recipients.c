@@ -74,6 +74,9 @@ recipients_find(const struct recipients *r, const char *local, const char *domai
 		kind = RECIPIENT_SRS;
 	if (kind == RECIPIENT_NONE && (*alias_r = aliases_find_catch_all(r->aliases, domain)) != NULL)
 		kind = RECIPIENT_ALIAS;
+	/* Who is not known here may be known there. */
+	if (kind == RECIPIENT_NONE && r->conf->lmtp_users == CONF_LMTP_ANY && conf_is_lmtp(r->conf, domain))
+		kind = RECIPIENT_MAILBOX;
 	return kind;
 }
 

@@ -175,6 +175,10 @@ walk_itself(struct walk *w, const struct address *a)
 		emit(w, TARGET_MAILBOX, a->text, 0, NULL);
 		break;
 	case MAILBOX_NONE:
+		if (w->r->conf->lmtp_users == CONF_LMTP_ANY && conf_is_lmtp(w->r->conf, a->domain)) {
+			emit(w, TARGET_MAILBOX, a->text, 0, NULL);
+			break;
+		}
 		fail(w, EXPAND_LOOP, "alias %s names itself, and there is no mailbox of that name", a->local);
 		break;
 	case MAILBOX_TEMPORARY:

@@ -44,6 +44,7 @@ static const struct ipc_handler from_child[] = {
 	{ MSG_BAD_PEER, on_bad_peer },
 	{ MSG_STATUS, on_status },
 	{ MSG_DRAINING, on_draining },
+	{ MSG_ENDPOINT_ASK, endpoint_on_ask },
 	{ MSG_NONE, NULL },
 };
 

@@ -143,6 +143,9 @@ void	reload_processes(struct master *, unsigned procs, const char *why);
 void	reload_on_child(struct master *, const struct child *, bool ended);
 void	reload_cancel(struct master *);		/* all is being stopped */
 
+/* endpoint.c: connects to a socket for delivery, which asks; arg is its struct child. */
+ipc_handler_fn	endpoint_on_ask;
+
 /* secrets.c: what signs rewritten senders, to lookup and queue. */
 void	secrets_give(const struct child *);
 

@@ -167,9 +167,10 @@ has_other_sender(struct attempt *a, const struct log_envelope *e, uint32_t index
 {
 	const struct envelope_rcpt *r = &e->rcpts[index].rcpt;
 	struct schedule_entry s = { .message = a->message, .index = index, .attempts = attempts, .agent = a->agent,
-	    .hop = schedule_job_hop(a->job), .arrived_ms = a->arrived_ms, .due_ms = clock_ms() };
+	    .hop = schedule_job_hop(a->job), .arrived_ms = a->arrived_ms, .due_ms = clock_ms(), .sender = lanes_key(e->sender.address),
+	    .warn_ms = dispatch_warn_ms(a->dispatch, a->arrived_ms, e->rcpts[index].marks & LOG_WARNED) };
 
-	if (a->agent != SCHEDULE_DELIVERY || a->expiring || a->n == 0 || a->rcpts[0].rcpt.forwarded == r->forwarded ||
+	if (a->agent != SCHEDULE_DELIVERY || a->expiring || a->warning || a->n == 0 || a->rcpts[0].rcpt.forwarded == r->forwarded ||
 	    !transfer_rewrites(a))
 		return false;
 	clamp(a->dispatch, &s);
@@ -699,11 +700,15 @@ jobs_of(const void *conf, const char *hop)
 static struct schedule_limits
 limits_of(const struct conf *c)
 {
-	return (struct schedule_limits){
+	struct schedule_limits l = {
 		.jobs = { LOOKUP_JOBS, MDA_JOBS, c->delivery_connections },
 		.jobs_of = jobs_of, .jobs_arg = c,
 		.retry_first_ms = c->retry_first_ms, .retry_most_ms = c->retry_most_ms, .expire_ms = c->expire_ms,
 	};
+	int n = conf_durations(c->retry_schedule, l.intervals, SCHEDULE_INTERVALS);
+
+	l.n_intervals = n > 0 ? (uint32_t)n : 0;
+	return l;
 }
 
 static void

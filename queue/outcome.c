@@ -326,8 +326,9 @@ send_on(struct attempt *a, const struct attempt_rcpt *r)
 	struct schedule_entry e = { .message = a->message, .index = r->index, .attempts = r->attempts, .hop = hop,
 	    .arrived_ms = a->arrived_ms, .due_ms = clock_ms(), .sender = lanes_key(a->sender),
 	    .warn_ms = dispatch_warn_ms(a->dispatch, a->arrived_ms, r->marks & LOG_WARNED) };
-	struct envelope_rcpt final = { .address = r->rcpt.address, .local = true, .final = true };
+	struct envelope_rcpt final = r->rcpt;		/* its strings are borrowed */
 
+	final.local = final.final = true;
 	e.agent = dispatch_route(a->dispatch, a->sender, &final, hop);
 	schedule_add(a->dispatch->schedule, clock_ms(), &e);
 }

@@ -507,9 +507,66 @@ def owner():
 		expect("<>" in PEER.mails[-1][0], PEER.mails[-1])
 
 
+# ---- LMTP ----
+
+def lmtp_socket():
+	"""By a socket in the file system, which delivery cannot see: master connects. By BDAT, too; and when nobody is there."""
+	with Site("lmtp = PLACE/lmtp", aliases="prog: |/bin/true\n") as s:
+		s.send("carol@demo.example")
+		s.log.wait(r"event=deferred to=carol@demo\.example hop=lmtp:\S+ .*status=4\.4\.1 .*No such file or directory")
+		server = sink.Sink(s.path("lmtp"), 0, ["lmtp", "extensions PIPELINING,CHUNKING,8BITMIME,ENHANCEDSTATUSCODES"])
+		try:
+			s.move_clock(900)
+			s.wait_for(lambda: len(server.mails) == 1, "carol's mail did not come")
+			server.add("dot x1 reply 550 5.2.1 closed")
+			s.send("dave@demo.example", "carol+x@demo.example", text="Subject: x\r\n\r\n" + ("x" * 70 + "\r\n") * 3000)
+			s.log.wait(r"event=failed to=dave@demo\.example .*status=5\.2\.1")
+			s.wait_for(lambda: len(server.mails) == 2 and server.mails[-1][1] == ["carol+x@demo.example"], "carol's second mail")
+			expect(server.mails[-1][2].count(b"x" * 70) == 3000, "it is not whole")
+			expect(any(c.startswith("BDAT") for c in server.seen), server.seen)
+			s.send("prog@demo.example", "root@demo.example")
+			s.event("delivered", "prog@demo.example")
+			s.event("delivered", "root@demo.example")
+			with mt.Client(s.address) as c:
+				c.expect(220)
+				c.say("HELO client.example", 250)
+				c.say("MAIL FROM:<>", 250)
+				c.say("RCPT TO:<nosuch@demo.example>", 550)
+				c.say("QUIT", 221)
+		finally:
+			server.close()
+
+
+def lmtp_misbehaves():
+	"""It knows no LHLO; closes between two replies; says more, or less, than it was asked for."""
+	with Site("lmtp = PLACE/lmtp") as s:
+		server = sink.Sink(s.path("lmtp"), 0, [])
+		try:
+			s.send("carol@demo.example")
+			s.log.wait(r"event=deferred to=carol@demo\.example .*code=500")
+			server.lmtp = True
+			s.move_clock(900)
+			s.wait_for(lambda: len(server.mails) == 1, "carol's mail did not come")
+			server.add("dot x1 reply 250 first")
+			server.add("dot x1 close")
+			s.send("carol@demo.example", "dave@demo.example")
+			s.log.wait(r"event=delivered to=carol@demo\.example .*reply=first")
+			s.log.wait(r"event=deferred to=dave@demo\.example .*may be repeated")
+			s.move_clock(1800)
+			s.wait_for(lambda: server.mails[-1][1] == ["dave@demo.example"], "dave's mail did not come")
+			server.add("dot x1 reply 250 one\\r\\n250 two")
+			s.send("carol@demo.example")
+			s.log.wait(r"event=delivered to=carol@demo\.example .*reply=one")
+			n = len(server.mails)
+			s.send("dave@demo.example")
+			s.wait_for(lambda: len(server.mails) > n, "the next mail did not come")
+		finally:
+			server.close()
+
+
 TESTS = (mbox, mbox_locked, mbox_torn, mbox_links, folders, full, command, exits, signals, hangs, mda_dies, chatters, files,
 	root_runs_nothing, alias_changes, forward, forward_unsafe, forward_user_group, forward_off, forward_loops, forward_between_hosts,
-	forward_large, srs, srs_secrets_unsafe, owner)
+	forward_large, lmtp_socket, lmtp_misbehaves, srs, srs_secrets_unsafe, owner)
 PEER = None
 
 

@@ -11,6 +11,7 @@ otherwise. A script line is "STAGE [xN] ACTION [ARGUMENT]":
 
 "extensions NAME…" sets what EHLO offers (default PIPELINING SIZE 8BITMIME); "extensions none" refuses EHLO's list.
 "recipients N": 452 to all beyond the N-th in a transaction. "users ADDRESS,…": 550 to all others; "users *": to nobody.
+"lmtp": it speaks LMTP (LHLO, a reply to the content for each recipient, in whose stead a rule for "dot" may act).
 "login MECHANISM,… USER PASSWORD": AUTH is offered, by these, and MAIL needs it; a rule for "auth" comes first.
 """
 import re
@@ -29,6 +30,7 @@ class Sink:
 		self.most_recipients = 1000
 		self.users = None		# who is taken; None: everybody
 		self.login = None
+		self.lmtp = False
 		self.extensions = ["PIPELINING", "SIZE 52428800", "8BITMIME"]
 		self.mails = []			# (sender, [recipients], content) of each that was answered 250
 		self.seen = []			# command lines, in order, of all sessions; "(dot)", "(content)" where "body" has a rule
@@ -38,14 +40,23 @@ class Sink:
 		self.on_change = on_change or (lambda: None)
 		for line in script:
 			self.add(line)
-		self.listener = socket.create_server((address, port), family=socket.AF_INET6 if ":" in address else socket.AF_INET)
-		self.port = self.listener.getsockname()[1]
+		if address.startswith("/"):
+			self.listener = socket.socket(socket.AF_UNIX)
+			self.listener.bind(address)
+			self.listener.listen(50)
+			self.port = 0
+		else:
+			self.listener = socket.create_server((address, port), family=socket.AF_INET6 if ":" in address else socket.AF_INET)
+			self.port = self.listener.getsockname()[1]
 		threading.Thread(target=self.accept, daemon=True).start()
 
 	def add(self, line):
 		words = line.split(None, 1)
 		if words[0] == "extensions":
 			self.extensions = [] if words[1] == "none" else words[1].split(",")
+			return
+		if words[0] == "lmtp":
+			self.lmtp = True
 			return
 		if words[0] == "recipients":
 			self.most_recipients = int(words[1])
@@ -79,7 +90,7 @@ class Sink:
 				conn, peer = self.listener.accept()
 			except OSError:
 				return
-			self.seen.append(f"(from {peer[0]})")
+			self.seen.append(f"(from {peer[0] if peer else 'a socket'})")
 			self.sessions += 1
 			self.open.add(conn)
 			threading.Thread(target=self.serve, args=(conn,), daemon=True).start()
@@ -160,7 +171,9 @@ class Session:
 			self.command(line, line.split(" ")[0].upper())
 
 	def command(self, line, verb):
-		if verb == "EHLO":
+		if verb in ("EHLO", "HELO") and self.sink.lmtp:
+			self.conn.sendall(b"500 5.5.1 this is LMTP\r\n")
+		elif verb == ("LHLO" if self.sink.lmtp else "EHLO"):
 			offered = [f"250-{e}" for e in self.sink.extensions]
 			if self.sink.login:
 				offered.append("250-AUTH " + " ".join(self.sink.login.mechanisms))
@@ -246,6 +259,12 @@ class Session:
 	def finish(self):
 		mail = (self.sender, self.recipients, self.content)
 		self.forget()
+		if self.sink.lmtp:
+			for address in mail[1]:
+				if self.act("dot", f"250 2.0.0 stored for {address}"):
+					self.sink.mails.append((mail[0], [address], mail[2]))
+			self.sink.on_change()
+			return
 		rule = self.sink.rule("reply-to-dot")
 		if rule:		# taken, but the reply never comes or is another one
 			self.sink.mails.append(mail)

@@ -139,6 +139,10 @@ static const struct {
 	    "directory, as in Maildir" },
 	{ "maildir = ../x\n", "f:1: maildir: ../x leads elsewhere; write a name below the home directory, as in Maildir" },
 	{ "virtual_user = '-x'\n", "f:1: virtual_user: -x is not a user's name; write a name from the password file" },
+	{ "lmtp = localhost\n", "f:1: lmtp: localhost is neither a socket nor a host with a port; write /run/dovecot/lmtp, or 127.0.0.1:24" },
+	{ "lmtp = '::1:24'\n", "f:1: lmtp: ::1:24 is neither a socket nor a host with a port; write /run/dovecot/lmtp, or 127.0.0.1:24" },
+	{ "domains = a.example\nlmtp_domains = b.example\n", "f:2: b.example is not ours (domains, hostname); name some that are" },
+	{ "domains = a.example\nsrs_domain = b.example\n", "f:2: b.example is not ours (domains, hostname); name one that is" },
 	{ "mailbox = mbox\n", "f:1: mailbox: mbox is not a place for mailboxes; write maildir, or the path of an mbox with %u for the "
 	    "user, as in /var/mail/%u, or ~/mbox" },
 	{ "mailbox = /var/mail\n", "f:1: mailbox: /var/mail is not a place for mailboxes; write maildir, or the path of an mbox with %u "
@@ -272,6 +276,8 @@ START_TEST(all_options_round_trip)
 	    "trusted_networks = { 127.0.0.0/8, '::1', 2001:db8::/32, '::ffff:10.0.0.0/104' }\n"
 	    "proxy_networks = { 192.0.2.7, '::2' } xclient_networks = 127.0.0.1\n"
 	    "aliases = '' root_mail = admin@example.org maildir = Mail/in virtual_directory = /srv/mail\n"
+	    "lmtp = '[::1]:24' lmtp_domains = example.net lmtp_users = any srs_secrets = /s srs_domain = example.net\n"
+	    "forward_files = no command_user = daemon command_time = 90s\n"
 	    "mailbox = /var/mail/%u mailbox_size = 3M junk_folder = a.b tag_folders = create\n"
 	    "virtual_user = vmail recipient_delimiter = '' smtp_port = 2626 deliver_to_private_mx = yes\n"
 	    "retry_first = 1500ms retry_most = 1h1m1s expire = 2d3h message_size = 65537 header_size = 4K\n"

@@ -129,6 +129,27 @@ START_TEST(own_sections)
 }
 END_TEST
 
+START_TEST(by_lmtp)
+{
+	struct conf *socket = must("lmtp = /run/lmtp\n"), *host = must("domains = { a.example, b.example }\nlmtp = '[::1]:24'\n"
+	    "lmtp_domains = b.example\n");
+	char hop[ROUTE_HOP_MAX];
+	struct route r;
+
+	ck_assert_str_eq(route_hop_lmtp(hop, socket), "lmtp:/run/lmtp");
+	ck_assert_int_eq(route_parse(&r, socket, hop), 0);
+	ck_assert(r.lmtp && r.n == 0 && strcmp(r.socket, "/run/lmtp") == 0);
+	ck_assert_int_eq(route_parse(&r, host, hop), -1);
+	ck_assert_str_eq(route_hop_lmtp(hop, host), "lmtp:[::1]:24");
+	ck_assert_int_eq(route_parse(&r, host, hop), 0);
+	ck_assert(r.lmtp && r.n == 1 && r.is_relay && r.socket == NULL && r.hosts[0].port == 24 && strcmp(r.hosts[0].name, "::1") == 0);
+	ck_assert(conf_is_lmtp(host, "B.example") && !conf_is_lmtp(host, "a.example") && !conf_is_lmtp(host, "c.example"));
+	ck_assert(conf_is_lmtp(socket, socket->hostname));
+	conf_free(socket);
+	conf_free(host);
+}
+END_TEST
+
 /* The longest names that there can be. */
 START_TEST(long_names)
 {
@@ -156,6 +177,7 @@ END_TEST
 static const char *const nonsense[] = {
 	"", "mx:", "relay:", "x", "relay:a", "relay:a:", "relay:a:0", "relay:a:65536", "relay:a:1x", "relay::25", "relay:a:25,",
 	"relay:[::1]", "relay:[::1", "relay:[]:25", "relay:[::1]25", "relay:a:25,b", "relay-mx:", "local",
+	"lmtp:", "lmtp:/x", "lmtp:a", "lmtp:a:24",
 	"relay:a:1,a:2,a:3,a:4,a:5,a:6,a:7,a:8,a:9",
 };
 
@@ -182,6 +204,7 @@ main(void)
 	tcase_add_loop_test(t, there_and_back, 0, COUNT(routes));
 	tcase_add_test(t, without_sections);
 	tcase_add_test(t, own_sections);
+	tcase_add_test(t, by_lmtp);
 	tcase_add_test(t, long_names);
 	tcase_add_loop_test(t, what_is_none, 0, COUNT(nonsense));
 	suite_add_tcase(s, t);
