@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "filters/chain.h"
 #include "lib/conf.h"
 
 int	LLVMFuzzerTestOneInput(const uint8_t *, size_t);
@@ -35,6 +36,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		abort();
 	second = printed(again, &m);
 	if (n != m || memcmp(first, second, n) != 0)
+		abort();
+	/* What the filters make of it is the same, too. */
+	if (filters_check(c, err, sizeof(err)) != filters_check(again, err, sizeof(err)))
 		abort();
 	free(first);
 	free(second);
