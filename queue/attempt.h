@@ -43,7 +43,6 @@ struct attempt_rcpt {
 	bool			 dsn_passed_on;	/* the next hop answers for it from now on (RFC 3461, 5.2.1) */
 	bool			 untried;	/* what is recorded is what was known before, but for the marks */
 	bool			 relayed;	/* delivered to another host, not to a mailbox */
-	int64_t			 wait_ms;	/* deferred: the reply asks for so long; 0: it does not */
 	unsigned		 code;
 	char			*enhanced, *host, *text;	/* NULL without a result */
 	char			*before, *past;	/* its outcome before this one, and those before that; NULL none */
@@ -98,6 +97,7 @@ struct dispatch {
 	struct bouncecap	*cap;		/* and how many strangers have caused */
 	int64_t			 warn_ms[LOG_WARNED];	/* ages at which a sender is told of a delay */
 	int			 n_warnings;
+	int64_t			 longest_ms;	/* pause between two attempts */
 	void			(*stopped)(void *);
 	void			*stopped_arg;
 };

@@ -429,7 +429,7 @@ dispatch_longer_ms(const struct dispatch *d, const struct envelope_rcpt *r)
 static void
 clamp(const struct dispatch *d, struct schedule_entry *e)
 {
-	int64_t now = clock_ms(), most = now + 2 * d->queue->p.conf->retry_most_ms;
+	int64_t now = clock_ms(), most = now + 2 * d->longest_ms;
 
 	if (e->arrived_ms > now)
 		e->arrived_ms = now;
@@ -712,13 +712,15 @@ limits_of(const struct conf *c)
 }
 
 static void
-set_warnings(struct dispatch *d)
+set_times(struct dispatch *d)
 {
 	int64_t ms[CONF_DURATIONS_MAX];
 	int n = conf_durations(d->queue->p.conf->delay_warnings, ms, CONF_DURATIONS_MAX);
 
 	d->n_warnings = n < 0 ? 0 : n < LOG_WARNED ? n : LOG_WARNED;
 	memcpy(d->warn_ms, ms, (size_t)d->n_warnings * sizeof(ms[0]));
+	n = conf_durations(d->queue->p.conf->retry_schedule, ms, CONF_DURATIONS_MAX);
+	d->longest_ms = n > 0 ? ms[n - 1] : d->queue->p.conf->retry_most_ms;
 }
 
 /* Where relays have changed, nothing waits for one that is not asked any more: all is tried, and goes where it should. */
@@ -728,7 +730,7 @@ dispatch_reconfigure(struct dispatch *d, const struct conf *old)
 	struct schedule_limits limits = limits_of(d->queue->p.conf);
 
 	schedule_limit(d->schedule, &limits);
-	set_warnings(d);
+	set_times(d);
 	if (!route_same(old, d->queue->p.conf))
 		schedule_retry(d->schedule, clock_ms(), 0, NULL);
 	dispatch_kick(d);
@@ -743,7 +745,7 @@ dispatch_new(struct queue *q)
 	if (d == NULL || (d->turn = event_new(q->p.base, -1, 0, on_turn, d)) == NULL)
 		log_fatal("event=out-of-memory");
 	d->queue = q;
-	set_warnings(d);
+	set_times(d);
 	LIST_INIT(&d->tells);
 	d->cap = bouncecap_new();
 	d->schedule = schedule_new(&limits, id_random());

@@ -15,6 +15,7 @@
 #include "queue/lanes.h"
 #include "queue/notice.h"
 #include "queue/past.h"
+#include "queue/patience.h"
 
 #define TEXT_MAX	2048
 
@@ -202,6 +203,8 @@ decide(struct attempt *a, struct attempt_rcpt *r, enum schedule_end end, bool ex
 		say(a, r, "delivered");
 		break;
 	case RESULT_DEFERRED:
+		if (r->host[0] != '\0')
+			schedule_ask_pause(a->job, patience_asked(r->text));
 		rate_add(&q->rates.deferred, clock_ms(), 1);
 		say(a, r, "deferred");
 		return;

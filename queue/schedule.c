@@ -180,7 +180,7 @@ static int64_t
 job_wait(struct schedule *s, struct schedule_job *j, bool soon)
 {
 	int64_t until = s->now + (soon ? SOON_MS :
-	    sched_pause_asked(s, job_attempts(j), s->limits.retry_most_ms, j->pause_ms));
+	    sched_pause_asked(s, job_attempts(j), sched_longest(s), j->pause_ms));
 
 	if (j->message->expires > s->now && until > j->message->expires)
 		until = j->message->expires;

@@ -10,8 +10,8 @@
  *  - Trouble with a hop as a whole is shared by all mail for it: one job at a time probes it, after
  *    growing pauses; what waits goes as soon as a probe succeeds. Mail that meets trouble where other
  *    mail went through is on its own.
- *  - Each job's own pauses grow by half from retry_first_ms to retry_most_ms, a tenth more or less by
- *    chance.
+ *  - Each job's own pauses grow by half from retry_first_ms to retry_most_ms, or are those of a list, a
+ *    tenth more or less by chance. A pause that a reply asks for is believed, within bounds.
  *  - Mail that was never tried goes before what waited, three to one; what waited takes three quarters
  *    of the places.
  *  - Nothing expires without an attempt (its own or its hop's probe) that failed since this start.
@@ -27,6 +27,7 @@
 
 #define SCHEDULE_JOB_RCPTS	100	/* RFC 5321, 4.5.3.1.8: what every server must take at once */
 #define SCHEDULE_ALL		UINT32_MAX
+#define SCHEDULE_INTERVALS	16
 #define SCHEDULE_NEVER		INT64_MAX
 
 struct schedule;
@@ -46,6 +47,8 @@ struct schedule_limits {
 	uint32_t	(*jobs_of)(const void *arg, const char *hop);	/* asked instead when it is not NULL */
 	const void	*jobs_arg;
 	int64_t		retry_first_ms, retry_most_ms, expire_ms;
+	int64_t		intervals[SCHEDULE_INTERVALS];	/* instead of the first two: the last one again and again */
+	uint32_t	n_intervals;		/* 0: none */
 };
 
 /* A recipient to be tried. */

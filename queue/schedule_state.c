@@ -32,13 +32,27 @@ next_random(struct schedule *s)
 	return s->random * UINT64_C(2685821657736338717);
 }
 
+int64_t
+sched_longest(const struct schedule *s)
+{
+	return s->limits.n_intervals > 0 ? s->limits.intervals[s->limits.n_intervals - 1] : s->limits.retry_most_ms;
+}
+
+static int64_t
+sched_pause_first(const struct schedule *s)
+{
+	return s->limits.n_intervals > 0 ? s->limits.intervals[0] : s->limits.retry_first_ms;
+}
+
 /* The pause after `failures` of them: grows by half, to `most`, a tenth more or less. */
 int64_t
 sched_pause_after(struct schedule *s, uint32_t failures, int64_t most)
 {
 	int64_t pause = s->limits.retry_first_ms;
 
-	while (failures-- > 1 && pause < most)
+	if (s->limits.n_intervals > 0)
+		pause = s->limits.intervals[failures > s->limits.n_intervals ? s->limits.n_intervals - 1 : failures > 0 ? failures - 1 : 0];
+	while (s->limits.n_intervals == 0 && failures-- > 1 && pause < most)
 		pause += pause / 2 + 1;
 	if (pause > most)
 		pause = most;
@@ -52,7 +66,7 @@ sched_pause_asked(struct schedule *s, uint32_t failures, int64_t most, uint32_t 
 
 	if (asked == 0)
 		return own;
-	asked = asked < least ? least : asked > s->limits.retry_most_ms ? s->limits.retry_most_ms : asked;
+	asked = asked < least ? least : asked > sched_longest(s) ? sched_longest(s) : asked;
 	return asked + (int64_t)(next_random(s) % (uint64_t)(asked / 10 + 1));	/* not earlier than it was asked for */
 }
 
@@ -171,7 +185,7 @@ give_up_expired(struct schedule *s, struct job_list *list)
 void
 sched_hop_failed(struct schedule *s, struct hop *h, const struct schedule_job *j, const char *why)
 {
-	int64_t most = s->limits.retry_most_ms / 4;	/* fresh mail waits with the rest: not for hours */
+	int64_t most = sched_longest(s) / 4;	/* fresh mail waits with the rest: not for hours */
 
 	free(h->why);
 	h->why = sched_must(strndup(why == NULL ? "" : why, WHY_MAX));
@@ -181,8 +195,8 @@ sched_hop_failed(struct schedule *s, struct hop *h, const struct schedule_job *j
 	h->trouble = true;
 	h->failed_at = s->now;
 	h->failures++;
-	if (most < s->limits.retry_first_ms)
-		most = s->limits.retry_first_ms;
+	if (most < sched_pause_first(s))
+		most = sched_pause_first(s);
 	h->not_before = s->now + sched_pause_asked(s, h->failures, most, j->pause_ms);
 	due_set(&s->heap, &h->due, h->not_before);
 	give_up_expired(s, &h->fresh);

@@ -101,6 +101,8 @@ struct schedule {
 };
 
 void	*sched_must(void *);		/* the same pointer; NULL is out of memory and fatal */
+/* The longest pause that a job has of itself. */
+int64_t	 sched_longest(const struct schedule *);
 /* The pause after `failures` of them in a row: grows by half, to `most`, a tenth more or less. */
 int64_t	 sched_pause_after(struct schedule *, uint32_t failures, int64_t most);
 /* The same where a reply asks for a pause, which is believed as far as it is neither much less nor more than we would wait. */
