@@ -63,7 +63,8 @@ class Interop:
 
 	def start_server(self):
 		self.server = mt.Server(command=peers_module.within(self.peers.here), listen=f"{peers_module.MINIMTA}:25", replace={
-			"hostname": f'"mx.{HERE}"', "domains": f'{{"{HERE}", "{mt.DOMAIN}"}}',
+			"hostname": f'"mx.{HERE}"', "domains": f'{{"{HERE}", "{mt.DOMAIN}", "{hosts.Dovecot.domain}"}}',
+			"lmtp": f'"{hosts.Dovecot.socket}"', "lmtp_domains": hosts.Dovecot.domain, "lmtp_users": "any",
 			"trusted_networks": f'{{"{peers_module.MINIMTA}/32"}}', "deliver_to_private_mx": "yes",
 			"dns_servers": f'{{"{hosts.UNBOUND}:53"}}'}, aliases="root: alice\n", start=False)
 		# alice@here.example is the alice whose mailbox the library knows.
@@ -269,9 +270,40 @@ class Interop:
 			imap.logout()
 
 
+	def dovecot_takes(self):
+		"""By LMTP, over its socket and over TCP: each recipient has an answer of his own, and what was taken is in the mailbox."""
+		conf, domain = self.server.conf, self.dovecot.domain
+		with open(conf) as f:
+			text = f.read()
+		try:
+			for way in (self.dovecot.socket, f"{peers_module.MINIMTA}:{self.dovecot.port}"):
+				with open(conf, "w") as f:
+					f.write(text.replace(self.dovecot.socket, way))
+				self.control("reload")
+				subject, mark = "lmtp-" + str(len(way)), self.server.log.mark()
+				self.send(ALICE, [f"{user}@{domain}" for user in ("carol", "nosuch", "dave+tag")], message(subject), ["BODY=8BITMIME"])
+				for user in ("carol", r"dave\+tag"):
+					self.server.log.wait(rf"event=delivered to={user}@\S* hop=lmtp:{re.escape(way)} .*code=250 .*Saved", mark)
+				self.server.log.wait(rf"event=failed to=nosuch@\S* hop=lmtp:{re.escape(way)} .*code=550 status=5\.1\.1", mark)
+				for user in ("carol", "dave"):
+					imap = self.dovecot.login(f"{user}@{domain}")
+					try:
+						imap.select()
+						found = imap.search(None, "SUBJECT", subject)[1][0].split()
+						if len(found) != 1:
+							raise mt.Failed(f"{user} has {found} with the subject {subject}")
+						same_body(imap.fetch(found[0], "(BODY.PEEK[])")[1][0][1])
+					finally:
+						imap.logout()
+		finally:
+			with open(conf, "w") as f:
+				f.write(text)
+			self.control("reload")
+
+
 WITH_EACH = ("to_peer", "from_peer", "utf8_to_peer", "unknown_there", "unknown_here", "large")
 CASES = ("unreachable_best_mx", "relay_refused_by_peer", "null_mx", "two_domains_at_one_host", "busy_at_greeting", "no_relay",
-	"bare_lf_does_not_travel", "signed_names", "dovecot_reads")
+	"bare_lf_does_not_travel", "signed_names", "dovecot_reads", "dovecot_takes")
 
 
 def with_log(interop, test, *arguments):

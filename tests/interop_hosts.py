@@ -279,11 +279,15 @@ remote-control:
 
 
 class Dovecot:
-	"""Reads the mailboxes of minimta's virtual users over IMAP, at minimta's address."""
+	"""Reads the mailboxes of minimta's virtual users over IMAP, at minimta's address, and takes mail for others by LMTP."""
 	password = "secret"
+	domain = "lmtp.example"
+	users = ("alice@" + mt.DOMAIN, "carol@" + domain, "dave@" + domain)
+	socket = os.path.join(peers.FOLDER, "dovecot/run/dovecot/lmtp")
+	port = 24
 
 	def __init__(self, world, mail):
-		self.root = peers.Root("dovecot", "dovecot-imapd", "dash")
+		self.root = peers.Root("dovecot", "dovecot-imapd", "dovecot-lmtpd", "dash")
 		self.world = world
 		self.prepare()
 		os.makedirs(os.path.join(self.root.path, "srv/mail"), exist_ok=True)
@@ -297,16 +301,29 @@ class Dovecot:
 	def prepare(self):
 		owner = pwd.getpwnam("_minimta_virtual")
 		self.root.fresh("run/dovecot")
-		self.root.write("etc/dovecot/dovecot.conf", f"""protocols = imap
+		self.root.write("etc/dovecot/users", "".join(f"{user}:{{PLAIN}}{self.password}\n" for user in self.users))
+		self.root.write("etc/dovecot/dovecot.conf", f"""protocols = imap lmtp
 listen = {peers.MINIMTA}
 ssl = no
 disable_plaintext_auth = no
 log_path = /var/log/dovecot
 mail_location = maildir:/srv/mail/%d/%n
 first_valid_uid = 1
+recipient_delimiter = +
+postmaster_address = postmaster@{self.domain}
+hostname = {self.domain}
+service lmtp {{
+	unix_listener lmtp {{
+		mode = 0600
+	}}
+	inet_listener lmtp {{
+		address = {peers.MINIMTA}
+		port = {self.port}
+	}}
+}}
 passdb {{
-	driver = static
-	args = password={self.password}
+	driver = passwd-file
+	args = username_format=%u /etc/dovecot/users
 }}
 userdb {{
 	driver = static
