@@ -140,7 +140,8 @@ START_TEST(several_at_once)
 	m = mark_open(dirfd_);
 	for (uint64_t id = 1; id <= 100; id++) {
 		ck_assert_int_eq(mark_begin(m, message(id)), id != 3);
-		mark_end(m, message(id));
+		if (id != 3)
+			mark_end(m, message(id));
 	}
 	mark_close(m);
 	m = mark_open(dirfd_);
