@@ -29,8 +29,8 @@ BY_DESIGN = {
 	# Its root is the spool.
 	"queue": {"list /", "create a file in /"},
 	"delivery": {"connect to a program on loopback", "connect to minimta's own port"},
-	# Root's files, to become any recipient and to write to any mailbox.
-	"mda": READABLE - {"list /"} | {"open the shadow passwords", "open another user's file", "open a mail", "open a segment of the spool",
+	# Root's files, to become any recipient and to write to any mailbox; a pair of sockets for each command that the runner runs.
+	"mda": READABLE | {"a socketpair", "open the shadow passwords", "open another user's file", "open a mail", "open a segment of the spool",
 		"open the password file for writing", "open the configuration for writing",
 		"create a file in /", "create a file in /etc", "create a file in /tmp", "create a file in /dev/shm",
 		"create a file in another user's home", "create a file in the state directory",

@@ -71,6 +71,18 @@ def check_sockets(server, pids, name):
 		expect("its network sockets", sorted(inodes & network), [])
 
 
+def check_runner(server, pids):
+	"""What runs commands beside mda: a child of it, with root's rights to become others and nothing else, and one channel."""
+	with open(f"/proc/{pids['mda']}/task/{pids['mda']}/children") as f:
+		runner, = f.read().split()
+	expect("its name", status(runner)["Name"], "mda-runner")
+	expect("NoNewPrivs", status(runner)["NoNewPrivs"], "1")
+	kept = sum(1 << bit for bit in (1, 5, 6, 7))		# CAP_DAC_OVERRIDE, CAP_KILL, CAP_SETGID, CAP_SETUID
+	expect("the effective capabilities", int(status(runner)["CapEff"], 16), kept)
+	expect("the permitted capabilities", int(status(runner)["CapPrm"], 16), kept)
+	expect("its descriptors", sorted(os.listdir(f"/proc/{runner}/fd")), ["0", "1", "2", "3"])
+
+
 def check_master(server, pids):
 	expect("NoNewPrivs of master or a child", [n for n in mt.CHILDREN if n not in pids], [])
 	with open(f"/proc/{pids['minimta']}/limits") as f:
@@ -89,6 +101,7 @@ def main():
 		server.honest_mail()
 		pids = server.pids()
 		report.case("all processes run", check_master, server, pids)
+		report.case("the runner of commands", check_runner, server, pids)
 		for name in mt.CHILDREN:
 			for test in (check_user, check_root, check_fences, check_sockets):
 				report.case(f"{name}: {test.__name__[6:]}", test, server, pids, name)
