@@ -442,7 +442,9 @@ callbacks_free(struct callbacks *cb)
 	struct call *c, *next;
 
 	HASH_ITER(hh, cb->calls, c, next)
-		call_free(c);
+		call_end(c, PROBE_UNKNOWN, "");
+	while (!TAILQ_EMPTY(&cb->due))
+		callbacks_cancel(TAILQ_FIRST(&cb->due));
 	HASH_ITER(hh, cb->domains, d, next_domain) {
 		HASH_DEL(cb->domains, d);
 		free(d);

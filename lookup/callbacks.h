@@ -47,7 +47,7 @@ struct callbacks_ground {
 
 /* conf is asked at each question; callbacks_set_conf when it is another one. */
 struct callbacks *callbacks_new(const struct conf *, const struct callbacks_ground *);
-void		 callbacks_free(struct callbacks *);		/* no query is left */
+void		 callbacks_free(struct callbacks *);		/* queries end without an answer */
 void		 callbacks_set_conf(struct callbacks *, const struct conf *);
 
 struct callbacks_query *callbacks_ask(struct callbacks *, enum call_kind, const char *address, callbacks_done_fn *, void *arg);
