@@ -174,7 +174,7 @@ def torn_journal(server):
 		f.write(b"L t=1 p=smtpd session=TORN event=message msg=TO")
 	server.start()
 	server.honest_mail()
-	wait_stats(server, delivered=2)
+	wait_stats(server, accepted=2)
 	must_have(explain(server, "honest@honest.example"), r"(?s)(was taken: .*){2}")
 	must_have(explain(server, "TORN"), "Nothing is known")
 
