@@ -87,6 +87,7 @@ struct facts {
 	/* RCPT */
 	const char	*recipient;		/* the one that is judged now, canonical */
 	unsigned	 n_recipients;		/* taken before it; at DATA and later: all */
+	const char	*first_recipient;	/* DATA and later: of those that were taken */
 	/* HEADER; the block with its empty line */
 	const char	*header;
 	size_t		 header_len;

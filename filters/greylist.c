@@ -90,6 +90,13 @@ is_correspondent(const struct facts *f)
 
 /* ---- the key ---- */
 
+/* The one that is asked about; at the end of a message, where there may be many, the first. */
+static const char *
+recipient_of(const struct facts *f)
+{
+	return f->recipient != NULL ? f->recipient : f->first_recipient;
+}
+
 /* A domain that this mail is proven to be of, so that all hosts of a pool are one; else the network. */
 static const char *
 key_of(const struct filter_run *run, char network[MEMORY_KEY_MAX])
@@ -151,7 +158,7 @@ run_greylist(struct filter_run *run)
 		return filter_say(run, "normal", 0, "nothing is wrong with it");
 	if (run->memory == NULL)
 		return filter_say(run, "unknown", 0, "nobody could be asked");
-	q.other = greylist_key_other(other, f->sender, f->helo, f->recipient);
+	q.other = greylist_key_other(other, f->sender, f->helo, recipient_of(f));
 	((struct state *)run->state)->query = memory_ask(run->memory, &q, on_answer, run);
 	return FILTER_PENDING;
 }
@@ -160,7 +167,7 @@ static bool
 applies(const struct filter_config *c, const struct facts *f)
 {
 	(void)c;
-	return f->address.len > 0 && f->sender != NULL && f->recipient != NULL && !access_is_duty(f->recipient);
+	return f->address.len > 0 && f->sender != NULL && recipient_of(f) != NULL && !access_is_duty(recipient_of(f));
 }
 
 static void

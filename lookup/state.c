@@ -27,7 +27,7 @@
 #define RESULTS		((unsigned)MEMORY_TABLES)	/* the last of them: what state_put() took */
 #define RESULTS_PERIOD	(30U * 86400)
 #define RESULTS_WASTE	(4U * CACHE_ENTRIES)	/* records in its file, some of them expired: then a new one */
-#define HOLD_MS		2000		/* questions wait so long for what is on disk to be read */
+#define HOLD_MS		3000		/* questions wait so long for what is on disk to be read */
 #define HELD_MAX	10000U
 #define BACKLOG_MAX	200000U		/* told to the thread and not written: then no more is told, until all is written anew */
 #define BACKLOG_SOME	10000U

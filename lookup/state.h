@@ -30,7 +30,7 @@ void		 state_stop(struct state *, void (*done)(void *), void *arg);
 
 void		 state_free(struct state *);	/* after that; NULL is fine */
 
-/* The answer at once, from memory; while the files are still being read, later, but within two seconds. cancel forgets all
+/* The answer at once, from memory; while the files are still being read, later, but within three seconds. cancel forgets all
  * questions with that arg. */
 void		 state_ask(struct state *, const struct memory_question *, uint64_t id, void (*done)(void *arg, uint64_t id,
 		    const struct memory_answer *), void *arg);

@@ -152,7 +152,7 @@ guard_reset(struct session *s)
 {
 	chain_reset(s->guard->chain);
 	forget_header(s);
-	s->guard->facts.sender = s->guard->facts.recipient = NULL;
+	s->guard->facts.sender = s->guard->facts.recipient = s->guard->facts.first_recipient = NULL;
 	s->guard->last = (struct chain_decision){ .outcome = CHAIN_PASS };
 }
 
@@ -253,6 +253,7 @@ guard_data(struct session *s, guard_done_fn *done)
 	struct guard *g = s->guard;
 
 	g->facts.recipient = NULL;
+	g->facts.first_recipient = s->tx->recipients != NULL ? s->tx->recipients->address : NULL;
 	g->facts.n_recipients = HASH_COUNT(s->tx->recipients);
 	decide(s, STAGE_DATA, done);
 }

@@ -42,7 +42,8 @@ Steps. TEXT has the escapes \\r \\n \\t \\0 \\e \\\\ \\xNN, and {300*x} for repe
 	log REGEX, nolog REGEX	a line since the start of the dialog (waits); none until its end
 	logs N REGEX		so many of them (waits)
 	kill PROCESS, stop PROCESS, cont PROCESS	SIGKILL, SIGSTOP, SIGCONT
-	terminate, restart [kill]	SIGTERM to master; the whole server stopped (or killed) and started
+	terminate, restart [HOW]	SIGTERM to master; the whole server stopped and started. HOW: kill (killed instead), memory-lost,
+				memory-broken (what filters remember is gone meanwhile, or garbage)
 	control WORD… => REGEX	an answer of the control socket (waits)
 
 A dialog must say what becomes of each connection (S! close or C! …). After the last step the runner itself sends an
@@ -416,6 +417,12 @@ class Run:
 			self.server.kill()
 		else:
 			self.server.stop()
+		for path in glob.glob(os.path.join(self.server.folder, "state/memory/*.*")) if how.startswith("memory-") else []:
+			if how == "memory-lost":
+				os.unlink(path)
+			else:
+				with open(path, "r+b") as f:
+					f.write(os.urandom(512))
 		self.server.start()
 
 	def do_control(self, rest):

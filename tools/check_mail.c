@@ -230,6 +230,8 @@ run_recipients(struct mail *m)
 static void
 run_message(struct mail *m)
 {
+	m->facts.recipient = NULL;
+	m->facts.first_recipient = m->recipients[0].text;
 	chain_reach(m->chain, STAGE_DATA);
 	m->facts.n_recipients = m->taken;
 	decide(m, STAGE_DATA);

@@ -330,6 +330,8 @@ START_TEST(data_decides_at_the_end)
 	connect_from(2, 1);
 	for (int i = 0; i < 2; i++) {
 		ck_assert_int_eq(session((uint8_t)(2 + 50 * i), 1, "s@far.example"), CHAIN_PASS);
+		facts.recipient = NULL;
+		facts.first_recipient = "alice@demo.example";
 		chain_reach(chain, STAGE_DATA);
 		ck_assert_int_eq(decide(STAGE_DATA), CHAIN_PASS);
 		chain_reach(chain, STAGE_HEADER);

@@ -517,7 +517,7 @@ START_TEST(full_disk)
 }
 END_TEST
 
-/* Another lookup still holds the folder: questions wait two seconds, then memory answers alone, and joins what it finds later. */
+/* Another lookup still holds the folder: questions wait three seconds, then memory answers alone, and joins what it finds later. */
 START_TEST(files_come_late)
 {
 	int fd;
@@ -526,7 +526,7 @@ START_TEST(files_come_late)
 	fd = open(path_of("lock"), O_RDWR);
 	ck_assert_int_eq(flock(fd, LOCK_EX), 0);
 	start();
-	shift(2000);
+	shift(3000);
 	ck_assert_int_eq(ask("net 1", true), MEMORY_GREY_NEW);
 	ck_assert_int_eq(ask("meanwhile", false), MEMORY_GREY_NEW);
 	ck_assert(has_said("event=memory-late"));
