@@ -231,6 +231,7 @@ queue_SRC	:= \
 	queue/record.c \
 	queue/recover.c \
 	queue/schedule.c \
+	queue/schedule_fair.c \
 	queue/schedule_state.c \
 	queue/segindex.c \
 	queue/selection.c \

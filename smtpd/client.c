@@ -164,6 +164,8 @@ client_xclient(struct session *s, const char *argument)
 		return;
 	free(s->helo);
 	s->helo = NULL;
+	if (s->guard != NULL)
+		s->guard->facts.helo = NULL;
 	s->esmtp = x.esmtp;
 	s->state = SESSION_START;
 	if (x.helo[0] != '\0' && (s->helo = strdup(x.helo)) == NULL)

@@ -5,6 +5,7 @@
  */
 #include "smtpd/guard.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -242,7 +243,8 @@ guard_rcpt(struct session *s, guard_done_fn *done)
 
 	count(s);
 	forget_told(s, STAGE_RCPT);
-	g->facts.recipient = s->tx->asking;
+	snprintf(g->recipient, sizeof(g->recipient), "%s", s->tx->asking);
+	g->facts.recipient = g->recipient;
 	g->facts.n_recipients = HASH_COUNT(s->tx->recipients);
 	decide(s, STAGE_RCPT, done);
 }
@@ -294,6 +296,8 @@ find_end(struct guard *g, const uint8_t *content, size_t len)
 	size_t from = g->searched > 3 ? g->searched - 3 : 0;
 	const uint8_t *end;
 
+	if (len == 0)
+		return 0;
 	if (len >= 2 && content[0] == '\r' && content[1] == '\n')
 		return 2;
 	end = memmem(content + from, len - from, "\r\n\r\n", 4);
@@ -317,7 +321,8 @@ guard_header(struct session *s, const uint8_t *content, size_t len, bool last)
 		n = len;
 	if ((g->header = malloc(n + 1)) == NULL)
 		log_fatal("event=out-of-memory");
-	memcpy(g->header, content, n);
+	if (n > 0)
+		memcpy(g->header, content, n);
 	g->header[n] = '\0';
 	session_hold(s, (int64_t)n);
 	g->facts.header = g->header;

@@ -16,6 +16,7 @@
 #include "filters/chain.h"
 #include "filters/facts.h"
 #include "filters/memory.h"
+#include "lib/address.h"
 
 struct refusal;
 struct session;
@@ -30,6 +31,8 @@ struct guard {
 	struct facts	 facts;
 	guard_done_fn	*done;			/* while WAIT_FILTERS */
 	enum facts_stage stage;			/* … which decision */
+
+	char		 recipient[ADDRESS_MAX];	/* the one that was judged last: facts point to it */
 
 	/* the header, complete, and as it came; NULL before that */
 	char		*header;

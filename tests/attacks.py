@@ -54,6 +54,7 @@ ROWS = {
 	42: "a remote that drips or is silent",
 	43: "MX that lead to this machine, null MX",
 	45: "SPF without end, macros, explanations",
+	52: "forged Authentication-Results in our name",
 	60: "slow commands, slow bodies, silence",
 	61: "hundreds of idle connections",
 	62: "a client that does not read",
