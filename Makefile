@@ -393,6 +393,7 @@ UNIT	:= \
 	resolver \
 	route \
 	schedule \
+	schedule_weeks \
 	selection \
 	stress \
 	tally \

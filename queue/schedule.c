@@ -65,7 +65,8 @@ pick(struct agent *a)
 {
 	bool backlog_may = a->active_backlog < a->most - a->most / 4 || a->most < 4;
 	bool backlog_first = ++a->turn % BACKLOG_TURN == 0;
-	struct hop *h = TAILQ_FIRST(&a->fresh), *b = backlog_may ? TAILQ_FIRST(&a->backlog) : NULL;
+	struct hop *h = flows_first(&a->fresh), *b = backlog_may ? flows_first(&a->backlog) : NULL;
+	struct schedule_job *j;
 
 	if (a->active >= a->most)
 		return NULL;
@@ -73,10 +74,14 @@ pick(struct agent *a)
 		h = b;
 	if (h == NULL)
 		return NULL;
-	if (TAILQ_EMPTY(&h->fresh) ||
-	    (backlog_may && ++h->turn % BACKLOG_TURN == 0 && !TAILQ_EMPTY(&h->backlog)))
-		return TAILQ_FIRST(&h->backlog);
-	return TAILQ_FIRST(&h->fresh);
+	flows_turn(h->listed == HOP_FRESH ? &a->fresh : &a->backlog);
+	if (fair_is_empty(&h->fresh) ||
+	    (backlog_may && ++h->turn % BACKLOG_TURN == 0 && !fair_is_empty(&h->backlog)))
+		j = fair_first(&h->backlog);
+	else
+		j = fair_first(&h->fresh);
+	fair_served(j->backlog ? &h->backlog : &h->fresh, j);
+	return j;
 }
 
 static struct schedule_job *
@@ -248,7 +253,7 @@ job_for(struct schedule *s, const struct schedule_entry *e)
 		m = sched_must(calloc(1, sizeof(*m)));
 		m->id = e->message;
 		m->expires = e->arrived_ms + s->limits.expire_ms;
-		m->sender = e->sender;
+		m->sender = e->sender % LANES;
 		idmap_put(&s->messages, e->message, m);
 	}
 	if (e->longer_ms / 1000 > m->longer_s) {
@@ -595,8 +600,8 @@ schedule_new(const struct schedule_limits *limits, uint64_t seed)
 	for (int a = 0; a < SCHEDULE_AGENTS; a++) {
 		s->agents[a].kind = (enum schedule_agent)a;
 		s->agents[a].most = limits->jobs[a];
-		TAILQ_INIT(&s->agents[a].fresh);
-		TAILQ_INIT(&s->agents[a].backlog);
+		flows_init(&s->agents[a].fresh);
+		flows_init(&s->agents[a].backlog);
 		TAILQ_INIT(&s->agents[a].suspects);
 	}
 	return s;
@@ -643,6 +648,8 @@ schedule_free(struct schedule *s)
 	}
 	HASH_ITER(hh, s->hops, h, tmp) {
 		HASH_DEL(s->hops, h);
+		fair_free(&h->fresh);
+		fair_free(&h->backlog);
 		free(h->why);
 		free(h);
 	}

@@ -96,8 +96,8 @@ sched_hop_get(struct schedule *s, const char *name, enum schedule_agent agent)
 	h->limit = agent == SCHEDULE_DELIVERY && h->most > START_LIMIT ? START_LIMIT : h->most;
 	h->due.kind = DUE_HOP;
 	h->last_success = INT64_MIN;
-	TAILQ_INIT(&h->fresh);
-	TAILQ_INIT(&h->backlog);
+	fair_init(&h->fresh);
+	fair_init(&h->backlog);
 	HASH_ADD_STR(s->hops, name, h);
 	return h;
 }
@@ -106,9 +106,9 @@ void
 sched_hop_unlist(struct hop *h)
 {
 	if (h->listed == HOP_FRESH)
-		TAILQ_REMOVE(&h->agent->fresh, h, next);
+		flows_remove(&h->agent->fresh, h);
 	else if (h->listed == HOP_BACKLOG)
-		TAILQ_REMOVE(&h->agent->backlog, h, next);
+		flows_remove(&h->agent->backlog, h);
 	h->listed = HOP_IDLE;
 }
 
@@ -118,24 +118,34 @@ hop_pauses(const struct schedule *s, const struct hop *h)
 	return h->trouble && s->now < h->not_before;
 }
 
+/* Listed as the hop of that job's sender, or both are none. */
+static bool
+is_in_flow(const struct hop *h, const struct schedule_job *first)
+{
+	if (h->listed == HOP_IDLE || first == NULL)
+		return h->listed == HOP_IDLE && first == NULL;
+	return h->flow == (h->listed == HOP_FRESH ? h->agent->fresh.flows : h->agent->backlog.flows) + first->message->sender;
+}
+
 /* Puts a hop where it belongs after any change; frees one that nobody needs. Must be the last use of h. */
 void
 sched_hop_update(struct schedule *s, struct hop *h)
 {
+	const struct schedule_job *first = NULL;
 	int want = HOP_IDLE;
 
 	if (h->active < h->limit && !h->paused && !hop_pauses(s, h)) {
-		if (!TAILQ_EMPTY(&h->fresh))
+		if ((first = fair_first(&h->fresh)) != NULL)
 			want = HOP_FRESH;
-		else if (!TAILQ_EMPTY(&h->backlog))
+		else if ((first = fair_first(&h->backlog)) != NULL)
 			want = HOP_BACKLOG;
 	}
-	if (want != (int)h->listed) {
+	if (want != (int)h->listed || !is_in_flow(h, first)) {
 		sched_hop_unlist(h);
 		if (want == HOP_FRESH)
-			TAILQ_INSERT_TAIL(&h->agent->fresh, h, next);
+			flows_put(&h->agent->fresh, h, first->message->sender);
 		else if (want == HOP_BACKLOG)
-			TAILQ_INSERT_TAIL(&h->agent->backlog, h, next);
+			flows_put(&h->agent->backlog, h, first->message->sender);
 		h->listed = want;
 	}
 	if (h->jobs > 0 || h->paused || hop_pauses(s, h))
@@ -161,24 +171,33 @@ sched_hop_succeeded(struct schedule *s, struct hop *h)
 	}
 }
 
-static void
-give_up_expired(struct schedule *s, struct job_list *list)
+static bool
+is_expired(const struct schedule *s, const struct schedule_job *j)
 {
-	struct schedule_job *j, *after;
+	return j->message->expires <= s->now;
+}
 
-	for (j = TAILQ_FIRST(list); j != NULL; j = after) {
-		after = TAILQ_NEXT(j, next);
-		if (j->message->expires > s->now && j->warn_at > s->now)
-			continue;
-		TAILQ_REMOVE(list, j, next);
-		if (j->message->expires <= s->now) {
-			TAILQ_INSERT_TAIL(&s->given_up, j, next);
-			j->state = JOB_GIVEN_UP;
-		} else {
-			TAILQ_INSERT_TAIL(&s->to_warn, j, next);
-			j->state = JOB_TO_WARN;
-		}
-	}
+static bool
+is_late(const struct schedule *s, const struct schedule_job *j)
+{
+	return j->warn_at <= s->now;
+}
+
+/* What waits for this hop and has to be said of it. */
+static void
+give_up_expired(struct schedule *s, struct fair *ready)
+{
+	struct job_list expired = TAILQ_HEAD_INITIALIZER(expired), late = TAILQ_HEAD_INITIALIZER(late);
+	struct schedule_job *j;
+
+	fair_take(ready, is_expired, s, &expired);
+	fair_take(ready, is_late, s, &late);
+	TAILQ_FOREACH(j, &expired, next)
+		j->state = JOB_GIVEN_UP;
+	TAILQ_FOREACH(j, &late, next)
+		j->state = JOB_TO_WARN;
+	TAILQ_CONCAT(&s->given_up, &expired, next);
+	TAILQ_CONCAT(&s->to_warn, &late, next);
 }
 
 /* A probe failed, or the first trouble of a hop: all its mail pauses. Jobs that ran side by side count once. */
@@ -246,7 +265,7 @@ sched_job_unlink(struct schedule *s, struct schedule_job *j)
 		due_remove(&s->heap, &j->due);
 		break;
 	case JOB_READY:
-		TAILQ_REMOVE(j->backlog ? &j->hop->backlog : &j->hop->fresh, j, next);
+		fair_remove(j->backlog ? &j->hop->backlog : &j->hop->fresh, j);
 		break;
 	case JOB_SUSPECT:
 		TAILQ_REMOVE(&j->hop->agent->suspects, j, next);
@@ -296,9 +315,9 @@ sched_make_ready(struct schedule *s, struct schedule_job *j)
 	}
 	j->state = JOB_READY;
 	if (j->backlog)
-		TAILQ_INSERT_TAIL(&j->hop->backlog, j, next);
+		fair_put(&j->hop->backlog, j, &j->hop->agent->backlog);
 	else
-		TAILQ_INSERT_TAIL(&j->hop->fresh, j, next);
+		fair_put(&j->hop->fresh, j, &j->hop->agent->fresh);
 	sched_hop_update(s, j->hop);
 }
 

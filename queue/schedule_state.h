@@ -1,6 +1,6 @@
 /*
- * What the scheduler keeps, and the moves between its lists: private to queue/schedule.c and
- * queue/schedule_state.c. Everything uses schedule.now, set at each event.
+ * What the scheduler keeps, and the moves between its lists: private to queue/schedule.c, schedule_state.c and
+ * schedule_fair.c. Everything uses schedule.now, set at each event.
  */
 #ifndef QUEUE_SCHEDULE_STATE_H
 #define QUEUE_SCHEDULE_STATE_H
@@ -10,6 +10,7 @@
 #include "lib/hash.h"
 #include "queue/due.h"
 #include "queue/idmap.h"
+#include "queue/lanes.h"
 #include "queue/schedule.h"
 
 #define SCHED_CRASHES_ALONE	2	/* in flight at so many deaths: tried alone from then on */
@@ -49,6 +50,33 @@ struct schedule_job {
 
 TAILQ_HEAD(job_list, schedule_job);
 
+/* Jobs of one sender at one hop, ready. It exists while there are any. */
+struct lane {
+	TAILQ_ENTRY(lane)	 next;
+	struct job_list		 jobs;
+	uint32_t		 sender;
+	bool			 served;	/* in which list it is */
+};
+TAILQ_HEAD(lane_list, lane);
+
+/* A hop's ready jobs, senders in turn: one who has none waiting goes before those who have had a turn. */
+struct fair {
+	struct lane_list	 newer, served;
+	uint32_t		 turn;
+};
+
+/* Of an agent: hops that may be tried, by the sender whose job is next there; senders in turn, too. */
+struct flow {
+	TAILQ_ENTRY(flow)	 next;
+	TAILQ_HEAD(hop_list, hop) hops;		/* in the list of flows while there are any */
+	uint32_t		 n;
+};
+
+struct flows {
+	TAILQ_HEAD(, flow)	 active;
+	struct flow		 flows[LANES];
+};
+
 struct message {
 	uint64_t		 id;
 	int64_t			 expires;
@@ -61,8 +89,9 @@ struct hop {
 	struct due		 due;		/* first, see above: when the next probe may start */
 	UT_hash_handle		 hh;
 	struct agent		*agent;
-	struct job_list		 fresh, backlog;
+	struct fair		 fresh, backlog;
 	TAILQ_ENTRY(hop)	 next;
+	struct flow		*flow;		/* that it is listed in */
 	enum { HOP_IDLE, HOP_FRESH, HOP_BACKLOG } listed;
 	uint32_t		 jobs, active, limit, most, turn;
 	uint32_t		 failures;	/* in a row */
@@ -74,13 +103,11 @@ struct hop {
 	char			 name[];
 };
 
-TAILQ_HEAD(hop_list, hop);
-
 struct agent {
 	enum schedule_agent	 kind;
 	bool			 up;
 	uint32_t		 most, active, active_backlog, turn;
-	struct hop_list		 fresh, backlog;
+	struct flows		 fresh, backlog;
 	struct job_list		 suspects;
 	struct schedule_job	*alone;		/* the suspect that is being tried */
 	int64_t			 alone_until, drain_until, suspects_after;
@@ -99,6 +126,27 @@ struct schedule {
 	struct agent		 agents[SCHEDULE_AGENTS];
 	uint32_t		 n_rcpts;
 };
+
+/* schedule_fair.c */
+void	 fair_init(struct fair *);
+void	 fair_free(struct fair *);
+bool	 fair_is_empty(const struct fair *);
+/* Last of its sender's. One who has none here yet: first of all if his mail waits for fewer hops than that of whose turn it is. */
+void	 fair_put(struct fair *, struct schedule_job *, const struct flows *);
+void	 fair_remove(struct fair *, struct schedule_job *);
+/* Whose turn it is, and which of his; NULL: there is none. The same until fair_served or a change. */
+struct schedule_job *fair_first(const struct fair *);
+/* This one is about to be removed, for it had its turn. */
+void	 fair_served(struct fair *, const struct schedule_job *);
+/* Each job, which fn may not remove: to be taken out, they are put into `to`. */
+void	 fair_take(struct fair *, bool (*is)(const struct schedule *, const struct schedule_job *), const struct schedule *,
+	    struct job_list *to);
+void	 flows_init(struct flows *);
+void	 flows_put(struct flows *, struct hop *, uint32_t sender);	/* last */
+void	 flows_remove(struct flows *, struct hop *);
+struct hop *flows_first(const struct flows *);
+/* The first sender has had a turn. */
+void	 flows_turn(struct flows *);
 
 void	*sched_must(void *);		/* the same pointer; NULL is out of memory and fatal */
 /* The longest pause that a job has of itself. */

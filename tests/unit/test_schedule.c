@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "queue/lanes.h"
 #include "queue/schedule.h"
 
 #define SECOND	INT64_C(1000)
@@ -333,6 +334,184 @@ START_TEST(dropped_while_active)
 }
 END_TEST
 
+static void
+add_from(struct schedule *s, int64_t now, uint64_t id, const char *sender, const char *hop, uint32_t attempts)
+{
+	schedule_add(s, now, &(struct schedule_entry){ .message = id, .hop = hop, .agent = SCHEDULE_DELIVERY, .arrived_ms = now,
+	    .due_ms = now, .sender = lanes_key(sender), .attempts = attempts });
+}
+
+/* How many others are started before this message is, when each ends as soon as it has begun. */
+static unsigned
+starts_before(struct schedule *s, uint64_t message)
+{
+	struct schedule_job *j;
+	unsigned n = 0;
+	bool found;
+
+	for (;; n++) {
+		j = must_start(s, 1);
+		found = schedule_job_message(j) == message;
+		settle_all(j);
+		schedule_finish(s, 1, j, SCHEDULE_ANSWERED, NULL);
+		if (found)
+			return n;
+	}
+}
+
+/* One who sends ten thousand messages to a host delays nobody's single letter there; whether they were tried before or not. */
+START_TEST(a_letter_passes_a_bulk_to_its_hop)
+{
+	struct schedule *s = new_schedule(1);
+	uint32_t tried = _i == 1 ? 3 : 0;
+	char sender[64];
+
+	for (uint64_t id = 1; id <= 10000; id++) {
+		snprintf(sender, sizeof(sender), "bounce-%d+x%d=y@bulk.example", (int)id, (int)id);
+		add_from(s, 0, id, sender, "mx:big.example", tried);
+	}
+	ck_assert_uint_eq(starts_before(s, 1), 0);
+	add_from(s, 1, 20000, "anna@example.org", "mx:big.example", tried);
+	ck_assert_uint_le(starts_before(s, 20000), 2);
+	schedule_free(s);
+}
+END_TEST
+
+/* Likewise when each of them goes to another host: hops are not served one after the other, but senders. */
+START_TEST(a_letter_passes_a_bulk_to_all_hops)
+{
+	struct schedule *s = new_schedule(1);
+	char hop[40];
+
+	for (uint64_t id = 1; id <= 10000; id++) {
+		snprintf(hop, sizeof(hop), "mx:h%d.example", (int)id);
+		add_from(s, 0, id, "news@bulk.example", hop, 0);
+	}
+	add_from(s, 1, 20000, "anna@example.org", "mx:small.example", 0);
+	ck_assert_uint_le(starts_before(s, 20000), 2);
+	add_from(s, 1, 20001, "anna@example.org", "mx:h5000.example", 0);	/* behind one of the bulk */
+	ck_assert_uint_le(starts_before(s, 20001), 3);
+	schedule_free(s);
+}
+END_TEST
+
+/* And the bulk gets its turn while single letters keep coming. */
+START_TEST(a_bulk_is_not_starved)
+{
+	struct schedule *s = new_schedule(1);
+	struct schedule_job *j;
+	unsigned bulk = 0;
+	char sender[40];
+
+	for (uint64_t id = 1; id <= 1000; id++)
+		add_from(s, 0, id, "news@bulk.example", "mx:big.example", 0);
+	for (uint64_t id = 2000; id < 2400; id++) {
+		snprintf(sender, sizeof(sender), "%c%c@example.org", (char)('a' + id % 26), (char)('a' + id / 26 % 26));
+		add_from(s, 1, id, sender, "mx:big.example", 0);
+		j = must_start(s, 1);
+		bulk += schedule_job_message(j) < 2000;
+		settle_all(j);
+		schedule_finish(s, 1, j, SCHEDULE_ANSWERED, NULL);
+	}
+	ck_assert_uint_ge(bulk, 40);		/* of 400 */
+	ck_assert_uint_le(bulk, 220);
+	schedule_free(s);
+}
+END_TEST
+
+START_TEST(senders_are_told_apart)
+{
+	ck_assert_uint_eq(lanes_key("Bounce-17+a=b@list.example"), lanes_key("bounce-99+c=d@LIST.example"));
+	ck_assert_uint_ne(lanes_key("anna@example.org"), lanes_key("bob@example.org"));
+	ck_assert_uint_ne(lanes_key("anna@example.org"), lanes_key("anna@example.net"));
+	ck_assert_uint_lt(lanes_key(""), LANES);
+	ck_assert_uint_lt(lanes_key("postmaster"), LANES);
+}
+END_TEST
+
+START_TEST(fixed_intervals)
+{
+	struct schedule_limits fixed = limits;
+	struct schedule *s;
+	int64_t now = 0, next, wanted[] = { MINUTE, 10 * MINUTE, HOUR, HOUR, HOUR };
+
+	fixed.n_intervals = 3;
+	memcpy(fixed.intervals, wanted, 3 * sizeof(wanted[0]));
+	s = schedule_new(&fixed, 1);
+	schedule_agent_up(s, SCHEDULE_DELIVERY, true);
+	add(s, 0, 1, 0, "mx:a.example");
+	for (int i = 0; i < 5; i++) {
+		next = schedule_finish(s, now, must_start(s, now), SCHEDULE_ANSWERED, NULL);
+		ck_assert_int_ge(next - now, wanted[i] - wanted[i] / 10);
+		ck_assert_int_le(next - now, wanted[i] + wanted[i] / 10);
+		now = next;
+	}
+	schedule_free(s);
+}
+END_TEST
+
+/* A pause that is asked for: as it was said, not much less than our own, no more than our longest. */
+START_TEST(pauses_that_are_asked_for)
+{
+	static const struct { int64_t asked, least, most; bool hop; } pauses[] = {
+		{ 20 * MINUTE, 20 * MINUTE, 22 * MINUTE, false }, { 90 * SECOND, 90 * SECOND, 99 * SECOND, false },
+		{ 1 * SECOND, 33 * SECOND, 46 * SECOND, false }, { 3 * DAY, 4 * HOUR, 4 * HOUR + 24 * MINUTE, false },
+		{ 30 * MINUTE, 30 * MINUTE, 33 * MINUTE, true } };
+	struct schedule *s = new_schedule((uint64_t)_i + 1);
+	struct schedule_job *j;
+	int64_t next;
+
+	add(s, 0, 1, 0, "mx:a.example");
+	j = must_start(s, 0);
+	schedule_ask_pause(j, pauses[_i].asked);
+	next = schedule_finish(s, 0, j, pauses[_i].hop ? SCHEDULE_TROUBLE : SCHEDULE_ANSWERED, "421 later");
+	ck_assert_int_ge(next, pauses[_i].least);
+	ck_assert_int_le(next, pauses[_i].most);
+	j = must_start(s, next);		/* said once, it holds once */
+	ck_assert_int_lt(schedule_finish(s, next, j, SCHEDULE_ANSWERED, NULL) - next, 10 * MINUTE);
+	schedule_free(s);
+}
+END_TEST
+
+/* A dead destination: one probe at a time for all its mail, and what waits is warned of and given up all the same. */
+START_TEST(a_dead_hop_is_warned_of)
+{
+	struct schedule *s = new_schedule(1);
+	struct schedule_job *j;
+	unsigned probes = 0, warned = 0, expired = 0;
+	enum schedule_action action;
+	int64_t now = 0;
+
+	for (uint64_t id = 1; id <= 1000; id++)
+		schedule_add(s, 0, &(struct schedule_entry){ .message = id, .hop = "mx:dead.example", .agent = SCHEDULE_DELIVERY,
+		    .warn_ms = 4 * HOUR });
+	for (; now < 6 * DAY; now = schedule_due(s)) {
+		while ((action = schedule_next(s, now, &j)) != SCHEDULE_NOTHING) {
+			if (action == SCHEDULE_WARN) {
+				ck_assert_int_ge(now, 4 * HOUR);
+				schedule_warn_next(j, SCHEDULE_NEVER);
+				schedule_finish(s, now, j, SCHEDULE_PUT_BACK, NULL);
+				warned++;
+			} else if (action == SCHEDULE_EXPIRE || schedule_job_expired(j, now)) {
+				settle_all(j);
+				schedule_finish(s, now, j, SCHEDULE_PUT_BACK, NULL);
+				expired++;
+			} else {
+				schedule_warn_next(j, now < 4 * HOUR ? 4 * HOUR : SCHEDULE_NEVER);
+				warned += now >= 4 * HOUR && now < 4 * HOUR + 80 * MINUTE;
+				schedule_finish(s, now, j, SCHEDULE_TROUBLE, "dead");
+				probes++;
+			}
+		}
+	}
+	ck_assert_uint_eq(expired, 1000);
+	ck_assert_uint_ge(warned, 999);
+	ck_assert_uint_le(warned, 1003);
+	ck_assert_uint_le(probes, 140);
+	schedule_free(s);
+}
+END_TEST
+
 START_TEST(retry_is_now)
 {
 	struct schedule *s = new_schedule(1);
@@ -626,6 +805,13 @@ main(void)
 	tcase_add_test(t, suspects_from_the_start);
 	tcase_add_test(t, dropped_while_active);
 	tcase_add_test(t, retry_is_now);
+	tcase_add_loop_test(t, a_letter_passes_a_bulk_to_its_hop, 0, 2);
+	tcase_add_test(t, a_letter_passes_a_bulk_to_all_hops);
+	tcase_add_test(t, a_bulk_is_not_starved);
+	tcase_add_test(t, senders_are_told_apart);
+	tcase_add_test(t, fixed_intervals);
+	tcase_add_loop_test(t, pauses_that_are_asked_for, 0, 5);
+	tcase_add_test(t, a_dead_hop_is_warned_of);
 	tcase_add_test(t, paused_starts_nothing);
 	tcase_add_test(t, paused_while_active_and_suspect);
 	tcase_add_test(t, hops_are_told);
