@@ -168,6 +168,7 @@ smtpd_SRC	:= \
 	smtpd/params.c \
 	smtpd/proxy.c \
 	smtpd/recipient.c \
+	smtpd/rewrite.c \
 	smtpd/transaction.c \
 	smtpd/content.c \
 	smtpd/headscan.c \
@@ -305,6 +306,7 @@ minimtactl_SRC	:= \
 	tools/check_dkim.c \
 	tools/sign.c \
 	tools/check_mail.c \
+	tools/check_greylist.c \
 	tools/check_spf.c \
 	tools/check_srs.c \
 	tools/explain.c \
@@ -411,6 +413,7 @@ UNIT	:= \
 	callback \
 	callbacks \
 	relayed \
+	rewrite \
 	recipients \
 	maildir \
 	mbox \
@@ -452,6 +455,7 @@ FUZZ	:= \
 	letter \
 	probe_steps \
 	relayed \
+	rewrite \
 	proxy \
 	reply \
 	smtpd \

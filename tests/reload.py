@@ -202,6 +202,36 @@ def case_domains_and_aliases(server):
 		raise mt.Failed("lookup was restarted")
 
 
+def case_filters(server):
+	"""New sessions have the new filters, those under way go on with what they began with."""
+	with mt.Client(server.address) as before:
+		greet(before)
+		rewrite(server, filters="yes")
+		reload(server)
+		send_mail(before)		# it is not judged, and does not wait
+		server.wait_mail("alice")
+		with mt.Client(server.address) as stranger:
+			if stranger.line() != "220-mx.demo.example":
+				raise mt.Failed("the new filters do not hold")
+			with server.hurry():
+				if not stranger.line().startswith("220 mx.demo.example ESMTP"):
+					raise mt.Failed("no greeting")
+			# The same for one that is being waited with.
+			with mt.Client((server.address[0], server.address[1]), "127.0.0.2") as waits:
+				waits.line()
+				rewrite(server, filters="no")
+				reload(server)
+				with server.hurry():
+					if not waits.line().startswith("220 mx.demo.example ESMTP"):
+						raise mt.Failed("no greeting")
+		with mt.Client(server.address) as after:
+			greet(after)
+			send_mail(after)
+	first, body = server.ask("status")
+	if "delayed=" in [line for line in body.splitlines() if line.startswith("smtpd ")][0]:
+		raise mt.Failed("the old filters hold still")
+
+
 def case_relay_changes(server):
 	"""Mail that waits for a relay which is not there goes by the new one at once."""
 	dead = socket.socket()

@@ -112,6 +112,38 @@ START_TEST(test_trust)
 }
 END_TEST
 
+/* Who says that it brings somebody else must be one that may; then only whom it names counts. */
+static const struct { const char *conf, *client; enum rcpt_verdict verdict; } claims[] = {
+	{ "trusted_networks = 192.0.2.0/24 proxy_networks = 127.0.0.1", "192.0.2.7", RCPT_RELAY },
+	{ "trusted_networks = 192.0.2.0/24 proxy_networks = 127.0.0.1", "192.0.3.7", RCPT_DENIED },
+	{ "trusted_networks = 192.0.2.0/24 proxy_networks = 127.0.0.1", "nobody", RCPT_DENIED },
+	{ "trusted_networks = 2001:db8::/32 xclient_networks = 127.0.0.1", "2001:db8::7", RCPT_RELAY },
+	{ "trusted_networks = 192.0.2.0/24", "192.0.2.7", RCPT_DENIED },
+	{ "trusted_networks = { 127.0.0.0/8, 192.0.2.0/24 }", "192.0.2.7", RCPT_DENIED },
+	{ "trusted_networks = 127.0.0.0/8 proxy_networks = 127.0.0.1", "192.0.2.7", RCPT_DENIED },
+};
+
+START_TEST(test_claimed)
+{
+	const struct fake_said *s;
+	struct unpack u;
+	struct pack p;
+	int far;
+
+	start(PROC_SMTPD, claims[_i].conf);
+	pack_init(&p);
+	pack_u64(&p, SESSION);
+	pack_str(&p, "to@elsewhere.example");
+	pack_str(&p, claims[_i].client);
+	ipc_send_pack(f.peer, MSG_TRUST_ASK, 901, &p, accepted(NULL, &far));
+	pack_free(&p);
+	s = fake_wait(&f, MSG_RCPT, 901);
+	unpack_init(&u, s->data, s->len);
+	ck_assert_int_eq(unpack_u8(&u), claims[_i].verdict);
+	fake_stop(&f);
+}
+END_TEST
+
 /* A recipient that comes along is judged by what was just found of the client. */
 START_TEST(test_recipient_along)
 {
@@ -343,6 +375,7 @@ main(void)
 	tcase_set_timeout(tests, 60);
 	tcase_add_test(tests, test_trust);
 	tcase_add_test(tests, test_recipient_along);
+	tcase_add_loop_test(tests, test_claimed, 0, sizeof(claims) / sizeof(claims[0]));
 	tcase_add_test(tests, test_nobody_trusted);
 	tcase_add_test(tests, test_recipients);
 	tcase_add_test(tests, test_bad_smtpd);
