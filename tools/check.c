@@ -35,6 +35,9 @@ static const struct entry entries[] = {
 	{ "check", "spf", check_spf, "--ip ADDRESS --helo NAME [--from ADDRESS] [--receiver NAME]",
 	    "whether a client may send for a domain, by SPF (RFC 7208)",
 	    "minimtactl check spf --ip 192.0.2.1 --helo mail.example.com --from someone@example.com" },
+	{ "check", "greylist", check_greylist, "--ip ADDRESS --helo NAME --from ADDRESS --to ADDRESS [--config FILE]",
+	    "whether a mail would have to wait, by what the running server remembers",
+	    "minimtactl check greylist --ip 192.0.2.1 --helo mail.example.com --from someone@example.com --to me@example.org" },
 	{ "check", "mail", check_mail, "--ip ADDRESS --helo NAME --from ADDRESS --to ADDRESS [--to ADDRESS …] [--again] [--config FILE]\n"
 	    "           < MESSAGE",
 	    "what all filters together would say to a message, and why",

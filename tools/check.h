@@ -100,6 +100,7 @@ int	 check_dkim(int argc, char **argv);
 int	 check_dmarc(int argc, char **argv);
 int	 check_dnsbl(int argc, char **argv);
 int	 check_iprev(int argc, char **argv);
+int	 check_greylist(int argc, char **argv);
 int	 check_mail(int argc, char **argv);
 int	 check_sender(int argc, char **argv);
 int	 check_spf(int argc, char **argv);
