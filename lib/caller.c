@@ -18,6 +18,7 @@
 #include "lib/log.h"
 
 #define FULL_BYTES	(64U * 1024)
+#define PIECES		16		/* of the buffer in one call */
 #define SLOW_MS		30000		/* without taking a byte */
 
 struct caller {
@@ -34,11 +35,14 @@ struct caller {
 static void
 send_some(struct caller *c)
 {
-	struct evbuffer_iovec v;
+	struct evbuffer_iovec v[PIECES];
+	struct msghdr h = { .msg_iov = v };
 	ssize_t n;
+	int pieces;
 
-	while (!c->lost && evbuffer_peek(c->out, -1, NULL, &v, 1) > 0) {
-		n = send(c->fd, v.iov_base, v.iov_len, MSG_NOSIGNAL | MSG_DONTWAIT);
+	while (!c->lost && (pieces = evbuffer_peek(c->out, -1, NULL, v, PIECES)) > 0) {
+		h.msg_iovlen = (size_t)(pieces < PIECES ? pieces : PIECES);
+		n = sendmsg(c->fd, &h, MSG_NOSIGNAL | MSG_DONTWAIT);
 		if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
 			event_add(c->writable, NULL);
 			return;

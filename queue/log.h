@@ -178,6 +178,8 @@ uint32_t	 log_crashes(struct log *, uint64_t id);
 
 /* Reads. A message that ended in between gives an error "no such message". Exactly one callback, from the loop. */
 void		 log_read_envelope(struct log *, uint64_t id, log_envelope_fn *, void *arg);
+/* The same for several, which costs less: in their order, but for those that are being changed at this moment. */
+void		 log_read_envelopes(struct log *, const uint64_t *ids, size_t n, log_envelope_fn *, void *arg);
 /* One piece from offset, of up to MSG_CHUNK_MAX bytes; straight from memory while the message has just come in. */
 void		 log_read_content(struct log *, uint64_t id, uint64_t offset, size_t most, log_content_fn *, void *arg);
 /* Every live message, oldest first; fn returns false to stop. Only what is in memory: no disk. */

@@ -29,6 +29,7 @@ struct read_place {
 struct read {
 	struct work		 work;		/* first */
 	TAILQ_ENTRY(read)	 link;		/* log.waiting */
+	struct read		*next;		/* read in the same go, behind this one */
 	struct log		*log;
 	uint64_t		 id;
 	/* what is wanted: one of these */
@@ -69,16 +70,35 @@ read_free(struct read *r)
 	free(r);
 }
 
-/* In a thread: one record's bytes. */
+/* The segment that was read from last in one go, for several records of it. */
+struct opened {
+	uint32_t	number;		/* 0: none */
+	int		fd;
+};
+
 static int
-place_read(struct read *r, struct read_place *p)
+open_segment(struct opened *o, int segfd, uint32_t number)
 {
 	char name[WRITER_NAME_MAX];
+
+	if (o->number == number)
+		return o->fd;
+	if (o->number != 0)
+		disk_close(o->fd);
+	writer_name(name, number, "seg");
+	o->fd = disk_open(segfd, name, O_RDONLY, "segment");
+	o->number = o->fd < 0 ? 0 : number;
+	return o->fd;
+}
+
+/* In a thread: one record's bytes. */
+static int
+place_read(struct read *r, struct read_place *p, struct opened *o)
+{
 	struct segment_frame f;
 	int fd, result = -1;
 
-	writer_name(name, p->header.number, "seg");
-	if ((fd = disk_open(r->log->segfd, name, O_RDONLY, "segment")) < 0) {
+	if ((fd = open_segment(o, r->log->segfd, p->header.number)) < 0) {
 		read_failed(r, strerror(errno));
 		return -1;
 	}
@@ -95,7 +115,6 @@ place_read(struct read *r, struct read_place *p)
 			p->blob->content = 0;
 		result = 0;
 	}
-	disk_close(fd);
 	return result;
 }
 
@@ -207,14 +226,13 @@ envelope_build(struct read *r)
 	e->message.n_open = open;
 }
 
-/* In a thread, or in the loop when all of it is in memory. */
 static void
-read_run(struct work *w)
+read_one(struct read *r, struct opened *o)
 {
-	struct read *r = (struct read *)(void *)w;
-
+	if (r->error[0] != '\0')
+		return;
 	for (size_t i = 0; i < r->n_places; i++)
-		if (r->places[i].blob == NULL && place_read(r, &r->places[i]) != 0)
+		if (r->places[i].blob == NULL && place_read(r, &r->places[i], o) != 0)
 			return;
 	if (r->on_content && !r->in_file)
 		return;
@@ -230,6 +248,18 @@ read_run(struct work *w)
 		chunk_read(r);
 	else
 		envelope_build(r);
+}
+
+/* In a thread, or in the loop when all of it is in memory. */
+static void
+read_run(struct work *w)
+{
+	struct opened o = { 0, -1 };
+
+	for (struct read *r = (struct read *)(void *)w; r != NULL; r = r->next)
+		read_one(r, &o);
+	if (o.number != 0)
+		disk_close(o.fd);
 }
 
 static void
@@ -254,9 +284,8 @@ content_done(struct read *r)
 }
 
 static void
-read_done(struct work *w)
+done_one(struct read *r)
 {
-	struct read *r = (struct read *)(void *)w;
 	struct log *l = r->log;
 	struct message *m = index_find(&l->index, r->id);
 	struct segment *s;
@@ -274,6 +303,18 @@ read_done(struct work *w)
 	else
 		r->on_message(r->arg, m, r->error[0] != '\0' ? NULL : &r->result, r->error[0] != '\0' ? r->error : NULL);
 	read_free(r);
+}
+
+static void
+read_done(struct work *w)
+{
+	struct read *r = (struct read *)(void *)w, *next;
+	struct log *l = r->log;
+
+	for (; r != NULL; r = next) {
+		next = r->next;
+		done_one(r);
+	}
 	reclaim_poke(l);
 }
 
@@ -299,9 +340,9 @@ place_add(struct read *r, struct place at, struct blob *b)
 	*p = (struct read_place){ .at = at, .header = s->header, .blob = b ? blob_ref(b) : NULL };
 }
 
-/* Notes what must be read, and has it read. */
-static void
-read_go(struct read *r, struct message *m)
+/* Notes what must be read; whether any of it is on the disk. */
+static bool
+read_plan(struct read *r, struct message *m)
 {
 	struct blob *b = cache_get(&r->log->cache, m);
 	bool disk = b == NULL || (r->on_content && m->in_file);
@@ -318,26 +359,41 @@ read_go(struct read *r, struct message *m)
 			disk = true;
 		}
 	qsort(r->places + 1, r->n_places - 1, sizeof(*r->places), by_place);
+	return disk;
+}
+
+static void
+read_go(struct read *r, bool disk)
+{
 	if (disk)
 		commit_work(r->log->commit, &r->work);
 	else
 		commit_now(r->log->commit, &r->work);
 }
 
-/* An envelope is read when all that was said of the message is on the disk. */
-static void
-read_start(struct read *r, bool hidden)
+/* An envelope is read when all that was said of the message is on the disk. False: it waits for that. */
+static bool
+read_prepare(struct read *r, bool hidden, bool *disk)
 {
 	struct message *m = index_find(&r->log->index, r->id);
 
 	if (m == NULL || m->base.segment == 0 || (!m->announced && !hidden)) {
 		read_failed(r, "no such message");
-		r->work.run = NULL;
-		commit_now(r->log->commit, &r->work);
-	} else if (m->pending > 0 && r->on_message)
+	} else if (m->pending > 0 && r->on_message) {
 		TAILQ_INSERT_TAIL(&r->log->waiting, r, link);
-	else
-		read_go(r, m);
+		return false;
+	} else if (read_plan(r, m))
+		*disk = true;
+	return true;
+}
+
+static void
+read_start(struct read *r, bool hidden)
+{
+	bool disk = false;
+
+	if (read_prepare(r, hidden, &disk))
+		read_go(r, disk);
 }
 
 static struct read *
@@ -405,8 +461,8 @@ on_envelope(void *arg, struct message *m, const struct read_result *result, cons
 	free(call);
 }
 
-void
-log_read_envelope(struct log *l, uint64_t id, log_envelope_fn *fn, void *arg)
+static struct read *
+envelope_new(struct log *l, uint64_t id, log_envelope_fn *fn, void *arg)
 {
 	struct envelope_call *call = malloc(sizeof(*call));
 	struct read *r;
@@ -416,7 +472,30 @@ log_read_envelope(struct log *l, uint64_t id, log_envelope_fn *fn, void *arg)
 	*call = (struct envelope_call){ fn, arg };
 	r = read_new(l, id, call);
 	r->on_message = on_envelope;
-	read_start(r, false);
+	return r;
+}
+
+void
+log_read_envelope(struct log *l, uint64_t id, log_envelope_fn *fn, void *arg)
+{
+	read_start(envelope_new(l, id, fn, arg), false);
+}
+
+void
+log_read_envelopes(struct log *l, const uint64_t *ids, size_t n, log_envelope_fn *fn, void *arg)
+{
+	struct read *first = NULL, **last = &first, *r;
+	bool disk = false;
+
+	for (size_t i = 0; i < n; i++) {
+		r = envelope_new(l, ids[i], fn, arg);
+		if (!read_prepare(r, false, &disk))
+			continue;
+		*last = r;
+		last = &r->next;
+	}
+	if (first != NULL)
+		read_go(first, disk);
 }
 
 void

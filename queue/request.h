@@ -32,6 +32,7 @@ struct request {
 	/* a walk over messages */
 	uint64_t		*ids;		/* oldest first */
 	size_t			 n, at;
+	unsigned		 walking;	/* messages that are being read */
 	struct selection	 selection;
 	char			*line;		/* its words */
 	void			(*visit)(struct request *, const struct log_envelope *);

@@ -18,6 +18,8 @@
 #define REASON_MAX	300		/* of a reply in a list; `show` has the whole */
 #define REPLY_MAX	4096
 #define PENDING_MAX	64		/* changes under way at a time */
+#define WALK_AHEAD	32U		/* messages read in one go … */
+#define WALK_RCPTS	256U		/* … until they have so many recipients */
 
 static void	walk_next(struct request *);
 static void	content_next(struct request *);
@@ -26,11 +28,13 @@ static void	content_next(struct request *);
 static void
 put_field(struct caller *c, const char *text, size_t most)
 {
-	char ch;
+	size_t len = strnlen(text, most), clean;
 
-	for (; *text != '\0' && most > 0; text++, most--) {
-		ch = (unsigned char)*text < 0x20 || *text == 0x7f ? ' ' : *text;
-		caller_put(c, &ch, 1);
+	for (; len > 0; text += clean, len -= clean) {
+		for (clean = 0; clean < len && (unsigned char)text[clean] >= 0x20 && text[clean] != 0x7f; clean++)
+			continue;
+		caller_put(c, clean > 0 ? text : " ", clean > 0 ? clean : 1);
+		clean += clean == 0;
 	}
 }
 
@@ -116,11 +120,28 @@ on_visited(void *arg, const struct log_envelope *e, const char *error)
 {
 	struct request *r = arg;
 
-	if (!request_is_wanted(r))
+	r->walking--;
+	r->reading = r->walking > 0;
+	if (!request_still_wanted(r))
 		return;
 	if (error == NULL)		/* with an error it has just gone */
 		r->visit(r, e);
-	walk_next(r);
+	if (!r->reading)
+		walk_next(r);
+}
+
+/* How many are read in one go: not more than a reader who stops reading should cost us. */
+static unsigned
+walk_step(const struct request *r)
+{
+	struct log_message m;
+	uint32_t rcpts = 0;
+	unsigned n = 0;
+
+	while (n < WALK_AHEAD && r->at + n < r->n && rcpts < WALK_RCPTS)
+		if (log_find(r->queue->log, r->ids[r->at + n++], &m))
+			rcpts += m.n_rcpts;
+	return n;
 }
 
 static void
@@ -135,7 +156,9 @@ walk_next(struct request *r)
 		return;
 	}
 	r->reading = true;
-	log_read_envelope(r->queue->log, r->ids[r->at++], on_visited, r);
+	r->walking = walk_step(r);
+	r->at += r->walking;
+	log_read_envelopes(r->queue->log, &r->ids[r->at - r->walking], r->walking, on_visited, r);
 }
 
 void

@@ -595,6 +595,51 @@ on_one_of_many(void *arg, const char *error)
 }
 
 /* What arrives together is made durable together: a hundred messages, a few syncs. */
+struct several {
+	uint64_t	 ids[8];
+	char		 errors[8][40];
+	unsigned	 n;
+};
+
+static void
+on_one_of_several(void *arg, const struct log_envelope *e, const char *error)
+{
+	struct several *s = arg;
+
+	s->ids[s->n] = e ? e->message.id : 0;
+	if (e)
+		ck_assert_str_eq(e->rcpts[0].rcpt.address, "r0@y");
+	snprintf(s->errors[s->n++], sizeof(s->errors[0]), "%s", error ? error : "");
+}
+
+/* In one go, from memory and from disk, with one among them that is gone: each has its answer, in their order. */
+START_TEST(test_several)
+{
+	uint64_t ids[8];
+
+	for (int round = 0; round < 2; round++) {
+		struct several s = { .n = 0 };
+
+		for (unsigned i = 0; i < 8; i++)
+			ids[i] = i == 3 ? log_new_id(t.log) : accept_mail("x\r\n", 3, 1 + i % 2, NULL, 0);
+		outcome(ids[1], 0, LOG_OPEN, 1, "later");
+		if (round == 1) {
+			stop();
+			start();
+		}
+		log_read_envelopes(t.log, ids, 8, on_one_of_several, &s);
+		ck_assert_uint_eq(s.n, 0);
+		while (s.n < 8)
+			event_base_loop(t.base, EVLOOP_ONCE);
+		for (unsigned i = 0; i < 8; i++) {
+			ck_assert_uint_eq(s.ids[i], i == 3 ? 0 : ids[i]);
+			ck_assert_str_eq(s.errors[i], i == 3 ? "no such message" : "");
+		}
+	}
+	log_read_envelopes(t.log, ids, 0, on_one_of_several, NULL);
+}
+END_TEST
+
 START_TEST(test_group_commit)
 {
 	struct envelope_sender sender = { .address = (char *)"s@x" };
@@ -745,6 +790,7 @@ main(void)
 	tcase_add_test(c, test_many);
 	tcase_add_test(c, test_flight);
 	tcase_add_test(c, test_group_commit);
+	tcase_add_test(c, test_several);
 	suite_add_tcase(s, c);
 	r = srunner_create(s);
 	srunner_run_all(r, CK_NORMAL);
