@@ -195,6 +195,64 @@ def expect(what, got, wanted):
 		raise mt.Failed(f"{what}: {got}, expected {wanted}")
 
 
+# What filters remember.
+
+QUIET = "".join(f'filter "{name}" {{ mode = off }}\n' for name in ("early", "throttle", "penalty", "pipelining"))
+
+
+def answer_to(server, sender):
+	"""The code of the reply to RCPT, in a session of its own."""
+	with mt.Client(server.address) as c:
+		c.expect(220)
+		c.say("EHLO client.example", 250)
+		c.say(f"MAIL FROM:<{sender}>", 250)
+		c.send(f"RCPT TO:<alice@{mt.DOMAIN}>\r\n")
+		code, _ = c.reply()
+		c.say("QUIT", 221)
+	return code
+
+
+def forgetful():
+	"""Without room on the disk strangers are deferred and let in as ever, it is said once, and all is written in the end."""
+	disk = Small("size=96m")
+	dns = fake_dns.FakeDNS([])
+	server = None
+	try:
+		folder = os.path.join(disk.folder, "minimta")
+		os.mkdir(folder)
+		os.chmod(folder, 0o755)
+		server = mt.Server(config=QUIET, folder=folder, replace={"filters": "yes", "segment_size": "1M",
+			"dns_servers": f'{{"127.0.0.1:{dns.port}"}}'})
+		expect("a stranger", answer_to(server, "before@far.example"), 450)
+		server.log.wait("event=memory-read")
+		fill(disk.folder)
+		for n in range(26 * 26):		# what a page of the file still has room for
+			if any("event=memory-not-written" in line for line in server.log.lines):
+				break
+			expect("a stranger while the disk is full", answer_to(server, f"{chr(97 + n % 26)}{chr(97 + n // 26)}@far.example"), 450)
+		server.log.wait("event=memory-not-written")
+		for _ in range(3):
+			server.move_clock(100)
+			expect("a stranger while the disk is full", answer_to(server, "full@far.example"), 450)
+		server.move_clock(200)
+		expect("who came again", answer_to(server, "before@far.example"), 250)
+		expect("who has waited while the disk was full", answer_to(server, "full@far.example"), 250)
+		expect("how often it was said", sum("event=memory-not-written" in line for line in server.log.lines), 1)
+		os.unlink(os.path.join(disk.folder, "filler"))
+		server.move_clock(61)
+		server.log.wait("event=memory-written")
+		server.stop()
+		server.start()
+		expect("who has waited, after a restart", answer_to(server, "full@far.example"), 250)
+		server.close()
+		server = None
+	finally:
+		if server:
+			server.close(False)
+		dns.close()
+		disk.remove()
+
+
 # Damage.
 
 def flip(data, rng):
@@ -296,6 +354,7 @@ def main():
 	if os.geteuid() == 0:
 		report.case("a full disk", full_disk)
 		report.case("a disk without inodes", no_inodes)
+		report.case("a full disk and what filters remember", forgetful)
 	with concurrent.futures.ThreadPoolExecutor(DAMAGED_AT_ONCE) as pool:		# they mostly wait for what does not come
 		for how in (flip, cut, zeros, garbage, doubled, empty):
 			for seed in range(3):
