@@ -47,6 +47,9 @@ const struct conf_option conf_options[CONF_OPTIONS] = {
 	{ "tag_folders",	CONF_WORD,	AT(tag_folders),	.value = "no", .choices = "no existing create" },
 	{ "junk_folder",	CONF_FOLDER,	AT(junk_folder),	.value = "Junk" },
 	{ "credentials",	CONF_FILE,	AT(credentials),	.value = "" },
+	{ "canonical",		CONF_TEXTS,	AT(canonical),		.value = NULL },
+	{ "masquerade",		CONF_DOMAINS,	AT(masquerade),		.value = NULL },
+	{ "masquerade_not",	CONF_TEXTS,	AT(masquerade_not),	.value = NULL },
 	{ "always_bcc",		CONF_MAILBOX,	AT(always_bcc),		.value = "" },
 	{ "relay_domains",	CONF_DOMAINS,	AT(relay_domains),	.value = NULL },
 	{ "relay_recipients",	CONF_FILE,	AT(relay_recipients),	.value = "" },
@@ -179,6 +182,14 @@ system_name(char *to, size_t size)
 	freeaddrinfo(found);
 }
 
+/* What is not there is an empty list. */
+static void
+complete_list(char ***to)
+{
+	if (*to == NULL)
+		out_of_memory(*to = calloc(1, sizeof(char *)));
+}
+
 /* What is left open in a section. */
 static void
 complete_string(char **to, const char *with)
@@ -228,8 +239,10 @@ complete(struct conf *c, const char *own_name, char why[CONF_WHY])
 	complete_destinations(c);
 	if (c->lmtp_domains == NULL)
 		out_of_memory(c->lmtp_domains = calloc(1, sizeof(char *)));
-	if (c->relay_domains == NULL)
-		out_of_memory(c->relay_domains = calloc(1, sizeof(char *)));
+	complete_list(&c->relay_domains);
+	complete_list(&c->canonical);
+	complete_list(&c->masquerade);
+	complete_list(&c->masquerade_not);
 	if (c->dns_servers == NULL) {
 		c->dns_servers = calloc(1, sizeof(char *));
 		out_of_memory(c->dns_servers);

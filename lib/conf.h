@@ -120,6 +120,9 @@ struct conf {
 	/* going out */
 	struct conf_destination *destinations;	size_t n_destinations;
 	char	 *credentials;		/* file with logins for relays; "" none */
+	char	**canonical;		/* "from=to": what stands for senders of ours; default none */
+	char	**masquerade;		/* domains below which senders lose their host's name; default none */
+	char	**masquerade_not;	/* local parts that keep it; default none */
 	char	 *always_bcc;		/* address or local name that gets a copy of all mail; "" none */
 	char	**relay_domains;	/* not ours; their mail is taken and sent on; default none */
 	char	 *relay_recipients;	/* file of those who are known there; "": all */

@@ -7,6 +7,7 @@
 
 #include "lib/address.h"
 #include "lib/conf_option.h"
+#include "lib/log.h"
 
 static const struct conf_option *fault(char why[CONF_WHY], const char *option, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
@@ -144,6 +145,45 @@ check_relayed(const struct conf *c, char why[CONF_WHY])
 	return NULL;
 }
 
+static bool
+is_canonical_from(const char *from)
+{
+	char domain[ADDRESS_DOMAIN_MAX + 1];
+	struct address a;
+
+	if (from[0] == '@')
+		return address_domain(domain, from + 1, 0) == 0;
+	return address_parse(&a, from, ADDRESS_BARE, NULL) == ADDRESS_OK;
+}
+
+static bool
+is_canonical_to(const char *to, bool whole_domain)
+{
+	char domain[ADDRESS_DOMAIN_MAX + 1];
+	struct address a;
+
+	if (to[0] == '@')
+		return whole_domain && address_domain(domain, to + 1, 0) == 0;
+	return address_parse(&a, to, 0, NULL) == ADDRESS_OK;
+}
+
+static const struct conf_option *
+check_canonical(const struct conf *c, char why[CONF_WHY])
+{
+	char from[ADDRESS_MAX];
+	const char *sign;
+
+	for (size_t i = 0; c->canonical[i] != NULL; i++) {
+		sign = strrchr(c->canonical[i], '=');
+		if (sign != NULL && (size_t)snprintf(from, sizeof(from), "%.*s", (int)(sign - c->canonical[i]), c->canonical[i]) <
+		    sizeof(from) && is_canonical_from(from) && is_canonical_to(sign + 1, from[0] == '@'))
+			continue;
+		return fault(why, "canonical", "%s says nothing about senders; write \"root=anna@example.org\", "
+		    "\"bob@host.example.org=bob@example.org\" or \"@host.example.org=@example.org\"", logq(c->canonical[i]));
+	}
+	return NULL;
+}
+
 const struct conf_option *
 conf_check(const struct conf *c, char why[CONF_WHY])
 {
@@ -154,5 +194,7 @@ conf_check(const struct conf *c, char why[CONF_WHY])
 		o = check_destinations(c, why);
 	if (o == NULL)
 		o = check_relayed(c, why);
+	if (o == NULL)
+		o = check_canonical(c, why);
 	return o == NULL ? check_own(c, why) : o;
 }

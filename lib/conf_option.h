@@ -12,7 +12,7 @@
 
 #define CONF_FILE_MAX	(1024U * 1024)
 
-#define CONF_OPTIONS	80
+#define CONF_OPTIONS	83
 extern const struct conf_option	conf_options[CONF_OPTIONS];
 
 /* What stands in a relay, sender or destination section; the first ones in the former two only. Offsets in its struct. */

@@ -11,7 +11,9 @@
 
 #include "filters/authres.h"
 #include "lib/envelope.h"
+#include "lib/header.h"
 #include "smtpd/guard.h"
+#include "smtpd/rewrite.h"
 #include "smtpd/session.h"
 #include "smtpd/smtpd.h"
 #include "smtpd/trace.h"
@@ -73,6 +75,46 @@ strip(struct transaction *tx, const char *id)
 	memmove(tx->content + left, tx->content + tx->header_len, tx->len - tx->header_len);
 	tx->len -= tx->header_len - left;
 	tx->header_len = left;
+}
+
+/* As far as it is here: the header of mail that is larger than what stays here may not be whole. */
+static void
+rewrite_content(struct session *s)
+{
+	struct transaction *tx = s->tx;
+	size_t end = header_end((char *)tx->content, tx->len), len;
+	char *header;
+
+	if (end == tx->len && !tx->complete)
+		return;
+	if ((header = rewrite_header(s->srv->process.conf, (char *)tx->content, end, &len)) == NULL)
+		return;
+	if (len > end && handover_gather(s, (const uint8_t *)header, len - end) < 0) {
+		free(header);		/* it goes as it came */
+		return;
+	}
+	memmove(tx->content + len, tx->content + end, tx->len - end - (len > end ? len - end : 0));
+	memcpy(tx->content, header, len);
+	if (len < end)
+		tx->len -= end - len;
+	free(header);
+}
+
+/* Senders of ours: programs of this machine, and clients that may relay. */
+static void
+rewrite_sender(struct session *s)
+{
+	struct transaction *tx = s->tx;
+	char to[ADDRESS_MAX], *sender;
+
+	if (!s->trusted && !s->local)
+		return;
+	if (rewrite_address(s->srv->process.conf, tx->sender, to) && (sender = strdup(to)) != NULL) {
+		free(tx->sender);
+		tx->sender = sender;
+	}
+	if (tx->content != NULL)
+		rewrite_content(s);
 }
 
 /* ---- to queue ---- */
@@ -147,6 +189,7 @@ void
 handover_begin(struct session *s, struct ipc *queue)
 {
 	strip(s->tx, s->srv->process.conf->hostname);
+	rewrite_sender(s);
 	send_envelope(s, queue);
 	handover_more(s, queue);
 }

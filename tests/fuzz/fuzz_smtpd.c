@@ -336,11 +336,12 @@ static void
 begin(struct world *w)
 {
 	static char host[] = "mx.example.org", domain[] = "example.org";
-	static char *domains[] = { domain, NULL };
+	static char *domains[] = { domain, NULL }, *none[] = { NULL };
 	struct sockaddr_in from = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(0xc0000201) };
 	int fds[2];
 
-	w->conf = (struct conf){ .hostname = host, .domains = domains, .message_size = 600000, .header_size = 8192,
+	w->conf = (struct conf){ .hostname = host, .domains = domains, .canonical = none, .masquerade = none, .masquerade_not = none,
+	    .message_size = 600000, .header_size = 8192,
 	    .recipients = 5, .errors = 20, .connections = 10, .command_timeout_ms = 300000, .data_timeout_ms = 180000,
 	    .session_timeout_ms = 7200000, .hops = 5, .junk_commands = 100, .data_rate = 100, .data_rate_after_ms = 60000,
 	    .header_field_size = 4096, .session_memory = 64 << 20, .network_message_rate = 1000,
