@@ -15,6 +15,7 @@ import argparse
 import collections
 import concurrent.futures
 import os
+import shutil
 import sys
 import threading
 
@@ -32,7 +33,8 @@ EXPECTED = {
 	"queue": {f"{call} {kind}" for call in ("pwrite", "fdatasync") for kind in ("accept", "outcome", "expand", "admin", "end")} |
 		{"pwrite large", "fdatasync large", "fsync large", "unlink large", "fallocate spare", "rename segment", "unlink segment",
 		"pwrite header", "pwrite index", "rename index"},
-	"mda": {"open message", "write message", "fsync message", "rename message", "fsync new"},
+	"mda": {"open message", "write message", "fsync message", "rename message", "fsync new", "open mbox", "open lock", "write lock",
+		"fsync mbox", "unlink lock"},
 }
 
 
@@ -43,7 +45,7 @@ class Site:
 		self.far = far or sink.Sink("127.0.0.2", 0)
 		self.dns = fake_dns.FakeDNS([f"{stream.REMOTE} MX 10 mx.{stream.REMOTE}", f"mx.{stream.REMOTE} A 127.0.0.2"])
 		self.server = mt.Server(start=False, folder=folder, env=env, aliases=aliases, replace={
-			"segment_size": "1M", "trusted_networks": '{"127.0.0.0/8"}', "deliver_to_private_mx": "yes", "retry_first": "1m",
+			"segment_size": "1M", "trusted_networks": '{"127.0.0.0/8"}', "deliver_to_private_mx": "yes", "retry_first": "1m", "command_user": "_minimta_virtual",
 			"smtp_port": str(self.far.port), "dns_servers": f'{{"127.0.0.1:{self.dns.port}"}}'})
 		self.server.bin = programs or mt.BIN
 
@@ -127,7 +129,11 @@ class Scenario:
 			env["MINIMTA_KILL_AT"] = str(at)
 		if kind:
 			env["MINIMTA_KILL_KIND"] = kind
-		self.site = Site(KILL_BIN, env, folder, aliases="team: alice, bob\none: two\ntwo: one\n")
+		self.site = Site(KILL_BIN, env, folder, aliases="team: alice, bob\none: two\ntwo: one\nlist: alice, bob\nowner-list: bob\n"
+			f"file: {folder}/archive/mbox\n")
+		os.mkdir(os.path.join(folder, "archive"))
+		if os.geteuid() == 0:
+			shutil.chown(os.path.join(folder, "archive"), "_minimta_virtual")
 		self.site.server.own_folder = True
 		self.promises = []
 
@@ -165,6 +171,10 @@ class Scenario:
 		self.send("small", [alice])
 		self.send("large", [alice, bob], stream.LARGE)
 		self.send("team", [f"team@{mt.DOMAIN}"], expect=[alice, bob])
+		self.send("list", [f"list@{mt.DOMAIN}"], expect=[alice, bob])
+		self.send("large-list", [f"list@{mt.DOMAIN}"], stream.LARGE, expect=[alice, bob])
+		for i in range(3):
+			self.send(f"filed{i}", [f"file@{mt.DOMAIN}"], stream.LARGE if i == 1 else stream.SMALL)
 		self.send("out", [f"x@{stream.REMOTE}", alice])
 		self.send("loop", [f"one@{mt.DOMAIN}"], expect=[])
 		self.wait()

@@ -4,6 +4,7 @@ that afterwards each one that was acknowledged (250 after the final dot) can be 
 sweep and the power cuts, and so made to go on through refusals, closed connections and a server that is away.
 """
 import hashlib
+import os
 import re
 import threading
 
@@ -136,10 +137,20 @@ def parse(mail):
 	return name.group(1), body == "\n".join(body_of(name.group(1), int(size.group(1)))) + "\n"
 
 
+def in_mbox(path):
+	"""Its messages, as bytes; what lacks its empty line at the end is not whole."""
+	if not os.path.exists(path):
+		return []
+	with open(path, "rb") as f:
+		parts = re.split(rb"(?:^|(?<=\n\n))From \S+ [^\n]*\n", f.read())[1:]
+	return [part[:-1] if part.endswith(b"\n\n") else part + b"(torn)" for part in parts]
+
+
 def arrived(server, sinks=()):
-	"""{(id, where): count} and the torn ones, of all mailboxes and next hops."""
+	"""{(id, where): count} and the torn ones, of all mailboxes and next hops; and of the mbox that stands for file@."""
 	counts, torn = {}, []
 	places = [(f"{u}@{mt.DOMAIN}", m) for u in ("alice", "bob") for m in server.mailbox(u)]
+	places += [(f"file@{mt.DOMAIN}", m) for m in in_mbox(os.path.join(server.folder, "archive/mbox"))]
 	for sink in sinks:
 		places += [(r, content) for _, recipients, content in list(sink.mails) for r in recipients]
 	for where, mail in places:
