@@ -360,7 +360,7 @@ main(int argc, char **argv)
 {
 	struct option longs[5 + SELECT_OPTIONS] = { { "config", required_argument, NULL, 'c' }, { "json", no_argument, NULL, 'j' },
 	    { "help", no_argument, NULL, 'h' }, { "since", required_argument, NULL, 's' } };
-	const char *config = NULL, **words = calloc((size_t)argc + 4, sizeof(*words)), *since = NULL;
+	const char *config = NULL, **words, *since = NULL;
 	char since_text[24], *selecting[SELECT_OPTIONS * 2], why[300];
 	int n_selecting = 0, n = 0;
 	const struct command *c;
@@ -369,13 +369,13 @@ main(int argc, char **argv)
 
 	log_init("minimtactl");
 	memcpy(longs + 4, select_options, sizeof(select_options));
-	if (words == NULL)
-		return EX_OSERR;
 	check = find_check(argc, argv, &json);
 	if (check != 0)
 		return check_main(argc - check, argv + check, json);
 	if ((check = find_session(argc, argv, &config)) != 0)
 		return session_main(argc - check, argv + check, config);
+	if ((words = calloc((size_t)argc + 4, sizeof(*words))) == NULL)
+		return EX_OSERR;
 	json = false;
 	while ((letter = getopt_long(argc, argv, "c:hj", longs, NULL)) != -1)
 		switch (letter) {
