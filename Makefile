@@ -203,6 +203,7 @@ queue_SRC	:= \
 	queue/await.c \
 	queue/bounce.c \
 	queue/cache.c \
+	queue/carry.c \
 	queue/change.c \
 	queue/check.c \
 	queue/commit.c \
@@ -225,6 +226,7 @@ queue_SRC	:= \
 	queue/large.c \
 	queue/log.c \
 	queue/mark.c \
+	queue/message_file.c \
 	queue/notice.c \
 	queue/outcome.c \
 	queue/read.c \
@@ -334,6 +336,8 @@ PROGRAMS := $(strip $(foreach p,minimta smtpd resolver lookup queue delivery mda
 
 # Tests: tests/unit/test_NAME.c is a Check program, tests/fuzz/fuzz_NAME.c a libFuzzer target with a corpus beside it.
 UNIT	:= \
+	memory_client \
+	memory_table \
 	state \
 	greylist \
 	greylist_key \
@@ -438,6 +442,9 @@ UNIT	:= \
 	dmarc_author
 
 FUZZ	:= \
+	greylist_key \
+	memory_pack \
+	state_cache \
 	counters \
 	decision \
 	record \
@@ -459,6 +466,7 @@ FUZZ	:= \
 	proxy \
 	reply \
 	smtpd \
+	tally \
 	wire \
 	aliases \
 	dkim \
