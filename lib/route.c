@@ -14,8 +14,8 @@
 #define WORD_RELAY_MX	"relay-mx:"
 #define WORD_LMTP	"lmtp:"
 
-static char *
-name_relay(char to[ROUTE_HOP_MAX], const struct conf *conf, const struct conf_destination *d)
+char *
+route_hop_of(char to[ROUTE_HOP_MAX], const struct conf *conf, const struct conf_destination *d)
 {
 	size_t len = (size_t)snprintf(to, ROUTE_HOP_MAX, "%s", d->mx ? WORD_RELAY_MX : WORD_RELAY);
 
@@ -39,7 +39,7 @@ route_hop(char to[ROUTE_HOP_MAX], const struct conf *conf, const char *sender, c
 	const struct conf_destination *d = conf_route_for(conf, sender, domain);
 
 	if (d != NULL && d->n_hosts > 0)
-		return name_relay(to, conf, d);
+		return route_hop_of(to, conf, d);
 	if (snprintf(to, ROUTE_HOP_MAX, WORD_MX "%s", domain) >= ROUTE_HOP_MAX)
 		log_fatal("event=hop-too-long domain=%s", logq(domain));
 	return to;
@@ -145,7 +145,7 @@ route_destination(const struct conf *conf, const char *hop)
 	}
 	for (size_t i = 0; i < conf->n_destinations; i++) {
 		d = &conf->destinations[i];
-		if (d->n_hosts > 0 && strcmp(name_relay(name, conf, d), hop) == 0)
+		if (d->n_hosts > 0 && strcmp(route_hop_of(name, conf, d), hop) == 0)
 			return d;
 	}
 	return NULL;
@@ -166,7 +166,7 @@ same_section(const struct conf *a, const struct conf_destination *one, const str
 
 	if (strcmp(one->domain, other->domain) != 0 || (one->n_hosts > 0) != (other->n_hosts > 0))
 		return false;
-	if (one->n_hosts > 0 && strcmp(name_relay(hop, a, one), name_relay(other_hop, b, other)) != 0)
+	if (one->n_hosts > 0 && strcmp(route_hop_of(hop, a, one), route_hop_of(other_hop, b, other)) != 0)
 		return false;
 	return strcmp(one->login, other->login) == 0 && strcmp(one->source_ipv4, other->source_ipv4) == 0 &&
 	    strcmp(one->source_ipv6, other->source_ipv6) == 0 && strcmp(one->helo, other->helo) == 0;

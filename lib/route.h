@@ -37,6 +37,8 @@ struct route {
 char	*route_hop(char to[ROUTE_HOP_MAX], const struct conf *, const char *sender, const char *domain);
 /* The same for local mailboxes that are reached by LMTP: "lmtp:HOST:PORT", "lmtp:/path". Returns to. */
 char	*route_hop_lmtp(char to[ROUTE_HOP_MAX], const struct conf *);
+/* The same of a section with hosts. */
+char	*route_hop_of(char to[ROUTE_HOP_MAX], const struct conf *, const struct conf_destination *);
 /* Takes it apart. 0, or -1 for what route_hop never makes with this configuration. */
 int	 route_parse(struct route *, const struct conf *, const char *hop);
 /* The section of the configuration that speaks of this next hop, or NULL: what holds for all. */

@@ -723,6 +723,18 @@ set_times(struct dispatch *d)
 	d->longest_ms = n > 0 ? ms[n - 1] : d->queue->p.conf->retry_most_ms;
 }
 
+/* The file of credentials is read again: who was not let in may be now. */
+static void
+retry_logins(struct dispatch *d)
+{
+	const struct conf *conf = d->queue->p.conf;
+	char hop[ROUTE_HOP_MAX];
+
+	for (size_t i = 0; i < conf->n_destinations; i++)
+		if (conf->destinations[i].login[0] != '\0')
+			schedule_retry(d->schedule, clock_ms(), 0, route_hop_of(hop, conf, &conf->destinations[i]));
+}
+
 /* Where relays have changed, nothing waits for one that is not asked any more: all is tried, and goes where it should. */
 void
 dispatch_reconfigure(struct dispatch *d, const struct conf *old)
@@ -733,6 +745,8 @@ dispatch_reconfigure(struct dispatch *d, const struct conf *old)
 	set_times(d);
 	if (!route_same(old, d->queue->p.conf))
 		schedule_retry(d->schedule, clock_ms(), 0, NULL);
+	else
+		retry_logins(d);
 	dispatch_kick(d);
 }
 

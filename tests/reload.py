@@ -256,6 +256,48 @@ def case_relay_changes(server):
 	dead.close()
 
 
+def case_credentials(server):
+	"""A file that others may read, or that lacks an entry, is no change; another password is tried at once. It is seen nowhere."""
+	path, word = os.path.join(server.folder, "credentials"), "s3cret-" + os.urandom(4).hex()
+
+	def write(text, mode=0o600):
+		with open(path, "w") as f:
+			f.write(text)
+		os.chmod(path, mode)
+
+	with contextlib.closing(sink.Sink("127.0.0.1", 0, [f"login PLAIN anna {word}"])) as s:
+		with open(server.conf, "a") as f:
+			f.write(f'''trusted_networks = {{ 127.0.0.0/8 }}\ncredentials = "{path}"
+relay "far.example" {{ host = "127.0.0.1:{s.port}" login = out login_without_tls = yes }}\n''')
+		reload(server, "error: .*No such file")
+		write(f"out anna {word}\n", 0o644)
+		reload(server, "error: .*others may read it")
+		write(f"other anna {word}\n")
+		reload(server, "error: .*there is no entry out")
+		write("out anna\n")
+		reload(server, "error: .*line 1: the password is missing")
+		write(f"out anna wrong-{word}\n")
+		reload(server)
+		mark = server.log.mark()
+		with mt.Client(server.address) as c:
+			greet(c)
+			c.say("MAIL FROM:<a@client.example>", 250)
+			c.say("RCPT TO:<x@far.example>", 250)
+			c.say("DATA", 354)
+			c.say("Subject: far\r\n\r\nfar\r\n.", 250)
+		server.log.wait(r"event=deferred to=x@far\.example .*code=535", mark)
+		write(f"out anna {word}\n")
+		reload(server)
+		server.log.wait(r"event=delivered to=x@far\.example", mark)
+		# A delivery that dies is given it again.
+		server.signal("delivery")
+		server.log.wait(r"event=restarted process=delivery", mark)
+		printed = mt.run([os.path.join(server.bin, "minimta"), "-n", "-c", server.conf]).stdout
+		for what, text in (("the log", "\n".join(server.log.lines)), ("minimta -n", printed), ("the answers", str(server.ask("status")))):
+			if word in text:
+				raise mt.Failed(f"the password stands in {what}")
+
+
 def case_under_load(server):
 	"""Mail in every moment of five reloads: all of it arrives once."""
 	import threading
