@@ -302,6 +302,7 @@ minimtactl_SRC	:= \
 	tools/session.c \
 	tools/changes.c \
 	tools/select.c \
+	tools/spool.c \
 	tools/check.c \
 	tools/check_address.c \
 	tools/check_arc.c \
