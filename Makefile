@@ -389,6 +389,7 @@ UNIT	:= \
 	probe \
 	probe_steps \
 	network \
+	message_file \
 	notice \
 	params \
 	past \
@@ -455,6 +456,7 @@ FUZZ	:= \
 	client \
 	conf \
 	dsn \
+	message_file \
 	patience \
 	dns_answer \
 	dns_pack \

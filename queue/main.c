@@ -1,16 +1,20 @@
 /*
  * The queue process: opens the spool, makes the parts, and joins them to channels and log. What each part
- * does is in its header. `queue --check DIR` reads a stopped spool instead; it needs no master.
+ * does is in its header. `queue --check SPOOL` reads a stopped spool instead, `queue --export SPOOL FOLDER` and `--import`
+ * carry its mail; they need no master.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "queue/admin.h"
+#include "queue/carry.h"
 #include "queue/dispatch.h"
 #include "queue/expand.h"
 #include "queue/intake.h"
@@ -186,6 +190,47 @@ check(const char *path)
 	return rc;
 }
 
+/*
+ * Root becomes the spool's owner before it touches anything there: files that it made would be the server's no more, and who
+ * owns the spool could lead root anywhere by a symbolic link.
+ */
+static int
+become_owner(int spool, int folder)
+{
+	struct stat st;
+
+	if (geteuid() != 0)
+		return 0;
+	if (fstat(spool, &st) != 0 || (st.st_uid != 0 && ((folder >= 0 && fchown(folder, st.st_uid, st.st_gid) != 0) ||
+	    setgroups(0, NULL) != 0 || setresgid(st.st_gid, st.st_gid, st.st_gid) != 0 ||
+	    setresuid(st.st_uid, st.st_uid, st.st_uid) != 0))) {
+		fprintf(stderr, "queue: becoming the owner of the spool: %s\n", strerror(errno));
+		return -1;
+	}
+	return 0;
+}
+
+static int
+carry(const char *what, const char *spool_path, const char *folder_path)
+{
+	bool out = strcmp(what, "--export") == 0;
+	int spool = open_spool(spool_path), folder, rc = 2;
+
+	if (out && mkdir(folder_path, 0700) != 0 && errno != EEXIST)
+		fprintf(stderr, "queue: %s: %s\n", folder_path, strerror(errno));
+	folder = open_spool(folder_path);
+	log_init("queue");
+	if (spool < 0 || folder < 0)
+		fprintf(stderr, "queue: %s: %s\n", spool < 0 ? spool_path : folder_path, strerror(errno));
+	else if (become_owner(spool, out ? folder : -1) == 0)
+		rc = out ? carry_export(spool, folder, stdout) : carry_import(spool, folder, stdout);
+	if (folder >= 0)
+		close(folder);
+	if (spool >= 0)
+		close(spool);
+	return rc;
+}
+
 static void
 make_parts(struct queue *q, int spool)
 {
@@ -210,6 +255,8 @@ main(int argc, char **argv)
 
 	if (argc == 3 && strcmp(argv[1], "--check") == 0)
 		return check(argv[2]);
+	if (argc == 4 && (strcmp(argv[1], "--export") == 0 || strcmp(argv[1], "--import") == 0))
+		return carry(argv[1], argv[2], argv[3]);
 	q.p = (struct process){ .handlers = handlers, .on_peer = on_peer, .on_peer_down = on_peer_down, .on_stop = on_stop,
 	    .on_status = on_status, .on_reconfigure = on_reconfigure, .arg = &q };
 	process_init(&q.p, PROC_QUEUE);

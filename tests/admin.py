@@ -255,6 +255,49 @@ class Admin:
 		if self.json("queue", "list"):
 			raise mt.Failed("still there")
 
+	def spool(self):
+		"""All mail of a stopped server out and in again: the same envelope, state and content, and no second time."""
+		self.ctl("queue", "pause", "far.example")
+		body = "".join(f"{i:078}\n" for i in range(4000))
+		for to, text in (("s1@far.example", "Subject: small\n\nx\n"), ("s2@far.example", "Subject: large\n\n" + body)):
+			self.call("sendmail", "-i", "-f", "alice@demo.example", "-N", "success,delay", "-V", "id 7", to, text=text)
+		self.ctl("queue", "hold", "--to", "s1@far.example")
+		self.ctl("queue", "reroute", "127.0.0.9:1", "--to", "s2@far.example")
+		keep = ("address", "state", "notify", "hop", "history")
+		shown = lambda: sorted(([r.get(k) for k in keep if k != "hop" or r["state"] != "held"], m["arrived"], m["size"], m["envid"], m["session"],
+			m["header"]) for m in (self.json("queue", "show", e["id"]) for e in self.json("queue", "list")) for r in m["recipients"]
+			if r["state"] in ("open", "paused", "held"))
+		before, folder = shown(), os.path.join(self.server.folder, "carried")
+		run = lambda *words, code=0: self.ctl("-c", self.server.conf, "spool", *words, code=code)
+		self.need(run("export", folder, code=2), "in use")
+		self.server.stop()
+		self.need(run("export", folder), "2 messages exported, 0 not")
+		names = os.listdir(folder)
+		if len(names) != 2 or not all(n.endswith(".message") for n in names):
+			raise mt.Failed(str(names))
+		text = open(os.path.join(folder, names[0]), "rb").read()
+		self.need(text.decode(), "^minimta-message 1\nid ", r"\nsender alice@demo.example\n", r"\n\n")
+		self.need(run("import", folder), "is in the spool already", "2 messages imported, 0 not")
+		for name in ("log", "large"):
+			for file in os.listdir(os.path.join(self.server.spool, name)):
+				os.remove(os.path.join(self.server.spool, name, file))
+		for name in names:
+			os.rename(os.path.join(folder, name + ".done"), os.path.join(folder, name))
+		with open(os.path.join(folder, "broken.message"), "wb") as f:
+			f.write(text[:len(text) // 2])
+		self.need(run("import", folder, code=1), "imported as", "broken.message: ", "2 messages imported, 1 not")
+		self.need(run("check"), "damage=no")
+		self.need(run("import", folder, code=1), "0 messages imported, 1 not")
+		self.server.start()
+		self.server.log.wait("event=scanned")
+		if shown() != before:
+			raise mt.Failed(f"{shown()}\n{before}")
+		large = [m["id"] for m in self.json("queue", "list", "--to", "s2@")][0]
+		if self.ctl("queue", "cat", large).replace("\r", "").partition("\n\n")[2] != body:
+			raise mt.Failed("another content")
+		self.remove_all()
+		self.need(run("import", os.path.join(folder, "nowhere"), code=2), "No such file")
+
 	def verify(self):
 		"""The path of a decision: aliases, next hops, their hosts; and each kind of no."""
 		self.need(self.ctl("verify", "team"), r"team@demo.example: local, the alias team \(.*line 1\)", "mailbox alice@demo.example",
@@ -369,7 +412,7 @@ class Admin:
 		self.ctl("reload")
 
 CASES = ("forms_of_a_message", "large_content", "filters", "hold_and_release", "changes_by_filter", "many", "bounce", "reroute",
-	"other_recipients", "pause_local", "verify", "status", "log_level",
+	"other_recipients", "spool", "pause_local", "verify", "status", "log_level",
 	"help", "others", "poison", "domain_becomes_ours", "pause_and_resume")
 
 

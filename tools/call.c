@@ -45,6 +45,12 @@ read_config(const char *path, char *why, size_t size)
 	return c;
 }
 
+struct conf *
+call_config(const char *config, char *why, size_t size)
+{
+	return read_config(config != NULL ? config : CONFIG, why, size);
+}
+
 int
 call_path(char to[CALL_PATH_SIZE], const char *config, char *why, size_t size)
 {

@@ -18,6 +18,9 @@
  * need not be readable), else the usual one. 0, or a code of sysexits(3) with why.
  */
 int	call_path(char to[CALL_PATH_SIZE], const char *config, char *why, size_t size);
+/* The configuration (NULL: the usual file), for the caller to free. NULL with why. */
+struct conf;
+struct conf *call_config(const char *config, char *why, size_t size);
 /* Connects; while nobody listens, again for up to wait_ms, which `waiting` (may be NULL) is told once. The descriptor, or
  * -1 with a code of sysexits(3) in *code_r and why. */
 int	call_open(const char *path, int wait_ms, void (*waiting)(const char *why), int *code_r, char *why, size_t size);

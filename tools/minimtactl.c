@@ -18,6 +18,7 @@
 #include "tools/mailq.h"
 #include "tools/report.h"
 #include "tools/select.h"
+#include "tools/spool.h"
 #include "tools/session.h"
 #include "tools/verify.h"
 
@@ -88,6 +89,15 @@ static const struct command commands[] = {
 	    "minimtactl queue pause example.net" },
 	{ { "queue", "resume" }, "HOP", print_all, print_said_json, "the end of a pause", "HOP as with pause.\n",
 	    "minimtactl queue resume example.net" },
+	{ { "spool", "check" }, NULL, NULL, NULL, "what is in the queue's files, while the server is stopped",
+	    "Nothing is changed. A line for each segment, record, stretch of damage, message and file; minimta-queue(5) explains them.\n"
+	    "It ends with 0 if all is well, 1 if there is damage, 2 if it could not read.\n", "minimtactl spool check | tail" },
+	{ { "spool", "export" }, "FOLDER", NULL, NULL, "all mail of a stopped server as files, one for each message",
+	    "The spool is left as it is: what is to go elsewhere must not be delivered from here, too.\n"
+	    "FOLDER is made if it is not there, and belongs to the queue's user then.\n", "minimtactl spool export /var/tmp/mail" },
+	{ { "spool", "import" }, "FOLDER", NULL, NULL, "exported files as new messages, while the server is stopped",
+	    "Each is on stable storage before its file is renamed to NAME.done; none is imported twice, also after a crash.\n"
+	    "FOLDER must belong to the queue's user.\n", "minimtactl spool import /var/tmp/mail" },
 	{ { "explain", NULL }, "WHAT", explain_print, explain_print_json,
 	    "what was decided about a session or a message, why, and what became of it",
 	    "WHAT is the code in a refusal (see 7K2QF), the id of a session or message, the address of a sender or recipient,\n"
@@ -421,8 +431,11 @@ main(int argc, char **argv)
 	}
 	if ((c = find(argv + optind, argc - optind, n_selecting, &code)) == NULL)
 		return code;
+	if (strcmp(c->words[0], "spool") == 0 && !json)
+		return spool_run(config, c->words[1], c->argument != NULL ? argv[argc - 1] : NULL);
 	if (json && c->print_json == NULL)
-		return fail(json, EX_USAGE, "a message is no JSON; leave out -j");
+		return fail(json, EX_USAGE, strcmp(c->words[0], "spool") == 0 ? "there is no JSON of a spool; leave out -j" :
+		    "a message is no JSON; leave out -j");
 	for (int i = optind; i < argc; i++)
 		words[n++] = argv[i];
 	for (int i = 0; i < n_selecting; i++)
