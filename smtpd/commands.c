@@ -156,6 +156,7 @@ static void
 run(struct session *s, const struct command *c, const char *argument)
 {
 	if (spoke_too_soon(s, c)) {
+		s->srv->total_ahead++;
 		session_end(s, "pipelining", pace_may_pipeline(s) ? 503 : 554, "5.5.0", "You sent more without waiting for the reply to %s",
 		    c != NULL ? c->verb : "your command");
 		return;

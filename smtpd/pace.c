@@ -86,6 +86,7 @@ pace_leave(struct session *s)
 		return;
 	g->delayed = false;
 	g->spent_ms += clock_ms() - g->since_ms;
+	s->srv->total_delayed_ms += (uint64_t)(clock_ms() - g->since_ms);
 	s->srv->n_delayed--;
 }
 
@@ -145,6 +146,7 @@ pace_spoke_early(struct session *s)
 	if (facts->early || early->mode == FILTER_OFF || only_tells(s))
 		return;
 	facts->early = true;
+	s->srv->total_early++;
 	log_info("session=%s event=early-talker client=%s after_ms=%lld", s->id_word, logq(s->client),
 	    (long long)(clock_ms() - s->guard->since_ms));
 	if (early->mode != FILTER_ENFORCE || ((const struct greet_early *)early->options)->action != GREET_DROP)

@@ -193,7 +193,9 @@ on_status(void *arg, char *to, size_t size)
 	len = strlen(to);
 	if (srv->filters == NULL || len + 2 >= size)
 		return;
-	len += (size_t)snprintf(to + len, size - len, " delayed=%u ", srv->n_delayed);
+	len += (size_t)snprintf(to + len, size - len, " delayed=%u delayed_total_s=%llu early_total=%llu sent_ahead_total=%llu ",
+	    srv->n_delayed, (unsigned long long)srv->total_delayed_ms / 1000, (unsigned long long)srv->total_early,
+	    (unsigned long long)srv->total_ahead);
 	if (len < size)
 		filters_status(srv->filters, to + len, size - len);
 }

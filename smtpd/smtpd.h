@@ -56,6 +56,7 @@ struct smtpd {
 	struct filters		*trial;			/* for sessions that are only tried: pretend.c */
 	struct memory		*trial_memory;
 	unsigned		 n_delayed;		/* sessions that are made to wait now */
+	uint64_t		 total_delayed_ms, total_early, total_ahead;
 	struct wrote		 wrote;
 
 	/* What there is too much of: crowd.c. */
