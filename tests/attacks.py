@@ -60,7 +60,10 @@ ROWS = {
 	62: "a client that does not read",
 	63: "no descriptor left",
 	66: "a flood of messages from one network",
+	65: "no room on the disk, no inodes",
 	67: "no memory left",
+	69: "damaged records in the queue",
+	70: "a clock that jumps, and the year 2038",
 	72: "control characters on their way to the log",
 	73: "XCLIENT, XFORWARD and PROXY from strangers",
 	74: "links where a mailbox should be",
@@ -68,6 +71,7 @@ ROWS = {
 	81: "a ~/.forward that others may write to, huge, or a FIFO",
 	82: "a process that was taken over and lies to its peers",
 	83: "smtpd says that a recipient is here, or a client trusted",
+	85: "a process that dies at every start",
 	86: "a stop in the middle of a message",
 }
 LATER = "4-7, 9, 10, 56-59 (TLS, AUTH); 46-55 (filters)"

@@ -6,7 +6,7 @@ is lost, nobody waits for ever, log and status say what is wrong, and the next h
 
 	tests/badday.py [-v] [NAME …]
 
-Names are words of cases ("stalled smtpd", "memory", "clock"). Time is the server's clock.
+Names are words of cases ("stalled smtpd", "memory", "clock"). Time is the server's clock. ATTACKS 67, 70 and 85.
 """
 import argparse
 import concurrent.futures
@@ -678,6 +678,7 @@ for process in mt.CHILDREN:
 CASES["the clock jumps"] = (clock_jumps,)
 CASES["the wall clock goes a year forward"] = (wall_clock_jumps, 1)
 CASES["the wall clock goes a year back"] = (wall_clock_jumps, -1)
+CASES["the wall clock goes past 2038"] = (wall_clock_jumps, 20)
 CASES["two masters"] = (two_masters,)
 CASES["master is killed"] = (master_killed,)
 CASES["resolver dies and comes back"] = (resolver_dies,)

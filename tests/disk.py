@@ -4,7 +4,7 @@ Trouble with the disk: a full one, and a spool that somebody or something has da
 
 	tests/disk.py [-v]
 
-The full disk is a small file system on a loop device and needs root; damage does not.
+The full disk is a small file system on a loop device and needs root; damage does not. ATTACKS 65 and 69.
 """
 import argparse
 import concurrent.futures
