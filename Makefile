@@ -550,6 +550,13 @@ check:
 interop: all
 	python3 -B tests/interop.py -v $(CASES)
 
+# What each filter costs, and all of them together.
+bench-filters: $(OUT)/tests/bench-filters
+	$(OUT)/tests/bench-filters
+
+$(OUT)/tests/bench-filters: $(OUT)/tests/bench-filters.o $(ARCHIVE)
+	$(CC) -o $@ $^ $(ALL_LDFLAGS) $(LIBS)
+
 # Beside postfix; ONLY="forward memory" QUICK=1 for parts (tests/bench.py). Not part of ./check.
 bench: all
 	python3 tests/bench.py
@@ -583,7 +590,7 @@ uninstall:
 clean:
 	rm -rf build
 
-.PHONY: all units fuzzers interop bench bench-log clean check install uninstall
+.PHONY: all units fuzzers interop bench bench-filters bench-log clean check install uninstall
 .SECONDARY:
 
 -include $(shell find build/$(VARIANT) $(if $(OWN_WORDS),build/plain) -name '*.d' 2>/dev/null)
