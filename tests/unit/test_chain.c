@@ -598,6 +598,22 @@ START_TEST(one_recipient_is_not_another)
 }
 END_TEST
 
+START_TEST(lookups_repeated_at_every_recipient)
+{
+	fakes[1].stage = STAGE_HELO;
+	fakes[2].stage = STAGE_MAIL;
+	fakes[3].stage = STAGE_RCPT;
+	begin("");
+	to_recipient();
+	for (int i = 0; i < 9; i++)
+		recipient("bert@example.org");
+	ck_assert_uint_eq(started[0], 1);
+	ck_assert_uint_eq(started[1], 1);
+	ck_assert_uint_eq(started[2], 1);
+	ck_assert_uint_eq(started[3], 10);
+}
+END_TEST
+
 /* ---- the end of a message ---- */
 
 START_TEST(the_end_decides)
@@ -1034,6 +1050,7 @@ main(void)
 	tcase_add_test(t, the_last_can_observe);
 	tcase_add_test(t, what_begins_anew);
 	tcase_add_test(t, one_recipient_is_not_another);
+	tcase_add_test(t, lookups_repeated_at_every_recipient);
 	tcase_add_test(t, the_end_decides);
 	tcase_add_test(t, quarantine);
 	tcase_add_test(t, forwarded_mail_survives);
