@@ -23,6 +23,7 @@
 #define SUBMIT_LINE_MAX	200
 #define LINE_MS		10000	/* for the line to arrive */
 #define CALLERS_MAX	128
+#define CALLERS_OF_USER	32	/* who is not root: so that root finds a place */
 #define PAUSE_MS	200	/* when there is no descriptor for a caller */
 #define RELOAD_MS	55000	/* a tool waits for a minute */
 
@@ -275,6 +276,17 @@ on_pause_over(void *arg)
 	event_add(ctl->accept, NULL);
 }
 
+static bool
+has_place(const struct control *ctl, uid_t uid)
+{
+	const struct caller *c;
+	unsigned own = 0;
+
+	LIST_FOREACH(c, &ctl->callers, next)
+		own += c->uid == uid;
+	return ctl->n < CALLERS_MAX && (uid == 0 || own < CALLERS_OF_USER);
+}
+
 static void
 on_accept(evutil_socket_t fd, short what, void *arg)
 {
@@ -292,7 +304,7 @@ on_accept(evutil_socket_t fd, short what, void *arg)
 		}
 		return;
 	}
-	if (getsockopt(peer, SOL_SOCKET, SO_PEERCRED, &cred, &len) != 0 || ctl->n >= CALLERS_MAX) {
+	if (getsockopt(peer, SOL_SOCKET, SO_PEERCRED, &cred, &len) != 0 || !has_place(ctl, cred.uid)) {
 		close(peer);
 		return;
 	}

@@ -6,7 +6,9 @@
  */
 #include "smtpd/crowd.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "lib/log.h"
 #include "smtpd/network.h"
@@ -16,6 +18,8 @@
 #include "smtpd/stress.h"
 
 #define NETWORKS_MOST	4096		/* remembered without a connection, of strangers and of known ones each */
+#define LOCAL_MOST	96U		/* sessions of programs on this machine; sendmail(8) waits for a place … */
+#define LOCAL_OF_USER	32U		/* … and of one user's */
 #define KEPT_SHARE	10		/* one place in so many is not for strangers */
 #define FULL_SHARE	95		/* per cent of session_memory: no further mail is begun */
 #define RESERVE		(2U << 20)	/* address space that is given back when the system has no more: what is under way ends in it */
@@ -26,6 +30,9 @@ static const struct crowd_reason too_many = { "network-connections",
     "421 4.7.0 Too many connections from your network; try again later\r\n" };
 static const struct crowd_reason too_fast = { "connection-rate",
     "421 4.7.0 Connections from your network come too fast; try again in a minute\r\n" };
+
+static const struct crowd_reason too_many_local = { "local-programs",
+    "421 4.3.2 Too many programs here send mail at once; try again later\r\n" };
 
 /*
  * Idle outside of any mail for so long that a place may go to somebody else; the same where its network has more places
@@ -170,6 +177,20 @@ crowd_admit(struct smtpd *srv, const struct sockaddr *address, struct network **
 	if (srv->n_sessions - srv->n_local >= places(srv, !exempt && !network_known(n, now)) && !crowd_evict(srv, n))
 		return &no_place;
 	return NULL;
+}
+
+/* Their descriptors are counted in SMTPD_OTHER_FDS. A single user does not take all places from the others. */
+const struct crowd_reason *
+crowd_admit_local(const struct smtpd *srv, unsigned uid)
+{
+	const struct session *s;
+	unsigned own = 0;
+	char client[sizeof(s->client)];
+
+	snprintf(client, sizeof(client), "local uid %u", uid);
+	TAILQ_FOREACH(s, &srv->sessions, next)
+		own += s->local && strcmp(s->client, client) == 0;
+	return own >= LOCAL_OF_USER || srv->n_local >= LOCAL_MOST ? &too_many_local : NULL;
 }
 
 /* ---- how much of everything ---- */

@@ -25,6 +25,8 @@ void	crowd_start(struct smtpd *, uint64_t descriptors);
  * network_leave() once the connection is over, in either case, unless it is NULL.
  */
 const struct crowd_reason *crowd_admit(struct smtpd *, const struct sockaddr *, struct network **network_r);
+/* Whether one more program of a user of this machine gets a session; NULL, or why not. */
+const struct crowd_reason *crowd_admit_local(const struct smtpd *, unsigned uid);
 /* Closes the session that sits idle longest in the most crowded network; false when nobody does. */
 bool	crowd_evict(struct smtpd *, const struct network *newcomer);
 

@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "filters/chain.h"
@@ -13,6 +14,7 @@
 #include "lib/log.h"
 #include "lib/pack.h"
 #include "mx/dns.h"
+#include "smtpd/crowd.h"
 #include "smtpd/listener.h"
 #include "smtpd/pretend.h"
 #include "smtpd/recipient.h"
@@ -46,6 +48,7 @@ static int
 on_submit(void *arg, struct ipc *master, struct ipc_message *m)
 {
 	struct smtpd *srv = arg;
+	const struct crowd_reason *why;
 	char words[200];
 	struct unpack u;
 	unsigned uid;
@@ -57,6 +60,12 @@ on_submit(void *arg, struct ipc *master, struct ipc_message *m)
 	uid = unpack_u32(&u);
 	unpack_str_to(&u, words, sizeof(words));
 	evutil_make_socket_nonblocking(m->fd);
+	if (unpack_end(&u) && (why = crowd_admit_local(srv, uid)) != NULL) {
+		log_info("event=turned-away client=\"local uid %u\" listener=control reason=%s told=%s", uid, why->word,
+		    send(m->fd, why->reply, strlen(why->reply), MSG_NOSIGNAL | MSG_DONTWAIT) > 0 ? "yes" : "no");
+		close(m->fd);
+		return 0;
+	}
 	if (srv->stopping || !unpack_end(&u) || (words[0] != '\0' ? !pretend_new(srv, m->fd, words, uid) :
 	    session_new(srv, m->fd, NULL, NULL, uid, "control") < 0))
 		close(m->fd);

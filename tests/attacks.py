@@ -67,6 +67,7 @@ ROWS = {
 	72: "control characters on their way to the log",
 	73: "XCLIENT, XFORWARD and PROXY from strangers",
 	74: "links where a mailbox should be",
+	78: "a local user who floods the control socket",
 	80: "a command that hangs, leaves processes, says gigabytes",
 	81: "a ~/.forward that others may write to, huge, or a FIFO",
 	82: "a process that was taken over and lies to its peers",

@@ -22,6 +22,26 @@ import sink
 NAMES = ("mailq", "newaliases", "hoststat", "rmail", "send-mail")
 
 
+# Sessions until one is refused, and then connections that say nothing.
+FLOOD = """
+import socket, sys
+held = []
+def connect(words):
+	s = socket.socket(socket.AF_UNIX)
+	s.connect(sys.argv[1])
+	s.sendall(words)
+	held.append(s)
+	return s.recv(3).decode() if words else ""
+n = 0
+while (code := connect(b"submit\\n")) == "220":
+	n += 1
+for _ in range(100):
+	connect(b"")
+print(n, code, flush=True)
+sys.stdin.read()
+"""
+
+
 class FakeServer:
 	"""A control socket with an SMTP server behind it that offers DSN, and remembers what was said."""
 
@@ -217,6 +237,26 @@ class Sendmail:
 		self.need(self.call("minimtactl", "queue", "deliver", mail_id), "^delivered\tbob@demo.example\t")
 		self.need(self.call("minimtactl", "queue", "deliver", mail_id, code=69), "no message")
 
+	def flood(self):
+		"""One user's programs hold all the places that they can get, in sessions and before them: root's mail goes. ATTACKS 78"""
+		if os.geteuid() != 0:
+			return
+		with subprocess.Popen(["setpriv", "--reuid=nobody", "--clear-groups", "/usr/bin/python3", "-c", FLOOD, self.server.control],
+		    stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as flood:
+			try:
+				said = flood.stdout.readline().split()
+				if said != ["32", "421"]:
+					raise mt.Failed(f"sessions and the reply to the next: {said}")
+				self.server.log.wait(r'event=turned-away client="local uid \d+" listener=control reason=local-programs')
+				self.sendmail("-i", "bob@demo.example", text="Subject: by-root-in-flood\n\nx\n")
+				self.mail_with("bob", "by-root-in-flood")
+				self.need(self.call("mailq"), "empty")
+			finally:
+				flood.kill()
+		self.server.log.wait(r'event=session client="local uid 65534".*reason=client-left', count=32)
+		self.sendmail("-i", "bob@demo.example", text="Subject: after-flood\n\nx\n", user="nobody")
+		self.mail_with("bob", "after-flood")
+
 	def promises(self):
 		"""-O smtputf8 and requiretls: kept, or refused; never forgotten."""
 		fake = FakeServer(self.server.folder, b"250-fake\r\n250-SMTPUTF8\r\n250 REQUIRETLS\r\n")
@@ -264,7 +304,7 @@ class Sendmail:
 		self.need(self.sendmail("-bx", code=64), "expected -bm")
 
 
-CASES = ("smtp", "verify", "queue_runs", "notices", "odd_options", "queue_only", "interactive", "deliver_own", "promises",
+CASES = ("smtp", "verify", "queue_runs", "notices", "odd_options", "queue_only", "interactive", "deliver_own", "flood", "promises",
 	"transcript", "uucp", "send_mail", "daemon", "refused")
 
 
