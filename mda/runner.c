@@ -74,16 +74,18 @@ take_output(struct attendant *a)
 
 /* ---- its end ---- */
 
-static void
+/* Whether any was seen: one that comes back to us, or another that ends, may be left out of the list. */
+static bool
 kill_children(void)
 {
 	char path[64], text[4096];
+	bool any = false;
 	ssize_t n;
 	int fd;
 
 	snprintf(path, sizeof(path), "/proc/self/task/%d/children", (int)getpid());
 	if ((fd = open(path, O_RDONLY | O_CLOEXEC)) == -1)
-		return;
+		return false;
 	n = read(fd, text, sizeof(text) - 1);
 	close(fd);
 	text[n > 0 ? n : 0] = '\0';
@@ -93,7 +95,9 @@ kill_children(void)
 		if (end == p)
 			break;
 		kill((pid_t)pid, SIGKILL);
+		any = true;
 	}
+	return any;
 }
 
 /* Those that are killed hand their own children on to us, so again, until there are none. */
@@ -105,8 +109,7 @@ kill_all(struct attendant *a)
 
 	kill(-a->pid, SIGKILL);
 	for (int round = 0; round < KILL_ROUNDS; round++) {
-		kill_children();
-		if ((pid = waitpid(-1, &status, 0)) == -1 && errno == ECHILD)
+		if ((pid = waitpid(-1, &status, kill_children() ? 0 : WNOHANG)) == -1 && errno == ECHILD)
 			return;
 		if (pid == a->pid)
 			a->status = status;

@@ -110,7 +110,7 @@ def commands_of(mark):
 		except OSError:
 			continue
 		if any(mark in word.decode(errors="replace") for word in words) and b"tests/local.py" not in b" ".join(words):
-			found.append(path)
+			found.append(path + ": " + b" ".join(words).decode(errors="replace"))
 	return found
 
 
@@ -252,14 +252,15 @@ def hangs():
 	with Site(aliases=aliases) as s:
 		s.send("leave@demo.example")
 		s.event("delivered", "leave@demo.example")
-		expect(not commands_of(mark), "processes of a command that has ended are left")
+		expect(not commands_of(mark), f"processes of a command that has ended are left: {commands_of(mark)}")
 		s.send("hang@demo.example")
 		s.wait_for(lambda: len(commands_of(mark)) >= 4, "the command does not run")
 		s.honest_mail()
 		s.move_clock(301)
 		code, words = s.event("deferred", "hang@demo.example")
 		expect(code == "4.3.0" and "took longer than 300 s" in words, f"{code} {words}")
-		expect(not commands_of(mark), "processes of a command that hung are left")
+		left = commands_of(mark)
+		expect(not left, f"processes of a command that hung are left: {left}; " + "\n".join(s.log.lines[-12:]))
 
 
 def mda_dies():
