@@ -239,8 +239,8 @@ refresh(struct relayed *r, const char *path)
 
 /* ---- the verdict ---- */
 
-static bool
-is_relayed(const struct conf *conf, const char *domain)
+bool
+relayed_domain(const struct conf *conf, const char *domain)
 {
 	for (size_t i = 0; conf->relay_domains[i] != NULL; i++)
 		if (strcasecmp(conf->relay_domains[i], domain) == 0)
@@ -251,7 +251,7 @@ is_relayed(const struct conf *conf, const char *domain)
 enum relayed_verdict
 relayed_find(struct relayed *r, const struct conf *conf, const struct address *a)
 {
-	if (!is_relayed(conf, a->domain))
+	if (!relayed_domain(conf, a->domain))
 		return RELAYED_NOT_OURS;
 	if (strcasecmp(a->local, "postmaster") == 0)		/* RFC 5321, 4.5.1 */
 		return RELAYED_KNOWN;

@@ -25,6 +25,8 @@ enum relayed_verdict {
 
 struct relayed	*relayed_new(void);
 void		 relayed_free(struct relayed *);	/* NULL is fine */
+/* Whether it is one of relay_domains. */
+bool		 relayed_domain(const struct conf *, const char *domain);
 enum relayed_verdict relayed_find(struct relayed *, const struct conf *, const struct address *);
 
 /* For tests and fuzzing: the text of a file. How many lines were passed over, for they are no address and no @domain. */

@@ -8,6 +8,7 @@
 
 #include "lib/log.h"
 #include "lib/route.h"
+#include "lookup/relayed.h"
 
 struct story {
 	const struct recipients	*r;
@@ -104,7 +105,8 @@ verify_address(const struct recipients *r, const char *text, bool privileged, FI
 	}
 	fprintf(out, "ok\n");
 	if (!recipients_is_local(r, &a)) {
-		fprintf(out, "V\t%s\trelay\tno domain of ours: it goes on to another host\n", a.text);
+		fprintf(out, "V\t%s\trelay\t%s: it goes on to another host\n", a.text, relayed_domain(r->conf, a.domain) ?
+		    "mail for this domain is relayed" : "no domain of ours");
 		tell(&s, 0, "remote", a.text, "");
 	} else {
 		kind = recipients_find(r, a.local, a.domain, &alias);
