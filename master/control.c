@@ -143,7 +143,8 @@ run_line(struct caller *c)
 			pass_on(c, cmd);
 		return;
 	}
-	control_answer(c, "error: unknown command; expected submit, queue, mailq, aliases, verify, memory, route, explain, stats, status, reload, log or stop\n");
+	control_answer(c, "error: unknown command; expected submit, queue, mailq, aliases, "
+	    "verify, memory, route, explain, stats, status, reload, log or stop\n");
 }
 
 static void
