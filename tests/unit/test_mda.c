@@ -46,11 +46,13 @@ start(void)
 	fake_start(&f, PROC_MDA, PROC_QUEUE, conf, NULL);
 }
 
+static uint32_t flags;		/* of the next job; enum envelope_flags */
+
 static void
 begin(uint64_t id, uint64_t size)
 {
 	struct job_begin b = { .message = (char[]){ "M1" }, .hop = (char[]){ "local" }, .sender = (char[]){ "s@x.example" },
-	    .head = (char[]){ "Received: us\r\n" }, .size = size };
+	    .head = (char[]){ "Received: us\r\n" }, .size = size, .flags = flags };
 	struct pack p;
 
 	pack_init(&p);
@@ -144,6 +146,55 @@ START_TEST(test_each_recipient_has_a_result)
 	assert_result(7, JOB_DELIVERED, "2.0.0");
 	fake_wait(&f, MSG_JOB_DONE, 7);
 	ck_assert_uint_eq(count_new("virtual/example.org/anna", &size), 2);
+	fake_stop(&f);
+}
+END_TEST
+
+START_TEST(test_junk)
+{
+	size_t size = 0;
+
+	start();
+	flags = ENVELOPE_JUNK;
+	send_small(7, "anna@example.org");
+	flags = 0;
+	assert_result(7, JOB_DELIVERED, "2.0.0");
+	ck_assert_uint_eq(count_new("virtual/example.org/anna/.Junk", &size), 1);
+	ck_assert_uint_eq(count_new("virtual/example.org/anna", &size), 0);
+	fake_stop(&f);
+}
+END_TEST
+
+static void
+rcpt_part(uint64_t id, uint32_t index, const char *address, enum envelope_part part)
+{
+	struct envelope_rcpt r = { .address = (char *)(uintptr_t)address, .local = true, .final = true, .part = (uint8_t)part, .part_id = 7 };
+	struct pack p;
+
+	pack_init(&p);
+	pack_u32(&p, index);
+	envelope_pack_rcpt(&p, &r);
+	ipc_send_pack(f.peer, MSG_JOB_RCPT, id, &p, -1);
+	pack_free(&p);
+}
+
+/* A command or a file is what root's aliases and users' own files say, whatever queue asks for. */
+START_TEST(test_parts_that_are_none)
+{
+	size_t size = 0;
+
+	start();
+	begin(7, 17);
+	rcpt_part(7, 1, "anna@example.org", ENVELOPE_ALIAS_COMMAND);
+	rcpt_part(7, 2, "anna@example.org", ENVELOPE_ALIAS_FILE);
+	rcpt_part(7, 3, "anna@example.org", ENVELOPE_FORWARD_FILE);
+	rcpt_part(7, 4, "anna@example.org", ENVELOPE_FORWARD_COMMAND);
+	data(7, "Subject: x\r\n\r\nb\r\n", 17);
+	ipc_send(f.peer, MSG_JOB_START, 7, NULL, 0, -1);
+	for (int i = 0; i < 4; i++)
+		assert_result(7, JOB_FAILED, "5.3.0");
+	fake_wait(&f, MSG_JOB_DONE, 7);
+	ck_assert_uint_eq(count_new("virtual/example.org/anna", &size), 0);
 	fake_stop(&f);
 }
 END_TEST
@@ -304,6 +355,8 @@ main(void)
 
 	tcase_set_timeout(tests, 60);
 	tcase_add_test(tests, test_each_recipient_has_a_result);
+	tcase_add_test(tests, test_junk);
+	tcase_add_test(tests, test_parts_that_are_none);
 	tcase_add_test(tests, test_root_has_a_maildir);
 	tcase_add_test(tests, test_large);
 	tcase_add_test(tests, test_many);
