@@ -194,7 +194,8 @@ before_is_settled(const struct chain *c, size_t i)
 static bool
 can_start(const struct chain *c, size_t i)
 {
-	if (c->slots[i].state != SLOT_IDLE || config_of(c, i)->stage > c->stage || !chain_settled(c, filter_of(c, i)->needs))
+	if (c->slots[i].state != SLOT_IDLE || config_of(c, i)->stage > c->stage || !chain_settled(c, filter_of(c, i)->needs) ||
+	    (chain_is_of_recipient(c, i) && c->stage != STAGE_RCPT))
 		return false;
 	/* Whose points count for those that run last may depend on the name of the client. */
 	return !filter_of(c, i)->last ||

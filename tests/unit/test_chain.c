@@ -540,6 +540,21 @@ START_TEST(the_last_is_not_asked_about_what_is_refused)
 }
 END_TEST
 
+/* A recipient that is exempt leaves it unasked, at the end of the message, too. */
+START_TEST(the_last_about_a_recipient_is_not_asked_later)
+{
+	fakes[5].last = true;
+	fakes[5].stage = STAGE_RCPT;
+	begin("exempt x { client = 192.0.2.1 filters = f }\n");
+	to_recipient();
+	ck_assert_int_eq(decision.outcome, CHAIN_PASS);
+	facts.recipient = NULL;
+	to_end();
+	ck_assert_int_eq(decision.outcome, CHAIN_PASS);
+	ck_assert_uint_eq(started[5], 0);
+}
+END_TEST
+
 START_TEST(the_last_can_observe)
 {
 	fakes[5].last = true;
@@ -1047,6 +1062,7 @@ main(void)
 	tcase_add_test(t, the_last_sees_the_points);
 	tcase_add_test(t, points_go_before_the_last);
 	tcase_add_test(t, the_last_is_not_asked_about_what_is_refused);
+	tcase_add_test(t, the_last_about_a_recipient_is_not_asked_later);
 	tcase_add_test(t, the_last_can_observe);
 	tcase_add_test(t, what_begins_anew);
 	tcase_add_test(t, one_recipient_is_not_another);
