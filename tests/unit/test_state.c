@@ -517,6 +517,59 @@ START_TEST(full_disk)
 }
 END_TEST
 
+/* The thread stands still in a system call, as on a disk that hangs: answers go on, what is told is bounded, and all is written
+ * when it goes on. */
+START_TEST(thread_stands_still)
+{
+	char network[40];
+	int fd;
+
+	prepare(10);
+	ck_assert_int_eq(mkfifo(path_of("in-use"), 0600), 0);
+	start();
+	for (unsigned i = 0; i < 210000; i++) {
+		snprintf(network, sizeof(network), "still %u", i);
+		ck_assert_int_eq(ask(network, false), MEMORY_GREY_NEW);
+		if (i == 100)
+			shift(200);
+	}
+	wait_for("memory=behind");
+	ck_assert(has_said("event=memory-behind"));
+	ck_assert_int_eq(ask("net 1", true), MEMORY_GREY_EARLY);
+	fd = open(path_of("in-use"), O_RDONLY | O_NONBLOCK);
+	wait_for("memory_backlog=0");
+	shift(61 * 1000);
+	settle();
+	stop();
+	close(fd);
+	start();
+	ck_assert_int_eq(ask("still 209999", true), MEMORY_GREY_EARLY);
+	ck_assert_int_eq(ask("still 0", true), MEMORY_GREY_EARLY);
+	ck_assert_int_eq(ask("net 1", true), MEMORY_GREY_EARLY);
+	stop();
+}
+END_TEST
+
+/* An end waits two seconds for a thread that stands still, and no longer. */
+START_TEST(end_does_not_wait_for_ever)
+{
+	prepare(10);
+	ck_assert_int_eq(mkfifo(path_of("in-use"), 0600), 0);
+	start();
+	ck_assert_int_eq(ask("new", false), MEMORY_GREY_NEW);
+	shift(200);
+	wait_for("memory_backlog=1 ");
+	stopped = false;
+	state_stop(state, on_stopped, NULL);
+	shift(1900);
+	ck_assert(!stopped);
+	shift(200);
+	ck_assert(stopped);
+	ck_assert(has_said("event=memory-not-written"));
+	close(open(path_of("in-use"), O_RDONLY | O_NONBLOCK));
+}
+END_TEST
+
 /* Another lookup still holds the folder: questions wait three seconds, then memory answers alone, and joins what it finds later. */
 START_TEST(files_come_late)
 {
@@ -609,6 +662,8 @@ main(void)
 	tcase_add_test(t, file_that_kills_is_set_aside);
 	tcase_add_test(t, no_folder);
 	tcase_add_test(t, full_disk);
+	tcase_add_test(t, thread_stands_still);
+	tcase_add_test(t, end_does_not_wait_for_ever);
 	tcase_add_test(t, files_come_late);
 	tcase_add_test(t, many);
 	tcase_add_test(t, commands);
