@@ -23,6 +23,7 @@ int	LLVMFuzzerTestOneInput(const uint8_t *, size_t);
 
 static const char configuration[] = "hostname = mx.example.org\nfilter dnsbl { lists = a.example }\nfilter sender-lists { lists = "
     "b.example }\nfilter sender-id { mode = score }\nfilter arc { sealers = c.example }\nexempt x { sender = d.example filters = spf }\n"
+    "exempt y { sender = f.example }\nexempt z { host = g.example filters = greylist }\n"
     "refuse x { sender = e.example }\n";
 
 struct world {
@@ -119,6 +120,7 @@ run_message(struct world *w, struct chain *c, struct facts *f, const char *messa
 {
 	size_t header = header_end(message, len);
 
+	f->recipient = NULL;
 	chain_reach(c, STAGE_DATA);
 	if (!passes(w, c, STAGE_DATA))
 		return;
