@@ -24,6 +24,7 @@
 
 #define LOOKUP_JOBS	8		/* expansions at once, each with up to a hundred recipients */
 #define MDA_JOBS	20
+#define COMMAND_JOBS	10		/* beside them; as many as mda runs at once */
 #define HOP_EXPAND	"expand"
 #define SWEEP_MS	60000
 #define NO_ROOM_MS	5000
@@ -385,6 +386,10 @@ dispatch_route(const struct dispatch *d, const char *sender, const struct envelo
 		route_hop_lmtp(to, d->queue->p.conf);
 		return SCHEDULE_DELIVERY;
 	}
+	if (r->final && (r->part == ENVELOPE_ALIAS_COMMAND || r->part == ENVELOPE_FORWARD_COMMAND)) {
+		memcpy(to, HOP_COMMAND, sizeof(HOP_COMMAND));
+		return SCHEDULE_MDA;
+	}
 	memcpy(to, r->final ? HOP_LOCAL : HOP_EXPAND, r->final ? sizeof(HOP_LOCAL) : sizeof(HOP_EXPAND));
 	return r->final ? SCHEDULE_MDA : SCHEDULE_LOOKUP;
 }
@@ -694,6 +699,8 @@ dispatch_stop(struct dispatch *d, void (*done)(void *), void *arg)
 static uint32_t
 jobs_of(const void *conf, const char *hop)
 {
+	if (strcmp(hop, HOP_LOCAL) == 0 || strcmp(hop, HOP_COMMAND) == 0)
+		return strcmp(hop, HOP_LOCAL) == 0 ? MDA_JOBS : COMMAND_JOBS;
 	return route_connections(conf, hop);
 }
 
@@ -701,7 +708,7 @@ static struct schedule_limits
 limits_of(const struct conf *c)
 {
 	struct schedule_limits l = {
-		.jobs = { LOOKUP_JOBS, MDA_JOBS, c->delivery_connections },
+		.jobs = { LOOKUP_JOBS, MDA_JOBS + COMMAND_JOBS, c->delivery_connections },
 		.jobs_of = jobs_of, .jobs_arg = c,
 		.retry_first_ms = c->retry_first_ms, .retry_most_ms = c->retry_most_ms, .expire_ms = c->expire_ms,
 	};

@@ -36,6 +36,7 @@ uint32_t	 dispatch_drop(struct dispatch *, uint64_t id, uint32_t index);
 /* Everything (id 0, hop NULL), a message, or what goes to a hop is due now; returns how many recipients. */
 uint32_t	 dispatch_retry(struct dispatch *, uint64_t id, const char *hop);
 #define HOP_LOCAL	"local"		/* mda, by the name that people know */
+#define HOP_COMMAND	"command"	/* mda too: commands, which may be slow, hold up no mailbox */
 /* schedule_pause and schedule_each_hop. */
 bool		 dispatch_pause(struct dispatch *, const char *hop, enum schedule_agent, bool pause);
 void		 dispatch_each_hop(const struct dispatch *, void (*fn)(void *arg, const struct schedule_hop *), void *arg);

@@ -44,7 +44,7 @@ enum schedule_agent {
 struct schedule_limits {
 	uint32_t	jobs[SCHEDULE_AGENTS];	/* at once */
 	uint32_t	hop_jobs;		/* at once to one hop of delivery */
-	uint32_t	(*jobs_of)(const void *arg, const char *hop);	/* asked instead when it is not NULL */
+	uint32_t	(*jobs_of)(const void *arg, const char *hop);	/* asked instead when it is not NULL; of mda's hops, too */
 	const void	*jobs_arg;
 	int64_t		retry_first_ms, retry_most_ms, expire_ms;
 	int64_t		intervals[SCHEDULE_INTERVALS];	/* instead of the first two: the last one again and again */

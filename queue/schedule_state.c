@@ -75,7 +75,7 @@ sched_pause_asked(struct schedule *s, uint32_t failures, int64_t most, uint32_t 
 uint32_t
 sched_hop_most(const struct schedule *s, const char *name, enum schedule_agent agent)
 {
-	if (agent != SCHEDULE_DELIVERY)
+	if (agent == SCHEDULE_LOOKUP || (agent == SCHEDULE_MDA && s->limits.jobs_of == NULL))
 		return s->limits.jobs[agent];
 	return s->limits.jobs_of != NULL ? s->limits.jobs_of(s->limits.jobs_arg, name) : s->limits.hop_jobs;
 }

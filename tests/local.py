@@ -263,6 +263,19 @@ def hangs():
 		expect(not left, f"processes of a command that hung are left: {left}; " + "\n".join(s.log.lines[-12:]))
 
 
+def slow_commands():
+	"""More of them than there are places: mailboxes get their mail all the same."""
+	mark = "76543219" + str(os.getpid())
+	with Site(aliases=f"hang: |/bin/sleep {mark}\n") as s:
+		for _ in range(45):
+			s.send("hang@demo.example")
+		s.wait_for(lambda: len(commands_of(mark)) == 10, "not as many run as may")
+		s.honest_mail()
+		expect(s.ask("queue", "pause", "command")[0].startswith("ok"), "commands cannot be paused")
+		s.move_clock(301)
+		s.wait_for(lambda: len(s.log.find("mda: .*took longer than 300 s")) >= 10 and not commands_of(mark), "they are not ended")
+
+
 def mda_dies():
 	"""With mda goes what it has run."""
 	mark = "87654321" + str(os.getpid())
@@ -565,7 +578,7 @@ def lmtp_misbehaves():
 			server.close()
 
 
-TESTS = (mbox, mbox_locked, mbox_torn, mbox_links, folders, full, command, exits, signals, hangs, mda_dies, chatters, files,
+TESTS = (mbox, mbox_locked, mbox_torn, mbox_links, folders, full, command, exits, signals, hangs, slow_commands, mda_dies, chatters, files,
 	root_runs_nothing, alias_changes, forward, forward_unsafe, forward_user_group, forward_off, forward_loops, forward_between_hosts,
 	forward_large, lmtp_socket, lmtp_misbehaves, srs, srs_secrets_unsafe, owner)
 PEER = None
