@@ -218,6 +218,7 @@ queue_SRC	:= \
 	queue/bouncecap.c \
 	queue/past.c \
 	queue/patience.c \
+	queue/pauses.c \
 	queue/tell.c \
 	queue/idmap.c \
 	queue/index.c \
@@ -463,6 +464,8 @@ FUZZ	:= \
 	header \
 	ipc \
 	letter \
+	credentials \
+	login \
 	probe_steps \
 	relayed \
 	rewrite \

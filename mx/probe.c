@@ -16,6 +16,7 @@
 #include <event2/event.h>
 
 #include "lib/clock.h"
+#include "lib/conf.h"
 #include "lib/ids.h"
 #include "lib/log.h"
 #include "lib/reply.h"
@@ -268,15 +269,30 @@ name_host(struct probe *p, const struct mx_address *a)
 	    (unsigned)ntohs(v4 ? sin->sin_port : sin6->sin6_port));
 }
 
+/* From the address that the route's section names for this family, if any. */
+static int
+probe_bind(const struct probe *p, int family)
+{
+	const struct conf_destination *d = p->route.section;
+	struct sockaddr_in sin = { .sin_family = AF_INET };
+	struct sockaddr_in6 sin6 = { .sin6_family = AF_INET6 };
+
+	if (d != NULL && family == AF_INET && inet_pton(AF_INET, d->source_ipv4, &sin.sin_addr) == 1)
+		return bind(p->fd, (struct sockaddr *)&sin, sizeof(sin));
+	if (d != NULL && family == AF_INET6 && inet_pton(AF_INET6, d->source_ipv6, &sin6.sin6_addr) == 1)
+		return bind(p->fd, (struct sockaddr *)&sin6, sizeof(sin6));
+	return 0;
+}
+
 /* What fails at once leaves no descriptor behind: the next one's turn. */
 static void
 probe_connect(struct probe *p, const struct mx_address *a)
 {
 	p->connections++;
 	name_host(p, a);
-	probe_steps_init(&p->steps, p->options.hostname, &p->address, id_random());
+	probe_steps_init(&p->steps, p->route.section != NULL ? p->route.section->helo : p->options.hostname, &p->address, id_random());
 	p->fd = socket(a->address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (p->fd == -1 || (connect(p->fd, (const struct sockaddr *)&a->address, a->length) != 0 && errno != EINPROGRESS)) {
+	if (p->fd == -1 || probe_bind(p, a->address.ss_family) != 0 || (connect(p->fd, (const struct sockaddr *)&a->address, a->length) != 0 && errno != EINPROGRESS)) {
 		note(p, "no connection: %s", strerror(errno));
 		hang_up(p);
 		return;

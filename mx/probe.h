@@ -27,7 +27,8 @@ typedef void	probe_done_fn(void *arg, const struct probe_answer *);	/* borrowed;
 
 /*
  * The hosts of the route are asked in order until one has said something about mail at all. Of the options, port and
- * only_address come from the route. hostname and own live as long as the probe; the rest is copied.
+ * only_address come from the route; what its section says of source address and HELO name holds here too. hostname, own and
+ * the section live as long as the probe; the rest is copied.
  */
 struct probe	*probe_start(struct event_base *, struct dns *, const struct address *, const struct route *,
 		    const struct mx_options *, probe_done_fn *, void *arg);
