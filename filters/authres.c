@@ -240,7 +240,7 @@ authres_strip(char *block, size_t len, const char *id, unsigned *removed_r)
 		bool ours;
 
 		next = from;
-		ours = header_next(block, len, &next, &f) && authres_is_ours(&f, id);
+		ours = header_next(block, len, &next, &f) && (authres_is_ours(&f, id) || header_is(&f, AUTHRES_SCORE));
 		if (next == from)
 			next = skip_line(block, len, from);
 		if (ours) {

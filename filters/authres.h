@@ -17,6 +17,7 @@
 #include "lib/header.h"
 
 #define AUTHRES_MAX		8192	/* of the whole field; results that do not fit are left out, whole */
+#define AUTHRES_SCORE		"X-Minimta-Score"	/* our field with the points: nobody else's passes either */
 #define AUTHRES_VALUE_MAX	320	/* of one value; a longer one is cut */
 
 struct authres {
@@ -38,7 +39,7 @@ void	authres_end(struct authres *);
 /* Whether the field is an Authentication-Results with our id, however it is written; one that cannot be read counts as such. */
 bool	authres_is_ours(const struct header_field *, const char *id);
 /*
- * Takes such fields out of a header block, in its place (RFC 8601, 5). A line that is no field does not end the search.
+ * Takes such fields, and those with points, out of a header block, in its place (RFC 8601, 5). A line that is no field does not end the search.
  * Returns the block's new length; *removed_r is how many there were.
  */
 size_t	authres_strip(char *block, size_t len, const char *id, unsigned *removed_r);

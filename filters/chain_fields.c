@@ -71,8 +71,7 @@ put_others(struct authres *a, const struct facts *f)
 	}
 	if ((f->known & FACT_ARC) != 0) {
 		authres_result(a, "arc", f->arc.result, NULL);
-		if (f->arc.sealer[0] != '\0')
-			authres_property(a, "header", "d", f->arc.sealer);
+		authres_property(a, "smtp", "remote-ip", f->client_text);
 	}
 	if ((f->known & FACT_SENDER_ID) != 0) {
 		authres_result(a, "sender-id", spf_code_name(f->sender_id.code), NULL);
@@ -154,7 +153,7 @@ put_score(struct out *o, const struct chain *c)
 		if (counts(&e))
 			score += e.finding->score;
 	o->column = 0;
-	put_word(o, "X-Minimta-Score: %d of %d;", score, c->filters->refuse_score);
+	put_word(o, AUTHRES_SCORE ": %d of %d;", score, c->filters->refuse_score);
 	for (size_t at = 0; chain_next(c, &at, &e);)
 		if (counts(&e) && e.finding->score != 0)
 			put_word(o, "%s=%s%+d", e.filter->name, e.finding->result, e.finding->score);
