@@ -18,6 +18,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "lib/address.h"
 #include "lib/command.h"
 #include "lib/log.h"
 #include "mda/child.h"
@@ -192,11 +193,11 @@ plain_variable(const char *name, const char *value)
 static void
 make_environment(const struct command *c, char *env[VARIABLES_MAX])
 {
-	const char *recipient = c->mail.recipient, *at = strrchr(recipient, '@');
-	char local[512];
+	struct address a;		/* without quotes */
 	int n = 0;
 
-	snprintf(local, sizeof(local), "%.*s", at != NULL ? (int)(at - recipient) : (int)strlen(recipient), recipient);
+	if (address_parse(&a, c->mail.recipient, ADDRESS_UTF8 | ADDRESS_BARE, NULL) != ADDRESS_OK)
+		memset(&a, 0, sizeof(a));
 	env[n++] = plain_variable("PATH", "/usr/local/bin:/usr/bin:/bin");
 	env[n++] = plain_variable("HOME", c->home);
 	env[n++] = plain_variable("USER", c->user);
@@ -206,9 +207,9 @@ make_environment(const struct command *c, char *env[VARIABLES_MAX])
 	if (getenv("TZ") != NULL)
 		env[n++] = plain_variable("TZ", getenv("TZ"));
 	env[n++] = command_variable("SENDER", c->mail.sender);
-	env[n++] = command_variable("RECIPIENT", recipient);
-	env[n++] = command_variable("LOCAL", local);
-	env[n++] = command_variable("DOMAIN", at != NULL ? at + 1 : "");
+	env[n++] = command_variable("RECIPIENT", c->mail.recipient);
+	env[n++] = command_variable("LOCAL", a.local);
+	env[n++] = command_variable("DOMAIN", a.domain);
 	env[n++] = command_variable("EXTENSION", c->extension);
 	env[n] = NULL;
 }

@@ -286,6 +286,19 @@ def mda_dies():
 		s.wait_for(lambda: not commands_of(mark), "the command outlives mda")
 
 
+def runner_dies():
+	"""Without it mda starts anew, with another one."""
+	with Site(aliases="prog: |/bin/true\n") as s:
+		mda = s.pids()["mda"]
+		with open(f"/proc/{mda}/task/{mda}/children") as f:
+			os.kill(int(f.read()), 9)
+		s.log.wait(r"event=died process=mda")
+		s.move_clock(61)
+		s.log.wait(r"event=restarted process=mda")
+		s.send("prog@demo.example")
+		s.event("delivered", "prog@demo.example")
+
+
 def chatters():
 	"""Says gigabytes: what is kept of it is little, and it is not waited for."""
 	with Site(aliases="yes: \"|/bin/sh -c 'echo first; exec yes'\"\nsome: \"|/bin/sh -c 'yes | head -c 500000; exit 67'\"\n") as s:
@@ -578,7 +591,7 @@ def lmtp_misbehaves():
 			server.close()
 
 
-TESTS = (mbox, mbox_locked, mbox_torn, mbox_links, folders, full, command, exits, signals, hangs, slow_commands, mda_dies, chatters, files,
+TESTS = (mbox, mbox_locked, mbox_torn, mbox_links, folders, full, command, exits, signals, hangs, slow_commands, mda_dies, runner_dies, chatters, files,
 	root_runs_nothing, alias_changes, forward, forward_unsafe, forward_user_group, forward_off, forward_loops, forward_between_hosts,
 	forward_large, lmtp_socket, lmtp_misbehaves, srs, srs_secrets_unsafe, owner)
 PEER = None
