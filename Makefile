@@ -253,6 +253,7 @@ delivery_SRC	:= \
 	delivery/calls.c \
 	delivery/client.c \
 	delivery/endpoint.c \
+	delivery/client_login.c \
 	delivery/client_reply.c \
 	delivery/client_steps.c \
 	delivery/client_verdict.c \

@@ -96,6 +96,10 @@ void	client_senseless(struct client *, const char *what);
 /* A command was put into the output, and a reply to it is due. */
 void	client_expect(struct client *);
 
+/* client_login.c: what STEP_AUTH sends; and after a good reply whether it is over, and well. */
+void	client_login_begin(struct client *);
+bool	client_login_is_done(struct client *);
+
 /* client_steps.c */
 
 /* Begins a transaction: settles what this server cannot take, and chooses the first command. */

@@ -8,13 +8,11 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include <event2/buffer.h>
 
 #include "delivery/body.h"
 #include "delivery/client_session.h"
-#include "delivery/login.h"
 #include "lib/dsn.h"
 #include "lib/envelope.h"
 #include "lib/log.h"
@@ -36,9 +34,10 @@ static void	send_ehlo(struct client *), send_helo(struct client *), send_auth(st
 		send_mail(struct client *), send_rcpt(struct client *), send_data(struct client *),
 		send_content(struct client *);
 static void	on_greeting(struct client *, enum client_meaning), on_ehlo(struct client *, enum client_meaning),
-		on_helo(struct client *, enum client_meaning), on_auth(struct client *, enum client_meaning), on_rset(struct client *, enum client_meaning),
-		on_mail(struct client *, enum client_meaning), on_rcpt(struct client *, enum client_meaning),
-		on_data(struct client *, enum client_meaning), on_content(struct client *, enum client_meaning);
+		on_helo(struct client *, enum client_meaning), on_auth(struct client *, enum client_meaning),
+		on_rset(struct client *, enum client_meaning), on_mail(struct client *, enum client_meaning),
+		on_rcpt(struct client *, enum client_meaning), on_data(struct client *, enum client_meaning),
+		on_content(struct client *, enum client_meaning);
 
 static const struct step steps[STEP_COUNT] = {
 	[STEP_CONNECT] =	{ 30 * 1000,	false,	NULL,		NULL },
@@ -134,27 +133,12 @@ send_helo(struct client *c)
 	client_expect(c);
 }
 
-/* Mechanisms that the server does not offer are not tried, and nothing is sent without the login that is asked for. */
 static void
 send_auth(struct client *c)
 {
-	char line[LOGIN_LINE_MAX], nonce[LOGIN_NONCE_MAX + 1];
-	uint8_t random[LOGIN_NONCE_MAX / 2];
-
-	if (getrandom(random, sizeof(random), 0) != sizeof(random))
-		log_fatal("event=no-random");
-	for (size_t i = 0; i < sizeof(random); i++)
-		snprintf(nonce + 2 * i, 3, "%02x", random[i]);
 	c->step = STEP_AUTH;
 	c->next = STEP_IDLE;
-	if ((c->login = login_new(c->offers.login, c->user, c->password, nonce)) == NULL) {
-		client_fail(c, verdict_new(JOB_DEFERRED, true, c->host, 0, "4.7.0",
-		    "the server offers no way to log in that is known here, and nothing is sent without"));
-		return;
-	}
-	put(c, line, login_command(c->login, line));
-	explicit_bzero(line, sizeof(line));
-	client_expect(c);
+	client_login_begin(c);
 }
 
 static void
@@ -479,32 +463,14 @@ on_helo(struct client *c, enum client_meaning meaning)
 		session_refused(c, meaning);
 }
 
-/* 334: the server wants to hear more. A refusal is trouble with this host, not with the mail, which waits until it is mended. */
+/* A refusal is trouble with this host, not with the mail, which waits until it is mended. */
 static void
 on_auth(struct client *c, enum client_meaning meaning)
 {
-	char line[LOGIN_LINE_MAX];
-	const char *challenge = "";
-	size_t len = 0;
-
-	if (meaning != REPLY_GOOD) {
+	if (meaning != REPLY_GOOD)
 		session_refused(c, meaning);
-	} else if (c->reply.code == 334) {
-		reply_line(&c->reply, 0, &challenge, &len);
-		if ((len = login_answer(c->login, challenge, len, line)) == 0) {
-			client_senseless(c, "what it asks for at the login makes no sense, or is not genuine");
-			return;
-		}
-		put(c, line, len);
-		explicit_bzero(line, sizeof(line));
-		client_expect(c);
-	} else if (!login_may_end(c->login)) {
-		client_senseless(c, "it accepts a login that has not taken place");
-	} else {
-		login_free(c->login);
-		c->login = NULL;
+	else if (client_login_is_done(c))
 		client_begin(c);
-	}
 }
 
 static void

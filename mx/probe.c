@@ -290,9 +290,11 @@ probe_connect(struct probe *p, const struct mx_address *a)
 {
 	p->connections++;
 	name_host(p, a);
-	probe_steps_init(&p->steps, p->route.section != NULL ? p->route.section->helo : p->options.hostname, &p->address, id_random());
+	probe_steps_init(&p->steps, p->route.section != NULL ? p->route.section->helo : p->options.hostname, &p->address,
+	    id_random());
 	p->fd = socket(a->address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (p->fd == -1 || probe_bind(p, a->address.ss_family) != 0 || (connect(p->fd, (const struct sockaddr *)&a->address, a->length) != 0 && errno != EINPROGRESS)) {
+	if (p->fd == -1 || probe_bind(p, a->address.ss_family) != 0 ||
+	    (connect(p->fd, (const struct sockaddr *)&a->address, a->length) != 0 && errno != EINPROGRESS)) {
 		note(p, "no connection: %s", strerror(errno));
 		hang_up(p);
 		return;
