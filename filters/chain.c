@@ -132,7 +132,8 @@ starts_exempt(const struct chain *c, size_t i)
 		known |= ACCESS_SENDER;
 	if (stage >= STAGE_RCPT)
 		known |= ACCESS_RECIPIENT;
-	if (stage == STAGE_RCPT && config_of(c, i)->decides <= STAGE_RCPT && access_is_duty(c->facts->recipient))
+	if (stage == STAGE_RCPT && config_of(c, i)->decides <= STAGE_RCPT && c->facts->recipient != NULL &&
+	    access_is_duty(c->facts->recipient))
 		return true;
 	return (access_exempt(&c->filters->access, c->facts, known) >> i & 1) != 0;
 }
