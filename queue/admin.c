@@ -20,6 +20,7 @@
 #include "lib/pack.h"
 #include "lib/route.h"
 #include "queue/await.h"
+#include "queue/pauses.h"
 #include "queue/request.h"
 
 #define REQUESTS_MAX	32		/* at once */
@@ -30,6 +31,7 @@ struct admin {
 	struct queue		*queue;
 	LIST_HEAD(, request)	 requests;
 	unsigned		 n;
+	bool			 pausing;	/* pauses are being recorded */
 };
 
 static void
@@ -95,12 +97,18 @@ find_hop(struct request *r, const char *argument, char *hop, enum schedule_agent
 	char domain[ADDRESS_DOMAIN_MAX + 1], address[ADDRESS_DOMAIN_MAX + 2];
 	struct envelope_rcpt any = { .address = address, .local = true, .final = true };
 
+	if (strcasecmp(argument, HOP_COMMAND) == 0) {
+		memcpy(hop, HOP_COMMAND, sizeof(HOP_COMMAND));
+		*agent_r = SCHEDULE_MDA;
+		return true;
+	}
 	if (strcasecmp(argument, HOP_LOCAL) == 0) {
 		snprintf(address, sizeof(address), "%s", HOP_LOCAL);
 		*agent_r = dispatch_route(r->queue->dispatch, "", &any, hop);
 		return true;
 	}
-	if (strlen(argument) < ROUTE_HOP_MAX && (strncmp(argument, "mx:", 3) == 0 || strncmp(argument, "relay", 5) == 0) &&
+	if (strlen(argument) < ROUTE_HOP_MAX && (strncmp(argument, "mx:", 3) == 0 || strncmp(argument, "relay", 5) == 0 ||
+	    strncmp(argument, "lmtp:", 5) == 0) &&
 	    strchr(argument, ':') != NULL) {
 		memcpy(hop, argument, strlen(argument) + 1);
 		*agent_r = SCHEDULE_DELIVERY;
@@ -118,6 +126,47 @@ find_hop(struct request *r, const char *argument, char *hop, enum schedule_agent
 }
 
 static void
+note_hop(void *arg, const struct schedule_hop *h)
+{
+	if (h->paused)
+		fprintf(arg, "%s\n", h->name);
+}
+
+static void
+on_pause_kept(void *arg, const char *error)
+{
+	struct request *r = arg;
+
+	r->admin->pausing = false;
+	if (!request_is_wanted(r))
+		return;
+	if (error != NULL)
+		request_answer(r, "error: %s is %s, but that could not be recorded (%s): a start will not know of it", r->own, r->with, error);
+	else
+		request_answer(r, "ok\n%s is %s", r->own, r->with);
+}
+
+/* What is paused stays so when queue starts again: the answer comes when that is on stable storage. */
+static void
+keep_pauses(struct request *r, const char *hop, const char *what)
+{
+	char *names = NULL;
+	size_t len;
+	FILE *f = open_memstream(&names, &len);
+
+	if (f == NULL || (r->own = strdup(hop)) == NULL)
+		log_fatal("event=out-of-memory");
+	dispatch_each_hop(r->queue->dispatch, note_hop, f);
+	if (fclose(f) != 0)
+		log_fatal("event=out-of-memory");
+	r->with = what;
+	r->reading = true;
+	r->admin->pausing = true;
+	pauses_write(r->queue->log, names, on_pause_kept, r);
+	free(names);
+}
+
+static void
 set_pause(struct request *r, const char *argument, bool pause)
 {
 	char hop[ROUTE_HOP_MAX];
@@ -125,15 +174,34 @@ set_pause(struct request *r, const char *argument, bool pause)
 
 	if (!find_hop(r, argument, hop, &agent))
 		return;
+	if (r->admin->pausing) {
+		request_answer(r, "later: another pause is being recorded");
+		return;
+	}
 	if (!dispatch_pause(r->queue->dispatch, hop, agent, pause)) {
 		request_answer(r, "error: %s is %s", hop, pause ? "paused already" : "not paused");
 		return;
 	}
 	log_info("event=%s hop=%s uid=%u", pause ? "paused" : "resumed", logq(hop), r->uid);
-	if (pause)
-		request_answer(r, "ok\n%s is paused until it is resumed, or the queue starts again", hop);
-	else
-		request_answer(r, "ok\n%s is resumed", hop);
+	keep_pauses(r, hop, pause ? "paused until it is resumed" : "resumed");
+}
+
+void
+admin_pause_again(struct queue *q, const char *names)
+{
+	char hop[ROUTE_HOP_MAX];
+	size_t len;
+
+	for (; *names != '\0'; names += len + (names[len] == '\n')) {
+		len = strcspn(names, "\n");
+		if (len == 0 || len >= sizeof(hop))
+			continue;
+		memcpy(hop, names, len);
+		hop[len] = '\0';
+		dispatch_pause(q->dispatch, hop, strcmp(hop, HOP_LOCAL) == 0 || strcmp(hop, HOP_COMMAND) == 0 ? SCHEDULE_MDA : strchr(hop, ':') == NULL ?
+		    SCHEDULE_LOOKUP : SCHEDULE_DELIVERY, true);
+		log_info("event=paused hop=%s reason=\"as before the start\"", logq(hop));
+	}
 }
 
 static void

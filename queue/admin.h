@@ -15,5 +15,7 @@
 struct admin	*admin_new(struct queue *);
 void		 admin_free(struct admin *);		/* after the log is closed; NULL is fine */
 ipc_handler_fn	 admin_on_control;
+/* The next hops that were paused before this start (queue/pauses.h). */
+void		 admin_pause_again(struct queue *, const char *names);
 
 #endif

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -18,6 +19,7 @@
 #include "queue/dispatch.h"
 #include "queue/expand.h"
 #include "queue/intake.h"
+#include "queue/pauses.h"
 #include "queue/queue.h"
 
 static int
@@ -236,12 +238,15 @@ make_parts(struct queue *q, int spool)
 {
 	static const struct log_events events = { on_message, on_scanned, on_trouble };
 	struct log_options options = { .segment_size = q->p.conf->segment_size };
-	char err[512];
+	char err[512], *paused;
 
 	q->intake = intake_new(q);
 	q->expand = expand_new();
 	q->dispatch = dispatch_new(q);
 	q->admin = admin_new(q);
+	paused = pauses_read(spool);
+	admin_pause_again(q, paused);
+	free(paused);
 	q->log = log_open(q->p.base, spool, &options, &events, q, err, sizeof(err));
 	if (q->log == NULL)
 		log_fatal("event=start-failed what=%s", logq(err));

@@ -188,7 +188,9 @@ class Admin:
 		self.ctl("queue", "remove", mail_id)
 		if self.json("queue", "list"):
 			raise mt.Failed("still there")
-		self.ctl("queue", "resume", "other.example", code=69)	# the queue has started again
+		self.need(self.ctl("queue", "hops"), r"mx:other\.example +paused")		# also after the start
+		self.ctl("queue", "resume", "other.example")
+		self.ctl("queue", "resume", "other.example", code=69)
 
 	def many(self):
 		"""A change of many messages at once."""
@@ -228,6 +230,7 @@ class Admin:
 			self.server.log.wait_for(lambda: "paused" in self.ctl("queue", "show", mail_id), "not there")
 			self.server.stop()
 			self.server.start()
+			self.ctl("queue", "resume", f"relay:127.0.0.3:{other.port}")
 			self.server.log.wait(rf"msg={mail_id} event=delivered to=x@far.example hop=relay:127.0.0.3:{other.port}")
 			if len(other.mails) != 1:
 				raise mt.Failed(f"{len(other.mails)} mails")
@@ -284,7 +287,7 @@ class Admin:
 		for name in names:
 			os.rename(os.path.join(folder, name + ".done"), os.path.join(folder, name))
 		with open(os.path.join(folder, "broken.message"), "wb") as f:
-			f.write(text[:len(text) // 2])
+			f.write(text[:len(text) // 2].replace(b"\narrived 1", b"\narrived 2"))
 		self.need(run("import", folder, code=1), "imported as", "broken.message: ", "2 messages imported, 1 not")
 		self.need(run("check"), "damage=no")
 		self.need(run("import", folder, code=1), "0 messages imported, 1 not")
@@ -295,6 +298,7 @@ class Admin:
 		large = [m["id"] for m in self.json("queue", "list", "--to", "s2@")][0]
 		if self.ctl("queue", "cat", large).replace("\r", "").partition("\n\n")[2] != body:
 			raise mt.Failed("another content")
+		self.ctl("queue", "resume", "far.example")
 		self.remove_all()
 		self.need(run("import", os.path.join(folder, "nowhere"), code=2), "No such file")
 

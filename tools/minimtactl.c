@@ -85,7 +85,7 @@ static const struct command commands[] = {
 	    CHANGE_HELP, "minimtactl queue add archive@example.org 7K2QF" },
 	{ { "queue", "pause" }, "HOP", print_all, print_said_json, "start no deliveries to a next hop; its mail waits",
 	    "HOP is a domain, whose next hop is meant, or a next hop as \"queue hops\" lists it; \"local\" is all mailboxes here.\n"
-	    "What is under way goes on. What waits does not expire. The pause ends with \"resume\" or when the queue starts again.\n",
+	    "What is under way goes on. What waits does not expire. The pause lasts over starts, to \"resume\".\n",
 	    "minimtactl queue pause example.net" },
 	{ { "queue", "resume" }, "HOP", print_all, print_said_json, "the end of a pause", "HOP as with pause.\n",
 	    "minimtactl queue resume example.net" },
