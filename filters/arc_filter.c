@@ -9,6 +9,7 @@
 
 #include "filters/adapters.h"
 #include "filters/arc.h"
+#include "filters/dkim_key.h"
 #include "lib/conf_table.h"
 #include "lib/header.h"
 
@@ -126,6 +127,15 @@ on_done(void *arg, const struct arc_finding *a)
 	filter_finish(run);
 }
 
+static void
+prepare(struct filter_config *c, struct dns *dns, struct memory *memory)
+{
+	(void)c;
+	(void)dns;
+	(void)memory;
+	dkim_key_prepare();
+}
+
 static enum filter_progress
 run_arc(struct filter_run *run)
 {
@@ -159,5 +169,5 @@ const struct filter filter_arc = {
 	.name = "arc", .does = "is the chain of its forwarders whole",
 	.stage = STAGE_HEADER, .decides = STAGE_END, .gives = FACT_ARC, .mode = FILTER_OBSERVE, .hermes = FILTER_OBSERVE,
 	.deadline_ms = DEADLINE_MS, .options = options, .n_options = 1, .options_size = sizeof(struct options),
-	.state_size = sizeof(struct state), .run = run_arc, .cancel = cancel, .body = body, .end = end,
+	.state_size = sizeof(struct state), .start = prepare, .run = run_arc, .cancel = cancel, .body = body, .end = end,
 };

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "filters/adapters.h"
+#include "filters/dkim_key.h"
 
 #define DEADLINE_MS	8000		/* of each key, and of all once the message is there */
 
@@ -69,6 +70,15 @@ on_done(void *arg, const struct dkim_finding *findings, size_t n)
 	filter_finish(run);
 }
 
+static void
+prepare(struct filter_config *c, struct dns *dns, struct memory *memory)
+{
+	(void)c;
+	(void)dns;
+	(void)memory;
+	dkim_key_prepare();
+}
+
 static enum filter_progress
 run_dkim(struct filter_run *run)
 {
@@ -102,5 +112,5 @@ cancel(struct filter_run *run)
 const struct filter filter_dkim = {
 	.name = "dkim", .does = "are the signatures of the message right",
 	.stage = STAGE_HEADER, .decides = STAGE_END, .gives = FACT_DKIM, .mode = FILTER_OBSERVE, .hermes = FILTER_OBSERVE,
-	.deadline_ms = DEADLINE_MS, .state_size = sizeof(struct state), .run = run_dkim, .cancel = cancel, .body = body, .end = end,
+	.deadline_ms = DEADLINE_MS, .state_size = sizeof(struct state), .start = prepare, .run = run_dkim, .cancel = cancel, .body = body, .end = end,
 };

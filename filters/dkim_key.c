@@ -14,6 +14,7 @@
 #include <openssl/x509.h>
 #include <string.h>
 
+#include "filters/dkim_hash.h"
 #include "mx/dns.h"
 
 #define ED25519_KEY_BYTES	32
@@ -145,6 +146,36 @@ dkim_key_verify(const struct dkim_key_record *k, const struct dkim_signature *s,
 	EVP_PKEY_free(key);
 	ERR_clear_error();		/* what failed is known; the next user of libcrypto must not find it */
 	return result;
+}
+
+/* The keys of RFC 8463, appendix A, and one that is none, each tried once. */
+void
+dkim_key_prepare(void)
+{
+	static const char *const records[] = {
+		"v=DKIM1; k=rsa; p=MIGfMA0GCSqGSIb3DQEBAQUAA4GNADCBiQKBgQDkHlOQoBTzWRiGs5V6NpP3idY6Wk08a5qhdR6wy5bdOKb2jLQiY/J16JYi0Q"
+		"vx/byYzCNb3W91y3FutACDfzwQ/BC/e/8uBsCR+yz1Lxj+PL6lHvqMKrM3rG4hstT5QjvHO9PzoxZyVYLzBfO2EeC3Ip3G+2kryOTIKT+l/K4w3QIDAQAB",
+		"v=DKIM1; k=ed25519; p=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=",
+		"v=DKIM1; k=rsa; p=AAAA",
+	};
+	struct dkim_signature s = { .b_len = 128 };
+	struct evp_md_ctx_st *ctx = dkim_hash_new();
+	uint8_t hash[DKIM_HASH_BYTES];
+	struct dkim_key_record k;
+	const char *why;
+	unsigned bits;
+
+	OPENSSL_init_crypto(OPENSSL_INIT_LOAD_CONFIG | OPENSSL_INIT_LOAD_CRYPTO_STRINGS, NULL);
+	dkim_hash_put(ctx, "", 0);
+	dkim_hash_end(ctx, hash);
+	for (size_t i = 0; i < sizeof(records) / sizeof(records[0]); i++) {
+		if (dkim_key_parse(&k, records[i], strlen(records[i]), &why) != DKIM_PASS)
+			continue;
+		s.algorithm = k.algorithm;
+		s.b_len = k.algorithm == DKIM_RSA_SHA256 ? 128 : ED25519_B_BYTES;
+		dkim_key_verify(&k, &s, hash, &bits, &why);
+	}
+	ERR_clear_error();
 }
 
 /* ---- private keys ---- */

@@ -24,6 +24,9 @@ enum dkim_result dkim_key_from_answer(struct dkim_key_record *, const struct dki
 enum dkim_result dkim_key_verify(const struct dkim_key_record *, const struct dkim_signature *,
 		    const uint8_t hash[DKIM_HASH_BYTES], unsigned *bits_r, const char **why_r);
 
+/* All that libcrypto reads from disk and loads at its first use: before a process confines itself. */
+void		 dkim_key_prepare(void);
+
 /* A private key of PEM text; NULL and why. Freed with EVP_PKEY_free. */
 struct evp_pkey_st *dkim_key_private(const char *pem, size_t len, const char **why_r);
 /* The algorithm that goes with a private key. */
