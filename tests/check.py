@@ -111,6 +111,9 @@ def part_install(report):
 					raise mt.Failed(f"make install has not made {name}; there are:\n" + mt.run(["find", folder, "-type", "f"]).stdout)
 				if os.path.isfile(os.path.join(folder, name)) and os.stat(os.path.join(folder, name)).st_mode & 0o6000:
 					raise mt.Failed(f"{name} is set-id")
+			linked = mt.run(["grep", "-rlaF", "libgdbm.so", os.path.join(folder, "usr")]).stdout.split()
+			if [os.path.basename(path) for path in linked] != ["lookup"]:	# README.md says so: it is a matter of licences
+				raise mt.Failed(f"only lookup may be linked with gdbm; these are: {linked}")
 	report.case("make install", install)
 	if os.geteuid() == 0:
 		python_part(report, "install.py", command=("unshare", "-m", "-n"))
