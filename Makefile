@@ -350,6 +350,7 @@ UNIT	:= \
 	spool \
 	spool_model \
 	chain \
+	config \
 	senderid \
 	filters \
 	address \
@@ -396,6 +397,7 @@ UNIT	:= \
 	params \
 	past \
 	patience \
+	pool \
 	reach \
 	rate \
 	reply \

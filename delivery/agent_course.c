@@ -74,8 +74,12 @@ on_client_done(void *arg, enum client_end end)
 		verdict_drop(j->why);
 		j->why = verdict_ref(client_why(c));
 	}
-	if (end == CLIENT_FAILED && client_is_used_up(c) && j->at > 0)
-		j->at--;		/* the host is as good as before */
+	if (end == CLIENT_FAILED && client_is_used_up(c)) {
+		if (j->at > 0)
+			j->at--;		/* the host is as good as before */
+	} else if (end == CLIENT_FAILED) {
+		pool_host_failed(&j->ticket);
+	}
 	client_free(c);
 	j->client = NULL;
 	if (end == CLIENT_CLOSED)

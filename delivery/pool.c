@@ -18,6 +18,7 @@
 #include "lib/log.h"
 
 #define IDLE_MS		5000		/* a kept connection costs the other side a process, often */
+#define HOST_START	5		/* connections to an address of which nothing is known */
 #define MESSAGES_MAX	100		/* by one connection: other senders wait for a place, too */
 
 struct pool_idle {
@@ -45,7 +46,7 @@ struct host_key {			/* zeroed before it is filled in */
 
 struct pool_host {
 	struct host_key	 key;
-	uint32_t	 most;
+	uint32_t	 most, limit;		/* as configured; as experience has it */
 	unsigned	 used, idle, waiting;	/* as of a hop */
 	UT_hash_handle	 hh;
 };
@@ -133,8 +134,16 @@ host_get(struct pool *p, const struct sockaddr_storage *address, uint32_t way)
 		log_fatal("event=memory where=pool");
 	memcpy(&h->key, &key, sizeof(key));
 	h->most = 1;
+	h->limit = HOST_START;
 	HASH_ADD(hh, p->hosts, key, sizeof(h->key), h);
 	return h;
+}
+
+/* How many connections it may have: more with each mail that it took, half as many after each failure. */
+static uint32_t
+host_limit(const struct pool_host *h)
+{
+	return h->limit < h->most ? h->limit : h->most;
 }
 
 static void
@@ -225,7 +234,7 @@ place_for(struct pool *p, const struct pool_ticket *t)
 {
 	struct pool_idle *i;
 
-	if (t->hop->used >= t->hop->most || (t->host != NULL && t->host->used >= t->host->most))
+	if (t->hop->used >= t->hop->most || (t->host != NULL && t->host->used >= host_limit(t->host)))
 		return false;
 	if (t->hop->used + t->hop->idle >= t->hop->most && (i = idle_find(p, t->hop, NULL)) != NULL)
 		idle_end(i);		/* who waits for a host has no use for it */
@@ -354,7 +363,7 @@ pool_use_host(struct pool *p, struct pool_ticket *t, const struct sockaddr_stora
 		*kept_r = ticket_take_idle(p, t, i);
 		return POOL_USE_KEPT;
 	}
-	if (h->used >= h->most)
+	if (h->used >= host_limit(h))
 		return POOL_USE_FULL;
 	t->host = h;
 	h->used++;
@@ -369,6 +378,13 @@ pool_ask_host(struct pool *p, struct pool_ticket *t, const struct sockaddr_stora
 	p->used--;
 	t->host = host_get(p, address, way);
 	ticket_wait(p, t);
+}
+
+void
+pool_host_failed(struct pool_ticket *t)
+{
+	if (t->host != NULL)
+		t->host->limit = host_limit(t->host) > 1 ? host_limit(t->host) / 2 : 1;
 }
 
 void
@@ -393,6 +409,8 @@ pool_leave(struct pool *p, struct pool_ticket *t, struct client *c)
 	}
 	t->hop = NULL;
 	t->host = NULL;
+	if (c != NULL && host != NULL && host->limit < host->most)
+		host->limit++;
 	if (c != NULL && client_may_go_on(c) && client_count(c) < MESSAGES_MAX && (!p->closed || hop->waiting > 0))
 		idle_keep(p, hop, host, c);
 	else if (c != NULL)

@@ -44,12 +44,15 @@ void		 pool_ask(struct pool *, struct pool_ticket *, const char *hop, uint32_t m
 		    void (*run)(void *arg, struct client *), void *arg);
 /*
  * The holder is going to connect to this address, and to no other any more; `most` is how many connections it may have. What is
- * connected, or logged in, in different ways has different numbers in `way`, and is counted and kept apart.
+ * connected, or logged in, in different ways has different numbers in `way`, and is counted and kept apart. An address of which
+ * nothing is known begins with a few, and has one more for each mail that it took.
  */
 enum pool_use	 pool_use_host(struct pool *, struct pool_ticket *, const struct sockaddr_storage *, uint32_t way, uint32_t most,
 		    struct client **kept_r);
 /* Where that was full: gives the right back, and asks again, for the time when there is room. run() as before. */
 void		 pool_ask_host(struct pool *, struct pool_ticket *, const struct sockaddr_storage *, uint32_t way);
+/* The connection failed, or the server wants no more: it has half as many from now on. */
+void		 pool_host_failed(struct pool_ticket *);
 /* Gives the right back, or stops waiting for it; a client is kept for others, NULL: it is gone. */
 void		 pool_leave(struct pool *, struct pool_ticket *, struct client *);
 /* Says QUIT to all that are idle; from now on one is kept only where somebody waits for it. */
