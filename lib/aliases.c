@@ -229,8 +229,8 @@ check_command(struct alias_list *l, const struct reader *r, const char *plain)
 	const char *why;
 
 	if (r->source == ALIAS_OTHERS)
-		return error_at(r, r->line, "%s: a command is taken only from a file that root owns and nobody else may write to",
-		    logq(plain));
+		return error_at(r, r->line, "%s: a command is taken only from a file that root owns and nobody "
+		    "else may write to", logq(plain));
 	if (command_split(plain + 1, argv, &why) < 0)
 		return error_at(r, r->line, "%s: %s", logq(plain), why);
 	free(argv[0]);
@@ -244,8 +244,8 @@ check_file(struct alias_list *l, const struct reader *r, const char *plain)
 	size_t len = strlen(plain);
 
 	if (r->source == ALIAS_OTHERS)
-		return error_at(r, r->line, "%s: a file is taken only from a file that root owns and nobody else may write to",
-		    logq(plain));
+		return error_at(r, r->line, "%s: a file is taken only from a file that root owns and nobody else "
+		    "may write to", logq(plain));
 	if (plain[len - 1] == '/' || strstr(plain, "/../") != NULL || (len >= 3 && strcmp(plain + len - 3, "/..") == 0))
 		return error_at(r, r->line, "%s: expected the path of a file, without ..", logq(plain));
 	list_add(l, ALIAS_FILE, plain);

@@ -75,7 +75,8 @@ recipients_find(const struct recipients *r, const char *local, const char *domai
 	if (kind == RECIPIENT_NONE && (*alias_r = aliases_find_catch_all(r->aliases, domain)) != NULL)
 		kind = RECIPIENT_ALIAS;
 	/* Who is not known here may be known there; nor matters what cannot be seen here. */
-	if ((kind == RECIPIENT_NONE || kind == RECIPIENT_TEMPORARY) && r->conf->lmtp_users == CONF_LMTP_ANY && conf_is_lmtp(r->conf, domain))
+	if ((kind == RECIPIENT_NONE || kind == RECIPIENT_TEMPORARY) && r->conf->lmtp_users == CONF_LMTP_ANY &&
+	    conf_is_lmtp(r->conf, domain))
 		kind = RECIPIENT_MAILBOX;
 	return kind;
 }

@@ -61,7 +61,8 @@ secrets_give(const struct child *c)
 		why = read_secrets(path, text, sizeof(text));
 	for (int i = 0; i < 2; i++)
 		lines[i] = take_line(&p);
-	if (why == NULL && path[0] != '\0' && (lines[0][0] == '\0' || strlen(lines[0]) >= SRS_SECRET_MAX || strlen(lines[1]) >= SRS_SECRET_MAX))
+	if (why == NULL && path[0] != '\0' && (lines[0][0] == '\0' || strlen(lines[0]) >= SRS_SECRET_MAX ||
+	    strlen(lines[1]) >= SRS_SECRET_MAX))
 		why = "expected one secret, or two, each in a line of up to 199 bytes";
 	if (why != NULL)
 		log_error("event=srs-off file=%s what=%s", logq(path), logq(why));

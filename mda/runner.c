@@ -154,14 +154,16 @@ relay_status(int from, int to)
 static void __attribute__((noreturn))
 attend(struct attendant *a)
 {
-	struct mail_result result = { .outcome = JOB_DEFERRED, .enhanced = "4.3.0", .text = "no process, or no room, for the command" };
+	struct mail_result result = { .outcome = JOB_DEFERRED, .enhanced = "4.3.0",
+	    .text = "no process, or no room, for the command" };
 	int input = make_input(a), output[2], status[2];
 
 	close(RUNNER_FD);
 	signal(SIGCHLD, SIG_DFL);
 	signal(SIGPIPE, SIG_IGN);
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
-	if (input == -1 || pipe2(output, O_CLOEXEC) != 0 || pipe2(status, O_CLOEXEC | O_NONBLOCK) != 0 || (a->pid = fork()) == -1) {
+	if (input == -1 || pipe2(output, O_CLOEXEC) != 0 || pipe2(status, O_CLOEXEC | O_NONBLOCK) != 0 ||
+	    (a->pid = fork()) == -1) {
 		child_say(a->leash, &result, NULL, 0);
 		_exit(0);
 	}
