@@ -73,7 +73,8 @@ say_unknown(const struct filter *f, const char *name, char why[CONF_WHY])
 	}
 	len = (size_t)snprintf(why, CONF_WHY, "no such option: %.60s; there are mode", logq(name));
 	for (size_t i = 0; i < f->n_options && len < CONF_WHY; i++)
-		len += (size_t)snprintf(why + len, CONF_WHY - len, "%s %s", i + 1 < f->n_options ? "," : " and", f->options[i].name);
+		len += (size_t)snprintf(why + len, CONF_WHY - len, "%s %s", i + 1 < f->n_options ? "," : " and",
+		    f->options[i].name);
 }
 
 static int
@@ -121,7 +122,8 @@ read_section(struct filters *all, const struct conf *conf, const struct conf_sec
 	if (i == all->registry->n) {
 		near = registry_nearest(all->registry, s->title);
 		if (near != NULL)
-			snprintf(err, size, "%s:%d: there is no filter %s; did you mean %s?", conf->name, s->line, logq(s->title), near);
+			snprintf(err, size, "%s:%d: there is no filter %s; did you mean %s?", conf->name, s->line,
+			    logq(s->title), near);
 		else
 			snprintf(err, size, "%s:%d: there is no filter %s; minimta-filters(7) has the list", conf->name, s->line,
 			    logq(s->title));
@@ -183,8 +185,8 @@ check_needs(const struct filters *all, const struct conf *conf, char *err, size_
 		lacks = f->insists & ~given;
 		if (all->configs[i].mode == FILTER_OFF || lacks == 0)
 			continue;
-		snprintf(why, sizeof(why), "it needs what %s finds, which is off; set that one's mode to observe, or this one's to off",
-		    giver_of(all, lacks & -lacks));
+		snprintf(why, sizeof(why), "it needs what %s finds, which is off; set that one's mode to observe, or this "
+		    "one's to off", giver_of(all, lacks & -lacks));
 		return fail(err, size, conf, line_of(conf, f->name), f->name, why);
 	}
 	return 0;

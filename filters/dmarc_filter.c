@@ -56,7 +56,8 @@ ask(struct filter_run *run, enum dmarc_policy policy, const char *domain)
 		f->score = o->reject;
 		f->code = 550;
 		snprintf(f->enhanced, sizeof(f->enhanced), "5.7.1");
-		snprintf(f->text, sizeof(f->text), "The domain %.100s wants mail refused that is not its own, and this fails DMARC", domain);
+		snprintf(f->text, sizeof(f->text), "The domain %.100s wants mail refused that is not its own, and this fails "
+		    "DMARC", domain);
 	} else if (policy == DMARC_POLICY_QUARANTINE) {
 		f->action = FILTER_QUARANTINE;
 		f->score = o->quarantine;
