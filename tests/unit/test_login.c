@@ -122,7 +122,7 @@ END_TEST
 START_TEST(scram)
 {
 	struct login *l = login_new(LOGIN_SCRAM_SHA_256, "user", "pencil", NONCE);
-	char line[LOGIN_LINE_MAX], expected[LOGIN_LINE_MAX];
+	char line[LOGIN_LINE_MAX], expected[LOGIN_LINE_MAX + 4000];
 
 	snprintf(expected, sizeof(expected), "AUTH SCRAM-SHA-256 %s", base64("n,,n=user,r=" NONCE));
 	check_line(line, login_command(l, line), expected);
