@@ -187,6 +187,7 @@ lookup_SRC	:= \
 	lookup/recipients.c \
 	lookup/state.c \
 	lookup/state_cache.c \
+	lookup/state_copy.c \
 	lookup/state_file.c \
 	lookup/state_show.c \
 	lookup/state_store.c \

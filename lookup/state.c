@@ -1,7 +1,6 @@
 /*
- * What lookup keeps for others (lookup/state.h): binds the tables in memory to their copy on disk. Decides when the copy is to
- * be made anew: after an end in disorder, after a failure, and when the thread could not follow. Then every generation gets a
- * new number and is written from memory piece by piece, and its old files go once the new ones are written.
+ * What lookup keeps for others (lookup/state.h): answers from the tables in memory; decides who waits for what is on disk to be
+ * read, and how it starts and ends. What is written where is state_copy.c's business.
  */
 #include "lookup/state.h"
 
@@ -10,48 +9,20 @@
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/queue.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "filters/memory_core.h"
-#include "lib/clock.h"
 #include "lib/conf.h"
 #include "lib/log.h"
 #include "lib/sandbox.h"
-#include "lookup/state_cache.h"
+#include "lookup/state_copy.h"
 #include "lookup/state_show.h"
-#include "lookup/state_store.h"
 
-#define TABLES		(MEMORY_TABLES + 1U)
-#define RESULTS		((unsigned)MEMORY_TABLES)	/* the last of them: what state_put() took */
-#define RESULTS_PERIOD	(30U * 86400)
 #define RESULTS_WASTE	(4U * CACHE_ENTRIES)	/* records in its file, some of them expired: then a new one */
 #define HOLD_MS		3000		/* questions wait so long for what is on disk to be read */
 #define HELD_MAX	10000U
-#define BACKLOG_MAX	200000U		/* told to the thread and not written: then no more is told, until all is written anew */
-#define BACKLOG_SOME	10000U
-#define SLICE		4000U		/* entries of one step of writing anew */
-#define STEP_MS		20
 #define TICK_MS		60000		/* expiry; and another try after a failure */
 #define STOP_MS		2000
-#define FILES_MAX	8U		/* of one table: more than two after crashes only */
-
-enum phase {
-	PHASE_READING,			/* questions wait */
-	PHASE_LATE,			/* reading takes long: memory answers without what is on disk */
-	PHASE_KEPT,			/* what changes is written */
-	PHASE_ANEW,			/* and all else is being written from the beginning */
-	PHASE_BEHIND,			/* the thread did not follow: nothing is told to it now */
-	PHASE_FAILED,			/* it cannot write now */
-	PHASE_ALONE,			/* there are no files */
-	PHASE_STOPPED,
-};
-
-struct file_list {			/* of one table */
-	uint32_t	numbers[FILES_MAX];
-	unsigned	n;
-};
 
 struct held {				/* a question that came too early */
 	STAILQ_ENTRY(held)	 link;
@@ -62,279 +33,7 @@ struct held {				/* a question that came too early */
 	void			*arg;
 };
 
-struct state {
-	struct memory_events	 events;
-	struct memory_core	*core;
-	struct state_cache	*cache;
-	struct state_store	*store;		/* NULL: none */
-	struct state_store	*lost;		/* the one that there was */
-	enum phase		 phase;
-	struct timer		 hold, tick, step;
-	STAILQ_HEAD(, held)	 held;
-	unsigned		 n_held;
-	int64_t			 started_ms;
-	uint64_t		 loaded, questions, failures;
-
-	struct file_list	 files[TABLES];	/* begun, and written to */
-	struct file_list	 stale[TABLES];	/* that go when all is written anew */
-	uint32_t		 periods[TABLES];	/* as the files say */
-	uint32_t		 results_file;
-	size_t			 results_written;
-	struct {
-		unsigned	table, which, layout;
-		size_t		at;
-	}			 walk;
-	bool			 has_failed;	/* and it was said */
-
-	void			(*stopped)(void *);
-	void			*stopped_arg;
-	struct timer		 stop_now;
-};
-
 static const char *const table_names[TABLES] = { "waiting", "passed", "networks", "clients", "people", "rates", "results" };
-
-/* ---- which files there are ---- */
-
-/* FILES_MAX: it is not there. */
-static unsigned
-list_place(const struct file_list *l, uint32_t number)
-{
-	for (unsigned i = 0; i < l->n; i++)
-		if (l->numbers[i] == number)
-			return i;
-	return FILES_MAX;
-}
-
-static bool
-list_has(const struct file_list *l, uint32_t number)
-{
-	return list_place(l, number) < FILES_MAX;
-}
-
-static void
-list_add(struct file_list *l, uint32_t number)
-{
-	if (l->n < FILES_MAX && !list_has(l, number))
-		l->numbers[l->n++] = number;
-}
-
-static void
-list_remove(struct file_list *l, uint32_t number)
-{
-	for (unsigned i = 0; i < l->n; i++)
-		if (l->numbers[i] == number)
-			l->numbers[i--] = l->numbers[--l->n];
-}
-
-static bool
-is_written(const struct state *s)
-{
-	return s->phase == PHASE_KEPT || s->phase == PHASE_ANEW;
-}
-
-/* The generation of a table that has this number, as a header says it. */
-static struct store_header
-header_of(const struct state *s, unsigned table, uint32_t number)
-{
-	struct store_header h = { .table = table, .generation = number, .since = clock_wall(), .period_s = RESULTS_PERIOD };
-
-	if (table == RESULTS)
-		return h;
-	h.period_s = memory_table_period(memory_core_table(s->core, table));
-	for (unsigned which = MEMORY_YOUNG; which <= MEMORY_OLD; which++) {
-		struct memory_generation_facts g = memory_table_generation(memory_core_table(s->core, table), which);
-
-		if (g.number == number && g.since != 0)
-			h.since = g.since;
-	}
-	return h;
-}
-
-/* Its file is there, and says the period that holds. */
-static void
-ensure_file(struct state *s, unsigned table, uint32_t number)
-{
-	struct store_header h = header_of(s, table, number);
-
-	if (list_has(&s->files[table], number) && s->periods[table] == h.period_s)
-		return;
-	s->periods[table] = h.period_s;
-	list_add(&s->files[table], number);
-	store_begin(s->store, &h);
-}
-
-/* Whether the thread follows; else nothing is told to it until it has done what it knows of. */
-static bool
-may_tell(struct state *s)
-{
-	if (!is_written(s))
-		return false;
-	if (store_backlog(s->store) < BACKLOG_MAX)
-		return true;
-	log_warn("event=memory-behind what=\"the disk does not follow; all that is remembered will be written again when it does\"");
-	s->phase = PHASE_BEHIND;
-	timer_stop(&s->step);
-	return false;
-}
-
-static void
-tell_entry(struct state *s, unsigned table, uint32_t number, const struct memory_entry *e)
-{
-	struct store_record r = { table, number, e->key, e->v, sizeof(e->v) };
-
-	ensure_file(s, table, number);
-	store_put(s->store, &r);
-}
-
-static void
-on_put(void *arg, unsigned table, uint32_t number, const struct memory_entry *e)
-{
-	struct state *s = arg;
-
-	if (may_tell(s))
-		tell_entry(s, table, number, e);
-}
-
-static void
-on_dropped(void *arg, unsigned table, uint32_t number)
-{
-	struct state *s = arg;
-
-	list_remove(&s->files[table], number);
-	if (s->store != NULL && s->phase != PHASE_STOPPED)
-		store_drop(s->store, table, number);
-}
-
-/* ---- writing all anew ---- */
-
-static void
-begin_walk(struct state *s)
-{
-	s->walk.at = 0;
-	if (s->walk.table < MEMORY_TABLES)
-		s->walk.layout = memory_table_generation(memory_core_table(s->core, s->walk.table), s->walk.which).layout;
-}
-
-static void
-put_result(void *arg, uint64_t number, const void *record, size_t len)
-{
-	struct state *s = arg;
-
-	store_put(s->store, &(struct store_record){ RESULTS, s->results_file, number, record, len });
-	s->results_written++;
-}
-
-static void
-write_results(struct state *s)
-{
-	s->results_written = 0;
-	ensure_file(s, RESULTS, s->results_file);
-	cache_walk(s->cache, put_result, s);
-}
-
-/* A part of one generation; the next one when that is at its end. */
-static void
-walk_on(struct state *s)
-{
-	struct memory_table *t = memory_core_table(s->core, s->walk.table);
-	struct memory_generation_facts g = memory_table_generation(t, s->walk.which);
-	struct memory_entry e;
-
-	if (g.layout != s->walk.layout)
-		begin_walk(s);
-	for (unsigned n = 0; n < SLICE && g.number != 0; n++) {
-		if (!memory_table_walk(t, s->walk.which, &s->walk.at, &e))
-			break;
-		tell_entry(s, s->walk.table, g.number, &e);
-		if (n + 1 == SLICE)
-			return;
-	}
-	s->walk.which = s->walk.which == MEMORY_YOUNG ? MEMORY_OLD : MEMORY_YOUNG;
-	s->walk.table += s->walk.which == MEMORY_YOUNG;
-	begin_walk(s);
-}
-
-/* All is in new files: the old ones can go. */
-static void
-on_written(void *arg)
-{
-	struct state *s = arg;
-
-	if (s->phase != PHASE_ANEW)
-		return;
-	for (unsigned t = 0; t < TABLES; t++) {
-		for (unsigned i = 0; i < s->stale[t].n; i++)
-			store_drop(s->store, t, s->stale[t].numbers[i]);
-		s->stale[t].n = 0;
-	}
-	s->phase = PHASE_KEPT;
-	if (s->has_failed)
-		log_info("event=memory-written what=\"what is remembered is on disk again\"");
-	s->has_failed = false;
-}
-
-static void
-on_step(void *arg)
-{
-	struct state *s = arg;
-
-	for (unsigned n = 0; n < 2 * MEMORY_TABLES && s->walk.table < MEMORY_TABLES && store_backlog(s->store) < BACKLOG_SOME; n++)
-		walk_on(s);
-	if (s->walk.table < MEMORY_TABLES) {
-		timer_start(&s->step, STEP_MS);
-		return;
-	}
-	write_results(s);
-	store_fence(s->store);
-}
-
-/* A new number for each generation that has anything; what there was becomes stale. */
-static void
-begin_anew(struct state *s)
-{
-	store_resume(s->store);
-	for (unsigned t = 0; t < TABLES; t++) {
-		for (unsigned i = 0; i < s->files[t].n; i++)
-			list_add(&s->stale[t], s->files[t].numbers[i]);
-		s->files[t].n = 0;
-	}
-	for (unsigned t = 0; t < MEMORY_TABLES; t++) {
-		struct memory_table *table = memory_core_table(s->core, t);
-
-		if (memory_table_generation(table, MEMORY_OLD).number != 0)
-			memory_table_renumber(table, MEMORY_OLD);
-		memory_table_renumber(table, MEMORY_YOUNG);
-	}
-	s->results_file++;
-	s->phase = PHASE_ANEW;
-	s->walk.table = 0;
-	s->walk.which = MEMORY_YOUNG;
-	begin_walk(s);
-	timer_start(&s->step, 0);
-}
-
-static void
-on_failed(void *arg, const char *why)
-{
-	struct state *s = arg;
-	bool partial = s->phase == PHASE_ANEW;
-
-	s->failures++;
-	if (!s->has_failed)
-		log_error("event=memory-not-written what=%s effect=\"it is kept in memory, and written when that is possible again\"",
-		    logq(why));
-	s->has_failed = true;
-	if (s->phase == PHASE_STOPPED)
-		return;
-	s->phase = PHASE_FAILED;
-	timer_stop(&s->step);
-	/* What was begun anew is no use; what was there before stays until the next try has come to its end. */
-	for (unsigned t = 0; t < TABLES && partial; t++) {
-		for (unsigned i = 0; i < s->files[t].n; i++)
-			store_drop(s->store, t, s->files[t].numbers[i]);
-		s->files[t].n = 0;
-	}
-}
 
 static void
 on_tick(void *arg)
@@ -348,7 +47,7 @@ on_tick(void *arg)
 	cache_expire(s->cache, clock_wall());
 	if (s->phase == PHASE_FAILED || (s->phase == PHASE_BEHIND && store_backlog(s->store) == 0) ||
 	    (s->phase == PHASE_KEPT && s->results_written > RESULTS_WASTE))
-		begin_anew(s);
+		copy_begin_anew(s);
 }
 
 /* ---- questions ---- */
@@ -447,33 +146,11 @@ state_put(struct state *s, const char *kind, const char *key, const char *value,
 	uint64_t number;
 	size_t len = cache_put(s->cache, kind, key, value, expires, record, &number);
 
-	if (len == 0 || !may_tell(s))
-		return;
-	ensure_file(s, RESULTS, s->results_file);
-	put_result(s, number, record, len);
+	if (len > 0)
+		copy_result(s, number, record, len);
 }
 
 /* ---- reading ---- */
-
-static void
-on_header(void *arg, const struct store_header *h)
-{
-	struct state *s = arg;
-	unsigned which;
-
-	list_add(&s->files[h->table], h->generation);
-	which = list_place(&s->files[h->table], h->generation);
-	if (h->table == RESULTS) {
-		s->results_file = h->generation > s->results_file ? h->generation : s->results_file;
-		s->periods[RESULTS] = RESULTS_PERIOD;
-		return;
-	}
-	memory_table_keep(memory_core_table(s->core, h->table), h->period_s);
-	if (which == 0)
-		s->periods[h->table] = memory_table_period(memory_core_table(s->core, h->table));
-	if (which <= MEMORY_OLD)
-		memory_table_continue(memory_core_table(s->core, h->table), which, h->generation, h->since);
-}
 
 static void
 on_record(void *arg, const struct store_record *r)
@@ -493,19 +170,6 @@ on_record(void *arg, const struct store_record *r)
 	memory_table_load(memory_core_table(s->core, r->table), &e, clock_wall());
 }
 
-/* What is on disk can be written on only where each file is the one of its generation. */
-static bool
-files_fit(struct state *s)
-{
-	for (unsigned t = 0; t < MEMORY_TABLES; t++) {
-		struct memory_generation_facts old = memory_table_generation(memory_core_table(s->core, t), MEMORY_OLD);
-
-		if (s->files[t].n > 2 || (s->files[t].n < 2 && old.number != 0))
-			return false;
-	}
-	return s->files[RESULTS].n <= 1;
-}
-
 static void
 on_loaded(void *arg, bool clean)
 {
@@ -519,8 +183,8 @@ on_loaded(void *arg, bool clean)
 		return;
 	memory_core_expire(s->core, clock_wall());
 	s->phase = PHASE_KEPT;
-	if (!clean || !on_time || !files_fit(s))
-		begin_anew(s);
+	if (!clean || !on_time || !copy_fits(s))
+		copy_begin_anew(s);
 	answer_held(s);
 }
 
@@ -578,7 +242,7 @@ open_folder(const char *path, char *err, size_t size)
 struct state *
 state_new(struct event_base *base, const struct conf *conf)
 {
-	static const struct store_events from_store = { on_header, on_record, on_loaded, on_written, on_failed,
+	static const struct store_events from_store = { copy_on_header, on_record, on_loaded, copy_on_written, copy_on_failed,
 	    on_thread_stopped };
 	struct state *s = calloc(1, sizeof(*s));
 	char folder[4096], err[4200] = "the path is too long";
@@ -586,14 +250,14 @@ state_new(struct event_base *base, const struct conf *conf)
 
 	if (s == NULL)
 		log_fatal("event=out-of-memory");
-	s->events = (struct memory_events){ on_put, on_dropped, s };
+	s->events = (struct memory_events){ copy_on_put, copy_on_dropped, s };
 	s->core = memory_core_new(&s->events);
 	s->cache = cache_new();
 	s->results_file = 1;
 	STAILQ_INIT(&s->held);
 	timer_set(&s->hold, on_hold_over, s);
 	timer_set(&s->tick, on_tick, s);
-	timer_set(&s->step, on_step, s);
+	timer_set(&s->step, copy_on_step, s);
 	timer_set(&s->stop_now, on_stop_now, s);
 	if ((size_t)snprintf(folder, sizeof(folder), "%s/memory", conf->state) < sizeof(folder))
 		dir = open_folder(folder, err, sizeof(err));
