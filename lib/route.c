@@ -175,7 +175,7 @@ same_section(const struct conf *a, const struct conf_destination *one, const str
 bool
 route_same(const struct conf *a, const struct conf *b)
 {
-	if (a->n_destinations != b->n_destinations)
+	if (a->n_destinations != b->n_destinations || strcmp(a->lmtp, b->lmtp) != 0)
 		return false;
 	for (size_t i = 0; i < a->n_destinations; i++)
 		if (!same_section(a, &a->destinations[i], b, &b->destinations[i]))

@@ -77,7 +77,7 @@ child_say(int fd, const struct mail_result *from, const struct envelope_rcpt *ta
 int
 child_read(int fd, struct job_result *r, bool *busy_r, char **note_r)
 {
-	static uint8_t bytes[CHILD_RESULT_MAX];
+	uint8_t bytes[CHILD_RESULT_MAX];
 	ssize_t n = read(fd, bytes, sizeof(bytes));
 	struct unpack u;
 

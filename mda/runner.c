@@ -206,14 +206,14 @@ take_order(const uint8_t *data, size_t len, int content_fd, int leash)
 static void __attribute__((noreturn))
 run(int fd)
 {
-	static uint8_t data[MSG_PAYLOAD_MAX];
+	uint8_t *data = malloc(MSG_PAYLOAD_MAX);
 	union { struct cmsghdr align; char bytes[CMSG_SPACE(2 * sizeof(int))]; } control;
 	struct cmsghdr *c;
 	int fds[2];
 	ssize_t n;
 
-	for (;;) {
-		struct iovec iov = { data, sizeof(data) };
+	while (data != NULL) {
+		struct iovec iov = { data, MSG_PAYLOAD_MAX };
 		struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control) };
 
 		n = recvmsg(fd, &msg, MSG_CMSG_CLOEXEC);
@@ -229,6 +229,7 @@ run(int fd)
 		close(fds[0]);
 		close(fds[1]);
 	}
+	_exit(1);
 }
 
 int

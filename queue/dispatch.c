@@ -150,9 +150,9 @@ reroute(struct attempt *a, const struct log_envelope *e, uint32_t index, uint32_
 	    .arrived_ms = a->arrived_ms, .due_ms = clock_ms(), .sender = lanes_key(e->sender.address),
 	    .warn_ms = dispatch_warn_ms(a->dispatch, a->arrived_ms, e->rcpts[index].marks & LOG_WARNED) };
 
-	if (a->agent != SCHEDULE_DELIVERY || a->expiring || a->warning)
+	if (a->agent == SCHEDULE_LOOKUP || a->expiring || a->warning)
 		return false;
-	/* A local one is delivery's when it has been expanded and its mailbox is reached by LMTP. */
+	/* Who is mda's, or delivery's because his mailbox is reached by LMTP, has been expanded. */
 	r.final |= r.local;
 	s.agent = dispatch_route(a->dispatch, e->sender.address, &r, hop);
 	if (strcmp(hop, schedule_job_hop(a->job)) == 0)

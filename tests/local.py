@@ -560,6 +560,16 @@ def lmtp_socket():
 				c.say("MAIL FROM:<>", 250)
 				c.say("RCPT TO:<nosuch@demo.example>", 550)
 				c.say("QUIT", 221)
+			# What waits for it goes to the mailbox here when that is what the configuration says by then.
+			server.add("rcpt reply 451 4.2.0 not now")
+			s.send("dave@demo.example", text="Subject: fourth\r\n\r\nx")
+			s.log.wait(r"event=deferred to=dave@demo\.example hop=lmtp:\S+ .*code=451")
+			with open(s.conf) as f:
+				text = f.read()
+			with open(s.conf, "w") as f:
+				f.write(text.replace("lmtp = ", "#lmtp = "))
+			expect(s.ask("reload")[0] == "ok", "no reload")
+			s.wait_for(lambda: any("Subject: fourth" in m for m in s.maildir("dave")), "it does not go another way")
 		finally:
 			server.close()
 

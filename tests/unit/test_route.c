@@ -145,6 +145,7 @@ START_TEST(by_lmtp)
 	ck_assert(r.lmtp && r.n == 1 && r.is_relay && r.socket == NULL && r.hosts[0].port == 24 && strcmp(r.hosts[0].name, "::1") == 0);
 	ck_assert(conf_is_lmtp(host, "B.example") && !conf_is_lmtp(host, "a.example") && !conf_is_lmtp(host, "c.example"));
 	ck_assert(conf_is_lmtp(socket, socket->hostname));
+	ck_assert(!route_same(socket, host) && route_same(host, host));
 	conf_free(socket);
 	conf_free(host);
 }
