@@ -32,7 +32,7 @@ on_found(void *arg)
 	if (s->wait != WAIT_GREETING)
 		return;
 	pace_look_again(s);
-	stream_go_on(s);
+	stream_hurry(s);	/* not from here: what was sent ahead may bring another chain in place of the one that calls */
 }
 
 /* Ours, as the client knows it: who names it in HELO lies. */
