@@ -200,6 +200,7 @@ queue_SRC	:= \
 	queue/admin.c \
 	queue/announce.c \
 	queue/append.c \
+	queue/attempt.c \
 	queue/archive.c \
 	queue/await.c \
 	queue/bounce.c \
