@@ -482,6 +482,43 @@ def case_upgrade(server):
 		raise mt.Failed("a process died")
 
 
+def answer_to(server, sender):
+	"""The code of the reply to RCPT, in a session of its own."""
+	with mt.Client(server.address) as c:
+		greet(c)
+		c.say(f"MAIL FROM:<{sender}>", 250)
+		c.send(f"RCPT TO:<alice@{mt.DOMAIN}>\r\n")
+		code, _ = c.reply()
+		c.say("QUIT", 221)
+	return code
+
+
+def case_upgrade_remembers(server):
+	"""A lookup that takes another one's place waits for its files, and remembers what that one remembered."""
+	folder = own_programs(server)
+	with open(server.conf, "a") as f:
+		for name in ("early", "throttle", "penalty", "pipelining"):
+			f.write(f'filter "{name}" {{ mode = off }}\n')
+	rewrite(server, filters="yes")
+	reload(server)
+	if answer_to(server, "one@far.example") != 450:
+		raise mt.Failed("a stranger is not greylisted")
+	mark = len(server.log.lines)
+	replace(folder, "lookup")
+	reload(server)
+	server.log.wait(r"lookup: event=memory-read entries=1 ms=[0-9]+$", mark)
+	if answer_to(server, "two@far.example") != 450:
+		raise mt.Failed("another stranger is not greylisted")
+	server.move_clock(301)
+	for sender in ("one", "two"):
+		if answer_to(server, f"{sender}@far.example") != 250:
+			raise mt.Failed(f"{sender} has waited, and waits again")
+	if server.log.find(r"event=died|event=memory-(late|set-aside|not-written)"):
+		raise mt.Failed("something went wrong with memory")
+	rewrite(server, filters="no")
+	reload(server)
+
+
 def case_broken_program(server):
 	"""A program that does not start leaves everything as it was, the configuration too."""
 	folder = own_programs(server)
@@ -544,7 +581,7 @@ def case_notices(server):
 	server.child.wait(mt.DEADLINE)
 
 
-STARTS_ITSELF = ("upgrade", "broken_program", "notices")
+STARTS_ITSELF = ("upgrade", "upgrade_remembers", "broken_program", "notices")
 
 
 def run(name, test):
