@@ -1,9 +1,9 @@
 /*
  * One attempt: a job of the scheduler under way in lookup, mda or delivery. Private to queue/dispatch.c
- * (starts them), transfer.c (talks to mda and delivery), expansion.c (talks to lookup), outcome.c (what
+ * and attempt.c (start them), transfer.c (talks to mda and delivery), expansion.c (talks to lookup), outcome.c (what
  * came of it) and tell.c (reports).
  *
- * An attempt begins in dispatch.c, gets a result for each recipient from one of the others, and ends in
+ * An attempt begins in attempt.c, gets a result for each recipient from one of the others, and ends in
  * outcome_conclude(), which frees it. While the log reads for it, it cannot go: who must end it marks it
  * `over`.
  */
@@ -104,6 +104,12 @@ struct dispatch {
 
 /* dispatch.c */
 void	dispatch_kick(struct dispatch *);		/* looks at the schedule at the end of this turn */
+void	dispatch_clamp(const struct dispatch *, struct schedule_entry *);	/* times that a set clock made impossible */
+
+/* attempt.c */
+extern const enum proc attempt_procs[SCHEDULE_AGENTS];
+void	attempt_start(struct dispatch *, struct schedule_job *, enum schedule_action);
+void	attempt_free(struct attempt *);
 /* Ends it with what its recipients have: now, or when the log has read. The last use of it. */
 void	attempt_end(struct attempt *, enum schedule_end);
 /* A recipient's result in our own words, unless it has one. */
@@ -113,7 +119,8 @@ void	attempt_free_rcpt(struct attempt_rcpt *);
 int64_t	attempt_age(const struct attempt *);
 void	attempt_free_rcpts(struct attempt_rcpt *, uint32_t n);
 void	attempt_drop_targets(struct attempt_rcpt *);
-/* A recipient is open again, and waits for its next attempt. */
+
+/* dispatch.c. A recipient is open again, and waits for its next attempt. */
 int64_t	dispatch_longer_ms(const struct dispatch *, const struct envelope_rcpt *);	/* what it is tried beyond `expire` */
 int64_t	dispatch_warn_ms(const struct dispatch *, int64_t arrived_ms, int warned);	/* when the next warning is due; SCHEDULE_NEVER */
 void	dispatch_again(struct dispatch *, uint64_t message, int64_t arrived_ms, const char *sender, uint32_t index,
