@@ -2,7 +2,7 @@
 """
 minimta beside a tuned postfix, on one machine in one run: `make bench`.
 
-	ONLY=forward,memory	some parts: direct accept forward latency memory depth; only by name: million
+	ONLY=forward,memory	some parts: direct accept forward latency memory depth filters; only by name: million
 	QUICK=1			fewer messages, one run instead of the median of three
 
 Load comes from postfix' own smtp-source and smtp-sink. Both servers have their spools on one file system and sync each
@@ -19,6 +19,7 @@ import time
 TOP = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [TOP, os.path.join(TOP, "bench")]
 import minimta_test as mt
+import filters
 import latency
 import processes
 import report
@@ -26,7 +27,7 @@ import servers
 import world as w
 
 QUICK = os.environ.get("QUICK", "") not in ("", "0")
-PARTS = ("direct", "accept", "forward", "latency", "memory", "depth")
+PARTS = ("direct", "accept", "forward", "latency", "memory", "depth", "filters")
 ASKED = ("million",)		# only when ONLY names them: they take long, or much of the disk
 RUNS = 1 if QUICK else 3
 SETTLE = 0.3			# seconds after the last message: what a server does behind it counts
@@ -189,6 +190,33 @@ class Bench:
 		server.start()
 		self.send(server, w.FORWARDED, (1, False, 1), 1)
 		self.note(f"{depth:,} deferred: start to first mail accepted", "s", server.name, time.monotonic() - started)
+
+	def filters(self):
+		"""minimta alone: what each filter adds to a message, by itself and all together."""
+		world = filters.World(self.world.folder)
+		server = servers.Filtering(self.world, world.port)
+		try:
+			for name in (*filters.FILTERS, "all"):
+				needs = filters.NEEDS.get(name, ())
+				before = self.filtering(server, world, needs)
+				after = self.filtering(server, world, filters.FILTERS if name == "all" else (name, *needs))
+				for sessions in filters.SESSIONS:
+					unit = f"ms, {sessions} session{'s' if sessions > 1 else ''}"
+					self.note(f"filter {name} adds", unit, server.name, after[0][sessions] - before[0][sessions])
+				self.note(f"filter {name}, processor", "µs/message", server.name, after[1][100] - before[1][100])
+			for sessions in filters.SESSIONS:
+				self.note(f"a message with all filters, {sessions} session{'s' if sessions > 1 else ''}", "ms", server.name, after[0][sessions])
+		finally:
+			server.close()
+			world.close()
+
+	def filtering(self, server, world, names):
+		server.choose(filters.config(names))
+		server.fresh()
+		try:
+			return filters.measure_one(server, w.PORT, world, lambda: processes.cpu_ns(server.master()), QUICK, RUNS)
+		finally:
+			server.stop()
 
 	def million(self):
 		"""minimta alone: a queue that no small site has."""

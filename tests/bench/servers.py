@@ -138,6 +138,23 @@ class Minimta(mt.Server):
 		return ["minimta of this tree"] + [f"{k} = {v}" for k, v in MINIMTA_SETTINGS.items()]
 
 
+class Filtering(Minimta):
+	"""With the filters that are chosen; its only mailbox is an alias that leads to the sink."""
+
+	def __init__(self, world, dns_port):
+		path = os.path.join(world.folder, "filtering")
+		os.makedirs(path, exist_ok=True)
+		self.aliases_path = os.path.join(path, "aliases")
+		with open(self.aliases_path, "w") as f:
+			f.write(f"drop: {w.FORWARDED}\nold: {w.FORWARDED}\n")
+		super().__init__(world, filters="yes", proxy_networks='{"127.0.0.99"}', dns_servers=f'{{"127.0.0.1:{dns_port}"}}',
+			aliases=f'"{self.aliases_path}"', trusted_networks=None, domains='{"demo.example"}')
+		self.common = self.config_text
+
+	def choose(self, sections):
+		self.config_text = self.common + sections
+
+
 class Postfix:
 	name = "postfix"
 	address = w.POSTFIX
