@@ -240,6 +240,21 @@ start_last(struct chain *c)
 
 /* ---- decisions ---- */
 
+/* False: whoever was told has freed the chain. */
+static bool
+tell_found(struct chain *c)
+{
+	bool gone = false;
+
+	if (c->found == NULL)
+		return true;
+	c->gone = &gone;
+	c->found(c->found_arg);
+	if (!gone)
+		c->gone = NULL;
+	return !gone;
+}
+
 /* Something is settled, or somebody asked. */
 static void
 on_step(void *arg)
@@ -248,9 +263,7 @@ on_step(void *arg)
 	struct chain_decision d;
 
 	advance(c);
-	if (c->found != NULL)
-		c->found(c->found_arg);
-	if (!c->deciding)
+	if (!tell_found(c) || !c->deciding)
 		return;
 	while (!chain_fold(c, c->wanted, &d)) {
 		if (!start_last(c))
@@ -342,6 +355,8 @@ chain_free(struct chain *c)
 		return;
 	forget_stages(c, STAGE_CONNECT, STAGE_END);
 	timer_stop(&c->step);
+	if (c->gone != NULL)
+		*c->gone = true;
 	free(c);
 }
 

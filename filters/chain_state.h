@@ -66,6 +66,7 @@ struct chain {
 	struct timer	 step;
 	void		(*found)(void *);
 	void		*found_arg;
+	bool		*gone;		/* while `found` is called: where to say that it freed the chain */
 	size_t		 n;
 	struct slot	 slots[];
 };

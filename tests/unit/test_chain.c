@@ -900,6 +900,38 @@ START_TEST(freed_by_who_is_told)
 }
 END_TEST
 
+static void
+free_when_found(void *arg)
+{
+	unsigned *times = arg;
+
+	(*times)++;
+	chain_free(chain);
+	chain = NULL;
+}
+
+START_TEST(freed_by_who_looks_at_facts)
+{
+	unsigned times = 0;
+
+	scripts[0].pending = scripts[1].pending = true;
+	begin("");
+	chain_on_found(chain, free_when_found, &times);
+	facts.helo = "x.example";
+	chain_reach(chain, STAGE_HELO);
+	transaction("");
+	facts.recipient = "anna@example.org";
+	chain_reach(chain, STAGE_RCPT);
+	decided = false;
+	chain_decide(chain, STAGE_RCPT, on_decision, &decision);
+	turn();
+	ck_assert_uint_eq(times, 1);
+	ck_assert_uint_eq(cancelled[0] + cancelled[1], 2);
+	turn();
+	ck_assert(!decided);
+}
+END_TEST
+
 START_TEST(no_answer_after_it_is_not_wanted)
 {
 	scripts[0].pending = true;
@@ -948,6 +980,7 @@ main(void)
 	tcase_add_test(t, exempt_is_not_asked);
 	tcase_add_test(t, given_up_at_every_point);
 	tcase_add_test(t, freed_by_who_is_told);
+	tcase_add_test(t, freed_by_who_looks_at_facts);
 	tcase_add_test(t, no_answer_after_it_is_not_wanted);
 	tcase_set_timeout(t, 60);
 	suite_add_tcase(s, t);
