@@ -131,6 +131,15 @@ reroute(struct attempt *a, const struct log_envelope *e, uint32_t index, uint32_
 	s.agent = dispatch_route(a->dispatch, e->sender.address, &r, hop);
 	if (strcmp(hop, schedule_job_hop(a->job)) == 0)
 		return false;
+	/* One whose domain became ours while he waited, too, though his record does not say so. */
+	if (s.agent == SCHEDULE_LOOKUP) {
+		r.local = r.final = true;
+		s.agent = dispatch_route(a->dispatch, e->sender.address, &r, hop);
+		if (strcmp(hop, schedule_job_hop(a->job)) == 0)
+			return false;
+		r.local = r.final = false;
+		s.agent = dispatch_route(a->dispatch, e->sender.address, &r, hop);
+	}
 	dispatch_clamp(a->dispatch, &s);
 	schedule_add(a->dispatch->schedule, clock_ms(), &s);
 	return true;
