@@ -4,11 +4,13 @@
  */
 #include "filters/dkim_key.h"
 
+#include <openssl/asn1.h>
 #include <openssl/bio.h>
 #include <openssl/bn.h>
 #include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/param_build.h>
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
@@ -52,12 +54,102 @@ dkim_key_from_answer(struct dkim_key_record *k, const struct dkim_signature *s, 
 	return DKIM_PERMERROR;
 }
 
+/* What is inside the DER element at *p, which moves behind it; false where another one is. */
+static bool
+take_element(const unsigned char **p, const unsigned char *end, int wanted, const unsigned char **inside_r,
+    const unsigned char **end_r)
+{
+	int tag, class, rc;
+	long len;
+
+	if (*p >= end)
+		return false;
+	rc = ASN1_get_object(p, &len, &tag, &class, end - *p);
+	if ((rc & 0x81) != 0 || tag != wanted || class != V_ASN1_UNIVERSAL)
+		return false;
+	*inside_r = *p;
+	*end_r = *p += len;
+	return true;
+}
+
+/* RSAPublicKey: SEQUENCE { n INTEGER, e INTEGER }, both positive. */
+static bool
+read_numbers(const unsigned char *p, const unsigned char *end, BIGNUM **n_r, BIGNUM **e_r)
+{
+	const unsigned char *n, *n_end, *e, *e_end;
+
+	if (!take_element(&p, end, V_ASN1_SEQUENCE, &n, &n_end) || p != end)
+		return false;
+	p = n;
+	end = n_end;
+	if (!take_element(&p, end, V_ASN1_INTEGER, &n, &n_end) || !take_element(&p, end, V_ASN1_INTEGER, &e, &e_end) || p != end ||
+	    n == n_end || e == e_end || (*n & 0x80) != 0 || (*e & 0x80) != 0)
+		return false;
+	*n_r = BN_bin2bn(n, (int)(n_end - n), NULL);
+	*e_r = BN_bin2bn(e, (int)(e_end - e), NULL);
+	return *n_r != NULL && *e_r != NULL;
+}
+
+/* SubjectPublicKeyInfo: SEQUENCE { SEQUENCE { rsaEncryption, … }, BIT STRING }. */
+static bool
+read_info(const unsigned char *p, const unsigned char *end, BIGNUM **n_r, BIGNUM **e_r)
+{
+	static const unsigned char rsa[] = { 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01 };
+	const unsigned char *in, *in_end, *algorithm, *algorithm_end, *bits, *bits_end;
+
+	if (!take_element(&p, end, V_ASN1_SEQUENCE, &in, &in_end) || p != end ||
+	    !take_element(&in, in_end, V_ASN1_SEQUENCE, &algorithm, &algorithm_end) ||
+	    !take_element(&in, in_end, V_ASN1_BIT_STRING, &bits, &bits_end) || in != in_end ||
+	    !take_element(&algorithm, algorithm_end, V_ASN1_OBJECT, &in, &in_end))
+		return false;
+	return in_end - in == sizeof(rsa) && memcmp(in, rsa, sizeof(rsa)) == 0 && bits < bits_end && *bits == 0 &&
+	    read_numbers(bits + 1, bits_end, n_r, e_r);
+}
+
+static EVP_PKEY *
+key_of_numbers(const BIGNUM *n, const BIGNUM *e)
+{
+	OSSL_PARAM_BLD *build = OSSL_PARAM_BLD_new();
+	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, "RSA", NULL);
+	OSSL_PARAM *params = NULL;
+	EVP_PKEY *key = NULL;
+
+	if (build != NULL && OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_RSA_N, n) == 1 &&
+	    OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_RSA_E, e) == 1)
+		params = OSSL_PARAM_BLD_to_param(build);
+	if (params == NULL || ctx == NULL || EVP_PKEY_fromdata_init(ctx) != 1 ||
+	    EVP_PKEY_fromdata(ctx, &key, EVP_PKEY_PUBLIC_KEY, params) != 1)
+		key = NULL;
+	OSSL_PARAM_free(params);
+	OSSL_PARAM_BLD_free(build);
+	EVP_PKEY_CTX_free(ctx);
+	return key;
+}
+
+/* The usual forms, a hundred times faster than libcrypto's decoder of all forms. NULL for others. */
+static EVP_PKEY *
+usual_rsa_key(const struct dkim_key_record *k)
+{
+	BIGNUM *n = NULL, *e = NULL;
+	EVP_PKEY *key = NULL;
+
+	if (read_info(k->key, k->key + k->len, &n, &e) || read_numbers(k->key, k->key + k->len, &n, &e))
+		key = key_of_numbers(n, e);
+	BN_free(n);
+	BN_free(e);
+	return key;
+}
+
 /* A SubjectPublicKeyInfo as everyone publishes it, or the bare RSAPublicKey that RFC 6376 says. */
 static EVP_PKEY *
 rsa_key(const struct dkim_key_record *k)
 {
 	const unsigned char *p = k->key;
-	EVP_PKEY *key = d2i_PUBKEY(NULL, &p, (long)k->len);
+	EVP_PKEY *key = usual_rsa_key(k);
+
+	if (key != NULL)
+		return key;
+	key = d2i_PUBKEY(NULL, &p, (long)k->len);
 
 	if (key == NULL) {
 		p = k->key;
