@@ -6,6 +6,7 @@ itself with a configuration that is wrong.
 	tests/tools.py [-v]
 """
 import argparse
+import json
 import os
 import re
 import socket
@@ -24,7 +25,7 @@ class Tools:
 	def __init__(self):
 		self.far = sink.Sink("127.0.0.2", 0, ["rcpt reply 451 4.2.0 not now"])
 		self.dns = fake_dns.FakeDNS(["far.example MX 10 mx.far.example", "mx.far.example A 127.0.0.2"])
-		self.server = mt.Server(replace={"trusted_networks": '{"127.0.0.0/8"}', "deliver_to_private_mx": "yes",
+		self.server = mt.Server(replace={"filters": "yes", "trusted_networks": '{"127.0.0.0/8"}', "deliver_to_private_mx": "yes",
 			"smtp_port": str(self.far.port), "dns_servers": f'{{"127.0.0.1:{self.dns.port}"}}'}, aliases="team: alice, bob\n")
 		self.links = tempfile.mkdtemp(dir=self.server.folder)
 		os.chmod(self.links, 0o755)
@@ -154,6 +155,30 @@ class Tools:
 			if f.name + ":" not in said or wanted not in said:
 				raise mt.Failed(f"for {line!r} it says {said!r}")
 
+	def memory(self):
+		"""What filters remember is shown, forgotten, and tried without being changed."""
+		words = ("check", "greylist", "--ip", "192.0.2.1", "--helo", "mail.far.example", "--from", "s@far.example", "--to",
+			f"alice@{mt.DOMAIN}", "--dns", f"127.0.0.1:{self.dns.port}")
+		for _ in range(2):
+			said = self.call("minimtactl", *words)
+			if not said.startswith("new it would be deferred for 300 seconds") or "\nkey: 192.0.2.0/24, SPF says none\n" not in said:
+				raise mt.Failed(said)
+		said = json.loads(self.call("minimtactl", *words, "--json"))
+		if (said["result"], said["left"]) != ("new", "300"):
+			raise mt.Failed(f"as JSON: {said}")
+		self.call("minimtactl", *words[:-4], code=64)
+		self.call("minimtactl", *words[:3], "nowhere", *words[4:], code=64)
+		self.sendmail("-i", "friend@far.example", text=LETTER.format("friend"))
+		self.server.log.wait_for(lambda: "written_to=yes" in self.call("minimtactl", "memory", "show", "Friend@far.example"),
+			"nobody remembers who was written to")
+		self.call("minimtactl", "memory", "forget", "friend@far.example")
+		if "written_to=no" not in self.call("minimtactl", "memory", "show", "friend@far.example"):
+			raise mt.Failed("it is not forgotten")
+		said = self.call("minimtactl", "memory", "forget", "friend@far.example", code=69)
+		if "nothing is remembered of friend@far.example" not in said:
+			raise mt.Failed(said)
+		self.call("minimtactl", "memory", "show", code=64)
+
 	def control_garbage(self):
 		"""Nonsense on the control socket gets an error, an endless line an end."""
 		first, _ = self.server.ask("nonsense", "x\x01\xff")
@@ -172,7 +197,7 @@ class Tools:
 
 
 CASES = ("plain", "dot_ends", "from_headers", "sender_and_name", "odd_flags", "usage", "unknown_user", "aliases", "queue", "status",
-	"second_master", "bad_configuration", "control_garbage", "away")
+	"second_master", "bad_configuration", "memory", "control_garbage", "away")
 
 
 def main():
