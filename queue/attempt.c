@@ -190,7 +190,7 @@ take_rcpts(struct attempt *a, const struct log_envelope *e)
 		r->marks = r->marks_before = from->marks;
 		r->next_try = from->next_try;
 		r->past_room = e->message.n_rcpts > PAST_MANY_RCPTS ? PAST_LITTLE : RECORD_PAST_MAX;
-		r->relayed = a->agent == SCHEDULE_DELIVERY;
+		r->relayed = a->agent == SCHEDULE_DELIVERY && !r->rcpt.local;	/* not so by LMTP */
 		r->expired = a->expiring;
 		r->untried = a->warning;
 		if (a->expiring || a->warning)
