@@ -177,7 +177,7 @@ name(char *to, const char *from, size_t len)
 	text[len] = '\0';
 	if (!plain && (address_domain(domain, text, ADDRESS_UTF8) != 0 || strlen(domain) > DKIM_NAME_MAX))
 		return -1;
-	snprintf(to, DKIM_NAME_MAX + 1, "%s", plain ? text : domain);
+	snprintf(to, DKIM_NAME_MAX + 1, "%.*s", DKIM_NAME_MAX, plain ? text : domain);
 	return 0;
 }
 

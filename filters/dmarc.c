@@ -249,7 +249,7 @@ walk(struct dmarc_lookup *l, const char *start)
 
 	for (const char *at = start; at != NULL && n < DMARC_WALK_MAX; at = walk_next(at, count_labels(at)))
 		path[n++] = name_get(l, at);
-	snprintf(w.organization, sizeof(w.organization), "%s", start);
+	snprintf(w.organization, sizeof(w.organization), "%s", start != NULL ? start : "");
 	for (size_t i = 0; i < n; i++) {
 		if (path[i] == NULL || path[i]->state == NAME_ASKED || path[i]->state == NAME_FAILED) {
 			w.result = path[i] != NULL && path[i]->state == NAME_ASKED ? WALK_WAITS : WALK_FAILED;
