@@ -64,6 +64,7 @@ ROWS = {
 	67: "no memory left",
 	69: "damaged records in the queue",
 	70: "a clock that jumps, and the year 2038",
+	71: "broken or cut-off databases",
 	72: "control characters on their way to the log",
 	73: "XCLIENT, XFORWARD and PROXY from strangers",
 	74: "links where a mailbox should be",

@@ -1,6 +1,6 @@
 /*
  * What lookup keeps on disk: it survives an end in order and a kill; and whatever else lies in its folder, a start ends well, says
- * once what was wrong, and answers.
+ * once what was wrong, and answers. ATTACKS 71
  */
 #include <check.h>
 #include <dirent.h>
