@@ -173,10 +173,10 @@ counters_row(struct counters *c, enum kind kind, const char *name)
 }
 
 static void
-add_to_row(struct counters *c, enum kind kind, const char *name, time_t now, unsigned column)
+add_to_row(struct counters *c, enum kind kind, const char *name, unsigned column)
 {
 	if (name[0] != '\0')
-		counters_row_cell(counters_row(c, kind, name), counters_day(now))->n[column]++;
+		counters_row_cell(counters_row(c, kind, name), c->today)->n[column]++;
 }
 
 /* ---- counting ---- */
@@ -187,11 +187,11 @@ add(struct counters *c, time_t now, enum count what)
 	if (c->since == 0)
 		c->since = now;
 	counters_cell(c->hours, COUNTERS_HOURS, (int64_t)now / 3600)->n[what]++;
-	counters_cell(c->days, COUNTERS_DAYS, counters_day(now))->n[what]++;
+	counters_cell(c->days, COUNTERS_DAYS, c->today)->n[what]++;
 }
 
 static void
-add_domain(struct counters *c, time_t now, const char *address, unsigned column)
+add_domain(struct counters *c, const char *address, unsigned column)
 {
 	const char *at = strrchr(address, '@');
 	char name[COUNTERS_NAME_MAX];
@@ -200,7 +200,7 @@ add_domain(struct counters *c, time_t now, const char *address, unsigned column)
 	for (char *p = name; *p != '\0'; p++)
 		if (*p >= 'A' && *p <= 'Z')
 			*p = (char)(*p - 'A' + 'a');
-	add_to_row(c, BY_DOMAIN, name, now, column);
+	add_to_row(c, BY_DOMAIN, name, column);
 }
 
 static unsigned
@@ -216,9 +216,9 @@ bucket_of(int64_t ms)
 }
 
 static void
-add_spread(struct counters *c, time_t now, enum spread which, int64_t ms)
+add_spread(struct counters *c, enum spread which, int64_t ms)
 {
-	counters_spread_cell(c->spreads[which], counters_day(now))->n[bucket_of(ms)]++;
+	counters_spread_cell(c->spreads[which], c->today)->n[bucket_of(ms)]++;
 }
 
 /* Whether a refusal has a decision's code behind it, which is counted where that decision is. */
@@ -261,7 +261,7 @@ count_refusal(struct counters *c, time_t now, const struct pairs *ps)
 	else if (code < 500)
 		add(c, now, PUT_OFF);
 	reason_of(reason, pairs_get(ps, "code"), text);
-	add_to_row(c, BY_REASON, reason, now, 0);
+	add_to_row(c, BY_REASON, reason, 0);
 }
 
 static void
@@ -271,13 +271,13 @@ count_outcome(struct counters *c, time_t now, const struct pairs *ps, enum count
 	char reason[REASON_MAX];
 
 	add(c, now, what);
-	add_domain(c, now, pairs_get(ps, "to"), column);
+	add_domain(c, pairs_get(ps, "to"), column);
 	if (what == DELIVERED) {
-		add_spread(c, now, DELAY, pairs_number(ps, "delay") * 1000);
+		add_spread(c, DELAY, pairs_number(ps, "delay") * 1000);
 		return;
 	}
 	snprintf(reason, sizeof(reason), "%s %.12s", counters_names[what], reply);
-	add_to_row(c, BY_REASON, reason, now, 0);
+	add_to_row(c, BY_REASON, reason, 0);
 }
 
 static void
@@ -292,7 +292,7 @@ count_event(struct counters *c, time_t now, const struct pairs *ps)
 			count_refusal(c, now, ps);
 		else if (strcmp(event, "message") == 0 && pairs_number(ps, "code") == 250) {
 			add(c, now, ACCEPTED);
-			add_domain(c, now, pairs_get(ps, "from"), D_ACCEPTED);
+			add_domain(c, pairs_get(ps, "from"), D_ACCEPTED);
 		}
 	} else if (strcmp(from, "queue") == 0) {
 		if (strcmp(event, "delivered") == 0)
@@ -313,14 +313,14 @@ count_decision(struct counters *c, time_t now, const struct pairs *ps)
 
 	c->marked = false;
 	if (strcmp(pairs_get(ps, "tagged"), "yes") == 0) {
-		add_to_row(c, BY_FILTER, filter, now, F_OBSERVED);
+		add_to_row(c, BY_FILTER, filter, F_OBSERVED);
 	} else if (strcmp(outcome, "refuse") == 0) {
 		add(c, now, REFUSED);
-		add_to_row(c, BY_FILTER, filter, now, F_REFUSED);
-		add_domain(c, now, pairs_get(ps, "from"), D_REFUSED);
+		add_to_row(c, BY_FILTER, filter, F_REFUSED);
+		add_domain(c, pairs_get(ps, "from"), D_REFUSED);
 	} else if (strcmp(outcome, "defer") == 0) {
 		add(c, now, PUT_OFF);
-		add_to_row(c, BY_FILTER, filter, now, F_PUT_OFF);
+		add_to_row(c, BY_FILTER, filter, F_PUT_OFF);
 	} else if (strcmp(pairs_get(ps, "quarantine"), "yes") == 0) {
 		add(c, now, QUARANTINED);
 		c->marked = true;
@@ -329,38 +329,41 @@ count_decision(struct counters *c, time_t now, const struct pairs *ps)
 
 /* Who marked the message; what a filter that is only observed, or that this client is exempt from, would have done. */
 static void
-count_filter(struct counters *c, time_t now, const struct pairs *ps)
+count_filter(struct counters *c, const struct pairs *ps)
 {
 	const char *asks = pairs_get(ps, "asks"), *filter = pairs_get(ps, "filter");
 
 	if (strcmp(asks, "refuse") != 0 && strcmp(asks, "defer") != 0 && strcmp(asks, "quarantine") != 0)
 		return;
 	if (strcmp(pairs_get(ps, "mark"), "exempt") == 0)
-		add_to_row(c, BY_FILTER, filter, now, F_EXEMPT);
+		add_to_row(c, BY_FILTER, filter, F_EXEMPT);
 	else if (strcmp(pairs_get(ps, "mode"), "observe") == 0)
-		add_to_row(c, BY_FILTER, filter, now, F_OBSERVED);
+		add_to_row(c, BY_FILTER, filter, F_OBSERVED);
 	else if (c->marked && strcmp(asks, "quarantine") == 0) {
-		add_to_row(c, BY_FILTER, filter, now, F_QUARANTINED);
+		add_to_row(c, BY_FILTER, filter, F_QUARANTINED);
 		c->marked = false;
 	}
 }
 
 /* Who was sent away for what smtpd itself sees to, without any decision of a filter. */
 static void
-count_session(struct counters *c, time_t now, const struct pairs *ps)
+count_session(struct counters *c, const struct pairs *ps)
 {
 	const char *end = pairs_get(ps, "end");
 
-	add_spread(c, now, WAITED, pairs_number(ps, "waited"));
+	add_spread(c, WAITED, pairs_number(ps, "waited"));
 	if (strcmp(end, "early-talker") == 0)
-		add_to_row(c, BY_FILTER, "early", now, F_REFUSED);
+		add_to_row(c, BY_FILTER, "early", F_REFUSED);
 	else if (strcmp(end, "pipelining") == 0)
-		add_to_row(c, BY_FILTER, "pipelining", now, F_REFUSED);
+		add_to_row(c, BY_FILTER, "pipelining", F_REFUSED);
 }
 
 void
 counters_line(struct counters *c, time_t now, char letter, const struct pairs *ps)
 {
+	if (now != c->now)
+		c->today = counters_day(now);
+	c->now = now;
 	switch (letter) {
 	case 'L':
 		count_event(c, now, ps);
@@ -369,10 +372,10 @@ counters_line(struct counters *c, time_t now, char letter, const struct pairs *p
 		count_decision(c, now, ps);
 		break;
 	case 'F':
-		count_filter(c, now, ps);
+		count_filter(c, ps);
 		break;
 	case 'S':
-		count_session(c, now, ps);
+		count_session(c, ps);
 		break;
 	}
 }

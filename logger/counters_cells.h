@@ -37,6 +37,8 @@ struct row {
 
 struct counters {
 	time_t		 since;
+	time_t		 now;		/* of the last line, … */
+	int64_t		 today;		/* … and its day: to ask for it once a second is enough */
 	bool		 marked;	/* the last decision marked a message as spam: a finding behind it says for which filter */
 	struct cell	 hours[COUNTERS_HOURS], days[COUNTERS_DAYS];
 	struct row	*rows[KINDS];

@@ -227,7 +227,8 @@ keep_line(struct keep *k, const char *process, const char *line)
 	text[len] = '\n';
 	add(k, text, len + 1);
 	text[len] = '\0';
-	count(k, text);
+	if (strcmp(process, "smtpd") == 0 || strcmp(process, "queue") == 0)	/* what others say these say, too */
+		count(k, text);
 }
 
 int
