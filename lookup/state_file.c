@@ -46,6 +46,7 @@ struct state_files {
 	void			*arg;
 	int			 dir, lock;
 	bool			 failed, writing;
+	bool			 disorder;	/* what lies there is not what is in memory */
 	char			 reading[80];	/* the file that is being read; "" none */
 	time_t			 synced;
 	struct open_file	 open[OPEN_MAX_HERE];
@@ -318,12 +319,6 @@ files_drop(struct state_files *f, unsigned table, uint32_t generation)
 	unlinkat(f->dir, file_name(f, name, table, generation), 0);
 }
 
-bool
-files_failed(const struct state_files *f)
-{
-	return f->failed;
-}
-
 /* A database that failed once is opened anew. */
 void
 files_resume(struct state_files *f)
@@ -331,6 +326,15 @@ files_resume(struct state_files *f)
 	for (unsigned i = 0; i < OPEN_MAX_HERE; i++)
 		close_file(&f->open[i]);
 	f->failed = false;
+	f->disorder = true;
+}
+
+bool
+files_anew(struct state_files *f)
+{
+	if (!f->failed)
+		f->disorder = false;
+	return !f->failed;
 }
 
 void
@@ -357,7 +361,7 @@ files_sync(struct state_files *f, int every_s)
 void
 files_close(struct state_files *f)
 {
-	bool whole = !f->failed;
+	bool whole = !f->failed && !f->disorder;
 
 	for (unsigned i = 0; i < OPEN_MAX_HERE; i++) {
 		if (f->open[i].db != NULL && gdbm_sync(f->open[i].db) != 0)
@@ -580,5 +584,6 @@ files_load(struct state_files *f)
 
 	for (unsigned i = 0; i < n; i++)
 		clean &= load_file(f, file_name(f, name, list[i].table, list[i].generation), list[i].table, list[i].generation);
+	f->disorder = !clean;
 	return clean;
 }

@@ -34,8 +34,10 @@ bool		 files_load(struct state_files *);
 void		 files_begin(struct state_files *, const struct store_header *);
 void		 files_put(struct state_files *, const struct store_record *);
 void		 files_drop(struct state_files *, unsigned table, uint32_t generation);
-bool		 files_failed(const struct state_files *);
+/* All will be written anew, from here to files_anew(): before that an end is not in order. */
 void		 files_resume(struct state_files *);
+/* Whether it was written. */
+bool		 files_anew(struct state_files *);
 /* What was written since the last one, when that is so many seconds ago. */
 void		 files_sync(struct state_files *, int every_s);
 /* Closes them, and notes that they are in order, unless they are not. Lets go of the lock. */

@@ -148,7 +148,7 @@ perform(struct state_store *s, const struct item *i)
 		files_drop(s->files, i->header.table, i->header.generation);
 		break;
 	case DEED_FENCE:
-		if (!files_failed(s->files))
+		if (files_anew(s->files))
 			report(s, item_new(DEED_WRITTEN, NULL, 0));
 		break;
 	case DEED_RESUME:
@@ -166,7 +166,7 @@ take(struct state_store *s, int wait_s)
 	struct timespec until;
 	bool go_on;
 
-	clock_gettime(CLOCK_REALTIME, &until);
+	clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_sec += wait_s;
 	pthread_mutex_lock(&s->mutex);
 	if (STAILQ_EMPTY(&s->tasks) && !s->quit)
@@ -202,7 +202,7 @@ get_lock(struct state_store *s)
 		if (!s->quit) {
 			struct timespec until;
 
-			clock_gettime(CLOCK_REALTIME, &until);
+			clock_gettime(CLOCK_MONOTONIC, &until);
 			until.tv_sec += LOCK_WAIT_S;
 			pthread_cond_timedwait(&s->told, &s->mutex, &until);
 		}
@@ -376,6 +376,7 @@ store_new(struct event_base *base, int dir, const char *folder, const char *cons
     const struct store_events *events, void *arg)
 {
 	struct state_store *s = calloc(1, sizeof(*s));
+	pthread_condattr_t monotonic;
 	struct files_events said = { report_words, report_header, report_record, give_up };
 
 	if (s == NULL)
@@ -388,7 +389,10 @@ store_new(struct event_base *base, int dir, const char *folder, const char *cons
 	STAILQ_INIT(&s->tasks);
 	STAILQ_INIT(&s->news);
 	pthread_mutex_init(&s->mutex, NULL);
-	pthread_cond_init(&s->told, NULL);
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&s->told, &monotonic);
+	pthread_condattr_destroy(&monotonic);
 	timer_set(&s->patience, on_patience_over, s);
 	timer_set(&s->gather, on_gathered, s);
 	s->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);

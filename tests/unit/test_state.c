@@ -277,6 +277,27 @@ START_TEST(kept_over_a_kill)
 }
 END_TEST
 
+/* What was left in disorder is so until it has been written anew, however often it is only begun. */
+START_TEST(ends_before_all_is_written)
+{
+	prepare(2000);
+	close(open(path_of("in-use"), O_WRONLY | O_CREAT, 0600));
+	for (int round = 0; round < 3; round++) {
+		start();
+		if (round == 1)
+			ck_assert_int_eq(ask("net 0", true), MEMORY_GREY_EARLY);
+		stop();
+		ck_assert_uint_eq(count_files("in-use"), 1);
+	}
+	start();
+	settle();
+	ck_assert_int_eq(ask("net 1999", true), MEMORY_GREY_EARLY);
+	stop();
+	ck_assert_uint_eq(count_files("in-use"), 0);
+	ck_assert_uint_eq(count_files("waiting."), 1);
+}
+END_TEST
+
 START_TEST(generations_turn_and_go)
 {
 	prepare(100);
@@ -651,6 +672,7 @@ main(void)
 	tcase_set_timeout(t, 120);
 	tcase_add_test(t, kept_over_a_restart);
 	tcase_add_test(t, kept_over_a_kill);
+	tcase_add_test(t, ends_before_all_is_written);
 	tcase_add_test(t, generations_turn_and_go);
 	tcase_add_test(t, flipped_bits);
 	tcase_add_test(t, cut_off);
