@@ -430,6 +430,7 @@ UNIT	:= \
 	maildir \
 	mbox \
 	forward \
+	forwarded \
 	lookup \
 	mda \
 	dkim \
@@ -468,6 +469,7 @@ FUZZ	:= \
 	dns_pack \
 	header \
 	ipc \
+	job \
 	letter \
 	credentials \
 	login \

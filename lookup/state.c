@@ -44,7 +44,7 @@ on_tick(void *arg)
 	if (s->phase == PHASE_READING || s->phase == PHASE_LATE)
 		return;
 	memory_core_expire(s->core, clock_wall());
-	cache_expire(s->cache, clock_wall());
+	state_cache_expire(s->cache, clock_wall());
 	if (s->phase == PHASE_FAILED || (s->phase == PHASE_BEHIND && store_backlog(s->store) == 0) ||
 	    (s->phase == PHASE_KEPT && s->results_written > RESULTS_WASTE))
 		copy_begin_anew(s);
@@ -136,7 +136,7 @@ on_hold_over(void *arg)
 bool
 state_get(struct state *s, const char *kind, const char *key, char *value)
 {
-	return cache_get(s->cache, kind, key, clock_wall(), value, STATE_VALUE_MAX);
+	return state_cache_get(s->cache, kind, key, clock_wall(), value, STATE_VALUE_MAX);
 }
 
 void
@@ -144,7 +144,7 @@ state_put(struct state *s, const char *kind, const char *key, const char *value,
 {
 	char record[CACHE_BYTES_MAX];
 	uint64_t number;
-	size_t len = cache_put(s->cache, kind, key, value, expires, record, &number);
+	size_t len = state_cache_put(s->cache, kind, key, value, expires, record, &number);
 
 	if (len > 0)
 		copy_result(s, number, record, len);
@@ -160,7 +160,7 @@ on_record(void *arg, const struct store_record *r)
 
 	s->loaded++;
 	if (r->table == RESULTS) {
-		cache_load(s->cache, r->bytes, r->len, clock_wall());
+		state_cache_load(s->cache, r->bytes, r->len, clock_wall());
 		s->results_written++;
 		return;
 	}
@@ -252,7 +252,7 @@ state_new(struct event_base *base, const struct conf *conf)
 		log_fatal("event=out-of-memory");
 	s->events = (struct memory_events){ copy_on_put, copy_on_dropped, s };
 	s->core = memory_core_new(&s->events);
-	s->cache = cache_new();
+	s->cache = state_cache_new();
 	s->results_file = 1;
 	STAILQ_INIT(&s->held);
 	timer_set(&s->hold, on_hold_over, s);
@@ -307,7 +307,7 @@ state_free(struct state *s)
 	store_free(s->store);
 	store_free(s->lost);
 	memory_core_free(s->core);
-	cache_free(s->cache);
+	state_cache_free(s->cache);
 	free(s);
 }
 
@@ -333,7 +333,7 @@ state_status(const struct state *s, char *to, size_t size)
 	}
 	if (n >= 0 && (size_t)n < size)
 		snprintf(to + n, size - (size_t)n, " results=%zu memory_bytes=%zu memory_backlog=%zu memory_failures=%llu",
-		    cache_count(s->cache), bytes, s->store != NULL ? store_backlog(s->store) : 0, (unsigned long long)s->failures);
+		    state_cache_count(s->cache), bytes, s->store != NULL ? store_backlog(s->store) : 0, (unsigned long long)s->failures);
 }
 
 void

@@ -27,7 +27,7 @@ struct state_cache {
 #define NAME_MAX_HERE	(32 + STATE_KEY_MAX)
 
 struct state_cache *
-cache_new(void)
+state_cache_new(void)
 {
 	struct state_cache *c = calloc(1, sizeof(*c));
 
@@ -45,7 +45,7 @@ entry_free(struct state_cache *c, struct entry *e)
 }
 
 void
-cache_free(struct state_cache *c)
+state_cache_free(struct state_cache *c)
 {
 	struct entry *e, *next;
 
@@ -96,7 +96,7 @@ set(struct state_cache *c, const char *name, size_t len, const char *value, int6
 }
 
 bool
-cache_get(const struct state_cache *c, const char *kind, const char *key, time_t now, char *value, size_t size)
+state_cache_get(const struct state_cache *c, const char *kind, const char *key, time_t now, char *value, size_t size)
 {
 	char name[NAME_MAX_HERE];
 	size_t len = name_of(name, kind, key);
@@ -122,7 +122,7 @@ record_of(char record[CACHE_BYTES_MAX], const char *name, size_t len, const char
 }
 
 size_t
-cache_put(struct state_cache *c, const char *kind, const char *key, const char *value, time_t expires,
+state_cache_put(struct state_cache *c, const char *kind, const char *key, const char *value, time_t expires,
     char record[CACHE_BYTES_MAX], uint64_t *number_r)
 {
 	char name[NAME_MAX_HERE];
@@ -137,7 +137,7 @@ cache_put(struct state_cache *c, const char *kind, const char *key, const char *
 }
 
 int
-cache_load(struct state_cache *c, const void *record, size_t len, time_t now)
+state_cache_load(struct state_cache *c, const void *record, size_t len, time_t now)
 {
 	const char *kind = (const char *)record + sizeof(int64_t), *end = (const char *)record + len, *key, *value;
 	const struct entry *there;
@@ -157,7 +157,7 @@ cache_load(struct state_cache *c, const void *record, size_t len, time_t now)
 }
 
 void
-cache_expire(struct state_cache *c, time_t now)
+state_cache_expire(struct state_cache *c, time_t now)
 {
 	struct entry *e, *next;
 
@@ -167,13 +167,13 @@ cache_expire(struct state_cache *c, time_t now)
 }
 
 size_t
-cache_count(const struct state_cache *c)
+state_cache_count(const struct state_cache *c)
 {
 	return HASH_COUNT(c->entries);
 }
 
 void
-cache_walk(const struct state_cache *c, void (*each)(void *arg, uint64_t number, const void *record, size_t len), void *arg)
+state_cache_walk(const struct state_cache *c, void (*each)(void *arg, uint64_t number, const void *record, size_t len), void *arg)
 {
 	char record[CACHE_BYTES_MAX];
 	struct entry *e;

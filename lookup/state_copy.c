@@ -157,7 +157,7 @@ write_results(struct state *s)
 {
 	s->results_written = 0;
 	ensure_file(s, RESULTS, s->results_file);
-	cache_walk(s->cache, put_result, s);
+	state_cache_walk(s->cache, put_result, s);
 }
 
 /* A part of one generation; the next one when that is at its end. */
