@@ -361,7 +361,7 @@ class Hour:
 	def settle(self):
 		"""logger hears of the last session a moment later."""
 		def done():
-			return json.loads(self.run("mailstat", "-j"))["today"]
+			return json.loads(self.run("mailstat", "-j", "-d", "2"))["total"]
 		until = time.monotonic() + mt.DEADLINE
 		while time.monotonic() < until:
 			now = done()
