@@ -12,20 +12,20 @@ static void
 load_again(void *arg, uint64_t number, const void *record, size_t len)
 {
 	(void)number;
-	if (cache_load(arg, record, len, 0) != 0)
+	if (state_cache_load(arg, record, len, 0) != 0)
 		abort();
 }
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct state_cache *c = cache_new(), *other = cache_new();
+	struct state_cache *c = state_cache_new(), *other = state_cache_new();
 
-	cache_load(c, data, size, 0);
-	cache_walk(c, load_again, other);
-	if (cache_count(c) != cache_count(other))
+	state_cache_load(c, data, size, 0);
+	state_cache_walk(c, load_again, other);
+	if (state_cache_count(c) != state_cache_count(other))
 		abort();
-	cache_free(c);
-	cache_free(other);
+	state_cache_free(c);
+	state_cache_free(other);
 	return 0;
 }
