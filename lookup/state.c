@@ -45,9 +45,9 @@ on_tick(void *arg)
 		return;
 	memory_core_expire(s->core, clock_wall());
 	state_cache_expire(s->cache, clock_wall());
-	if (s->phase == PHASE_FAILED || (s->phase == PHASE_BEHIND && store_backlog(s->store) == 0) ||
+	if (s->phase == PHASE_FAILED || (s->phase == PHASE_BEHIND && state_store_backlog(s->store) == 0) ||
 	    (s->phase == PHASE_KEPT && s->results_written > RESULTS_WASTE))
-		copy_begin_anew(s);
+		state_copy_begin_anew(s);
 }
 
 /* ---- questions ---- */
@@ -147,7 +147,7 @@ state_put(struct state *s, const char *kind, const char *key, const char *value,
 	size_t len = state_cache_put(s->cache, kind, key, value, expires, record, &number);
 
 	if (len > 0)
-		copy_result(s, number, record, len);
+		state_copy_result(s, number, record, len);
 }
 
 /* ---- reading ---- */
@@ -183,8 +183,8 @@ on_loaded(void *arg, bool clean)
 		return;
 	memory_core_expire(s->core, clock_wall());
 	s->phase = PHASE_KEPT;
-	if (!clean || !on_time || !copy_fits(s))
-		copy_begin_anew(s);
+	if (!clean || !on_time || !state_copy_fits(s))
+		state_copy_begin_anew(s);
 	answer_held(s);
 }
 
@@ -242,27 +242,27 @@ open_folder(const char *path, char *err, size_t size)
 struct state *
 state_new(struct event_base *base, const struct conf *conf)
 {
-	static const struct store_events from_store = { copy_on_header, on_record, on_loaded, copy_on_written, copy_on_failed,
-	    on_thread_stopped };
+	static const struct store_events from_store = { .header = state_copy_on_header, .record = on_record, .loaded = on_loaded,
+	    .written = state_copy_on_written, .failed = state_copy_on_failed, .stopped = on_thread_stopped };
 	struct state *s = calloc(1, sizeof(*s));
 	char folder[4096], err[4200] = "the path is too long";
 	int dir = -1;
 
 	if (s == NULL)
 		log_fatal("event=out-of-memory");
-	s->events = (struct memory_events){ copy_on_put, copy_on_dropped, s };
+	s->events = (struct memory_events){ state_copy_on_put, state_copy_on_dropped, s };
 	s->core = memory_core_new(&s->events);
 	s->cache = state_cache_new();
 	s->results_file = 1;
 	STAILQ_INIT(&s->held);
 	timer_set(&s->hold, on_hold_over, s);
 	timer_set(&s->tick, on_tick, s);
-	timer_set(&s->step, copy_on_step, s);
+	timer_set(&s->step, state_copy_on_step, s);
 	timer_set(&s->stop_now, on_stop_now, s);
 	if ((size_t)snprintf(folder, sizeof(folder), "%s/memory", conf->state) < sizeof(folder))
 		dir = open_folder(folder, err, sizeof(err));
 	if (dir >= 0)
-		s->store = store_new(base, dir, folder, table_names, TABLES, &from_store, s);
+		s->store = state_store_new(base, dir, folder, table_names, TABLES, &from_store, s);
 	else
 		log_error("event=memory-not-kept what=%s effect=\"what filters remember is gone when lookup ends\"", logq(err));
 	s->phase = s->store != NULL ? PHASE_READING : PHASE_ALONE;
@@ -277,7 +277,7 @@ state_start(struct state *s)
 	if (s->store == NULL)
 		return;
 	timer_start(&s->hold, HOLD_MS);
-	store_start(s->store);
+	state_store_start(s->store);
 }
 
 void
@@ -295,7 +295,7 @@ state_stop(struct state *s, void (*done)(void *), void *arg)
 	if (s->store == NULL || again)
 		timer_start(&s->stop_now, 0);
 	else
-		store_stop(s->store, STOP_MS);
+		state_store_stop(s->store, STOP_MS);
 }
 
 void
@@ -304,8 +304,8 @@ state_free(struct state *s)
 	if (s == NULL)
 		return;
 	timer_stop(&s->stop_now);
-	store_free(s->store);
-	store_free(s->lost);
+	state_store_free(s->store);
+	state_store_free(s->lost);
 	memory_core_free(s->core);
 	state_cache_free(s->cache);
 	free(s);
@@ -333,7 +333,7 @@ state_status(const struct state *s, char *to, size_t size)
 	}
 	if (n >= 0 && (size_t)n < size)
 		snprintf(to + n, size - (size_t)n, " results=%zu memory_bytes=%zu memory_backlog=%zu memory_failures=%llu",
-		    state_cache_count(s->cache), bytes, s->store != NULL ? store_backlog(s->store) : 0, (unsigned long long)s->failures);
+		    state_cache_count(s->cache), bytes, s->store != NULL ? state_store_backlog(s->store) : 0, (unsigned long long)s->failures);
 }
 
 void

@@ -79,7 +79,7 @@ ensure_file(struct state *s, unsigned table, uint32_t number)
 		return;
 	s->periods[table] = h.period_s;
 	list_add(&s->files[table], number);
-	store_begin(s->store, &h);
+	state_store_begin(s->store, &h);
 }
 
 /* Whether the thread follows; else nothing is told to it until it has done what it knows of. */
@@ -88,7 +88,7 @@ may_tell(struct state *s)
 {
 	if (!is_written(s))
 		return false;
-	if (store_backlog(s->store) < BACKLOG_MAX)
+	if (state_store_backlog(s->store) < BACKLOG_MAX)
 		return true;
 	log_warn("event=memory-behind what=\"the disk does not follow; all that is remembered will be written again when it does\"");
 	s->phase = PHASE_BEHIND;
@@ -102,11 +102,11 @@ tell_entry(struct state *s, unsigned table, uint32_t number, const struct memory
 	struct store_record r = { table, number, e->key, e->v, sizeof(e->v) };
 
 	ensure_file(s, table, number);
-	store_put(s->store, &r);
+	state_store_put(s->store, &r);
 }
 
 void
-copy_on_put(void *arg, unsigned table, uint32_t number, const struct memory_entry *e)
+state_copy_on_put(void *arg, unsigned table, uint32_t number, const struct memory_entry *e)
 {
 	struct state *s = arg;
 
@@ -115,13 +115,13 @@ copy_on_put(void *arg, unsigned table, uint32_t number, const struct memory_entr
 }
 
 void
-copy_on_dropped(void *arg, unsigned table, uint32_t number)
+state_copy_on_dropped(void *arg, unsigned table, uint32_t number)
 {
 	struct state *s = arg;
 
 	list_remove(&s->files[table], number);
 	if (s->store != NULL && s->phase != PHASE_STOPPED)
-		store_drop(s->store, table, number);
+		state_store_drop(s->store, table, number);
 }
 
 /* ---- writing all anew ---- */
@@ -139,12 +139,12 @@ put_result(void *arg, uint64_t number, const void *record, size_t len)
 {
 	struct state *s = arg;
 
-	store_put(s->store, &(struct store_record){ RESULTS, s->results_file, number, record, len });
+	state_store_put(s->store, &(struct store_record){ RESULTS, s->results_file, number, record, len });
 	s->results_written++;
 }
 
 void
-copy_result(struct state *s, uint64_t number, const void *record, size_t len)
+state_copy_result(struct state *s, uint64_t number, const void *record, size_t len)
 {
 	if (!may_tell(s))
 		return;
@@ -184,7 +184,7 @@ walk_on(struct state *s)
 
 /* All is in new files: the old ones can go. */
 void
-copy_on_written(void *arg)
+state_copy_on_written(void *arg)
 {
 	struct state *s = arg;
 
@@ -192,7 +192,7 @@ copy_on_written(void *arg)
 		return;
 	for (unsigned t = 0; t < TABLES; t++) {
 		for (unsigned i = 0; i < s->stale[t].n; i++)
-			store_drop(s->store, t, s->stale[t].numbers[i]);
+			state_store_drop(s->store, t, s->stale[t].numbers[i]);
 		s->stale[t].n = 0;
 	}
 	s->phase = PHASE_KEPT;
@@ -202,25 +202,26 @@ copy_on_written(void *arg)
 }
 
 void
-copy_on_step(void *arg)
+state_copy_on_step(void *arg)
 {
 	struct state *s = arg;
 
-	for (unsigned n = 0; n < 2 * MEMORY_TABLES && s->walk.table < MEMORY_TABLES && store_backlog(s->store) < BACKLOG_SOME; n++)
-		walk_on(s);
+	for (unsigned n = 0; n < 2 * MEMORY_TABLES && s->walk.table < MEMORY_TABLES; n++)
+		if (state_store_backlog(s->store) < BACKLOG_SOME)
+			walk_on(s);
 	if (s->walk.table < MEMORY_TABLES) {
 		timer_start(&s->step, STEP_MS);
 		return;
 	}
 	write_results(s);
-	store_fence(s->store);
+	state_store_fence(s->store);
 }
 
 /* A new number for each generation that has anything; what there was becomes stale. */
 void
-copy_begin_anew(struct state *s)
+state_copy_begin_anew(struct state *s)
 {
-	store_resume(s->store);
+	state_store_resume(s->store);
 	for (unsigned t = 0; t < TABLES; t++) {
 		for (unsigned i = 0; i < s->files[t].n; i++)
 			list_add(&s->stale[t], s->files[t].numbers[i]);
@@ -242,7 +243,7 @@ copy_begin_anew(struct state *s)
 }
 
 void
-copy_on_failed(void *arg, const char *why)
+state_copy_on_failed(void *arg, const char *why)
 {
 	struct state *s = arg;
 	bool partial = s->phase == PHASE_ANEW;
@@ -259,7 +260,7 @@ copy_on_failed(void *arg, const char *why)
 	/* What was begun anew is no use; what was there before stays until the next try has come to its end. */
 	for (unsigned t = 0; t < TABLES && partial; t++) {
 		for (unsigned i = 0; i < s->files[t].n; i++)
-			store_drop(s->store, t, s->files[t].numbers[i]);
+			state_store_drop(s->store, t, s->files[t].numbers[i]);
 		s->files[t].n = 0;
 	}
 }
@@ -267,7 +268,7 @@ copy_on_failed(void *arg, const char *why)
 /* ---- reading ---- */
 
 void
-copy_on_header(void *arg, const struct store_header *h)
+state_copy_on_header(void *arg, const struct store_header *h)
 {
 	struct state *s = arg;
 	unsigned which;
@@ -288,7 +289,7 @@ copy_on_header(void *arg, const struct store_header *h)
 
 /* What is on disk can be written on only where each file is the one of its generation. */
 bool
-copy_fits(struct state *s)
+state_copy_fits(struct state *s)
 {
 	for (unsigned t = 0; t < MEMORY_TABLES; t++) {
 		struct memory_generation_facts old = memory_table_generation(memory_core_table(s->core, t), MEMORY_OLD);

@@ -42,7 +42,7 @@ struct state {
 	struct state_store	*lost;		/* the one that there was */
 	enum phase		 phase;
 	struct timer		 hold, tick;
-	struct timer		 step;		/* copy_on_step() */
+	struct timer		 step;		/* state_copy_on_step() */
 	STAILQ_HEAD(, held)	 held;
 	unsigned		 n_held;
 	int64_t			 started_ms;
@@ -65,17 +65,17 @@ struct state {
 };
 
 /* What memory's tables, the store and timers call. */
-void	 copy_on_put(void *state, unsigned table, uint32_t number, const struct memory_entry *);
-void	 copy_on_dropped(void *state, unsigned table, uint32_t number);
-void	 copy_on_header(void *state, const struct store_header *);
-void	 copy_on_written(void *state);
-void	 copy_on_failed(void *state, const char *why);
-void	 copy_on_step(void *state);
+void	 state_copy_on_put(void *state, unsigned table, uint32_t number, const struct memory_entry *);
+void	 state_copy_on_dropped(void *state, unsigned table, uint32_t number);
+void	 state_copy_on_header(void *state, const struct store_header *);
+void	 state_copy_on_written(void *state);
+void	 state_copy_on_failed(void *state, const char *why);
+void	 state_copy_on_step(void *state);
 /* A record of the cache; nothing while nothing is written. */
-void	 copy_result(struct state *, uint64_t number, const void *record, size_t len);
+void	 state_copy_result(struct state *, uint64_t number, const void *record, size_t len);
 /* A new number for each generation that has anything: all is written from the beginning. */
-void	 copy_begin_anew(struct state *);
+void	 state_copy_begin_anew(struct state *);
 /* Whether what was read can be written on: each file is the one of its generation. */
-bool	 copy_fits(struct state *);
+bool	 state_copy_fits(struct state *);
 
 #endif

@@ -68,7 +68,7 @@ say(struct state_files *f, bool failed, const char *fmt, ...)
 }
 
 struct state_files *
-files_new(int dir, const char *folder, const char *const *names, unsigned n_names, const struct files_events *events, void *arg)
+state_file_new(int dir, const char *folder, const char *const *names, unsigned n_names, const struct files_events *events, void *arg)
 {
 	struct state_files *f = calloc(1, sizeof(*f));
 
@@ -85,7 +85,7 @@ files_new(int dir, const char *folder, const char *const *names, unsigned n_name
 }
 
 void
-files_free(struct state_files *f)
+state_file_free(struct state_files *f)
 {
 	close(f->dir);
 	free(f);
@@ -138,14 +138,14 @@ on_fatal(const char *why)
 }
 
 void
-files_take_over(struct state_files *f)
+state_file_take_over(struct state_files *f)
 {
 	f->reading[0] = '\0';
 	memset(f->open, 0, sizeof(f->open));
 }
 
 bool
-files_lock(struct state_files *f)
+state_file_lock(struct state_files *f)
 {
 	if (f->lock < 0)
 		f->lock = openat(f->dir, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
@@ -281,7 +281,7 @@ open_for_writing(struct state_files *f, unsigned table, uint32_t generation, boo
 }
 
 void
-files_begin(struct state_files *f, const struct store_header *h)
+state_file_begin(struct state_files *f, const struct store_header *h)
 {
 	struct open_file *o;
 	char text[160], name[80];
@@ -297,7 +297,7 @@ files_begin(struct state_files *f, const struct store_header *h)
 }
 
 void
-files_put(struct state_files *f, const struct store_record *r)
+state_file_put(struct state_files *f, const struct store_record *r)
 {
 	struct open_file *o;
 	char name[80];
@@ -309,7 +309,7 @@ files_put(struct state_files *f, const struct store_record *r)
 }
 
 void
-files_drop(struct state_files *f, unsigned table, uint32_t generation)
+state_file_drop(struct state_files *f, unsigned table, uint32_t generation)
 {
 	struct open_file *o = find_open(f, table, generation);
 	char name[80];
@@ -321,7 +321,7 @@ files_drop(struct state_files *f, unsigned table, uint32_t generation)
 
 /* A database that failed once is opened anew. */
 void
-files_resume(struct state_files *f)
+state_file_resume(struct state_files *f)
 {
 	for (unsigned i = 0; i < OPEN_MAX_HERE; i++)
 		close_file(&f->open[i]);
@@ -330,7 +330,7 @@ files_resume(struct state_files *f)
 }
 
 bool
-files_anew(struct state_files *f)
+state_file_anew(struct state_files *f)
 {
 	if (!f->failed)
 		f->disorder = false;
@@ -338,7 +338,7 @@ files_anew(struct state_files *f)
 }
 
 void
-files_sync(struct state_files *f, int every_s)
+state_file_sync(struct state_files *f, int every_s)
 {
 	struct timespec now;
 	char name[80];
@@ -359,7 +359,7 @@ files_sync(struct state_files *f, int every_s)
 }
 
 void
-files_close(struct state_files *f)
+state_file_close(struct state_files *f)
 {
 	bool whole = !f->failed && !f->disorder;
 
@@ -575,7 +575,7 @@ list_files(struct state_files *f, struct found list[OPEN_MAX_HERE])
 }
 
 bool
-files_load(struct state_files *f)
+state_file_load(struct state_files *f)
 {
 	struct found list[OPEN_MAX_HERE];
 	unsigned n = list_files(f, list);

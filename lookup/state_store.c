@@ -49,7 +49,7 @@ struct state_store {
 	struct state_files	*files;		/* the thread's, once it runs */
 	struct event		*wakeup;
 	struct timer		 gather;
-	struct timer		 patience;	/* store_stop() */
+	struct timer		 patience;	/* state_store_stop() */
 	bool			 started, stop_asked, is_stopped, joined;
 	unsigned		 lives;		/* so many threads may still end over a broken file */
 	bool			 loaded;	/* the thread's, like what it does at present: */
@@ -139,20 +139,20 @@ perform(struct state_store *s, const struct item *i)
 
 	switch (i->deed) {
 	case DEED_BEGIN:
-		files_begin(s->files, &i->header);
+		state_file_begin(s->files, &i->header);
 		break;
 	case DEED_PUT:
-		files_put(s->files, &r);
+		state_file_put(s->files, &r);
 		break;
 	case DEED_DROP:
-		files_drop(s->files, i->header.table, i->header.generation);
+		state_file_drop(s->files, i->header.table, i->header.generation);
 		break;
 	case DEED_FENCE:
-		if (files_anew(s->files))
+		if (state_file_anew(s->files))
 			report(s, item_new(DEED_WRITTEN, NULL, 0));
 		break;
 	case DEED_RESUME:
-		files_resume(s->files);
+		state_file_resume(s->files);
 		break;
 	default:
 		break;
@@ -194,7 +194,7 @@ get_lock(struct state_store *s)
 {
 	bool said = false;
 
-	while (!files_lock(s->files)) {
+	while (!state_file_lock(s->files)) {
 		if (!said)
 			report_words(s, false, "event=memory-waits what=\"another process still writes it\"");
 		said = true;
@@ -227,14 +227,14 @@ work(struct state_store *s)
 			perform(s, s->at);
 			free(s->at);
 		}
-		files_sync(s->files, SYNC_S);
+		state_file_sync(s->files, SYNC_S);
 	}
 }
 
 static void
 load(struct state_store *s)
 {
-	bool clean = files_load(s->files) && s->lives == LIVES;
+	bool clean = state_file_load(s->files) && s->lives == LIVES;
 	struct item *loaded = item_new(DEED_LOADED, NULL, 0);
 
 	loaded->clean = clean;
@@ -251,7 +251,7 @@ run(void *arg)
 		if (!s->loaded)
 			load(s);
 		work(s);
-		files_close(s->files);
+		state_file_close(s->files);
 	}
 	report(s, item_new(DEED_STOPPED, NULL, 0));
 	return NULL;
@@ -268,8 +268,8 @@ say_stopped(struct state_store *s)
 	s->joined = pthread_join(s->thread, NULL) == 0;
 	if (!s->stop_asked && s->lives-- > 1) {
 		s->joined = false;
-		files_take_over(s->files);
-		store_start(s);
+		state_file_take_over(s->files);
+		state_store_start(s);
 		return;
 	}
 	s->is_stopped = true;
@@ -372,7 +372,7 @@ on_gathered(void *arg)
 }
 
 struct state_store *
-store_new(struct event_base *base, int dir, const char *folder, const char *const *names, unsigned n_names,
+state_store_new(struct event_base *base, int dir, const char *folder, const char *const *names, unsigned n_names,
     const struct store_events *events, void *arg)
 {
 	struct state_store *s = calloc(1, sizeof(*s));
@@ -381,7 +381,7 @@ store_new(struct event_base *base, int dir, const char *folder, const char *cons
 
 	if (s == NULL)
 		log_fatal("event=out-of-memory");
-	s->files = files_new(dir, folder, names, n_names, &said, s);
+	s->files = state_file_new(dir, folder, names, n_names, &said, s);
 	s->events = *events;
 	s->arg = arg;
 	s->lives = LIVES;
@@ -404,7 +404,7 @@ store_new(struct event_base *base, int dir, const char *folder, const char *cons
 }
 
 void
-store_start(struct state_store *s)
+state_store_start(struct state_store *s)
 {
 	sigset_t all, before;
 
@@ -432,7 +432,7 @@ tell(struct state_store *s, struct item *i)
 }
 
 void
-store_begin(struct state_store *s, const struct store_header *h)
+state_store_begin(struct state_store *s, const struct store_header *h)
 {
 	struct item *i = item_new(DEED_BEGIN, NULL, 0);
 
@@ -441,7 +441,7 @@ store_begin(struct state_store *s, const struct store_header *h)
 }
 
 void
-store_put(struct state_store *s, const struct store_record *r)
+state_store_put(struct state_store *s, const struct store_record *r)
 {
 	struct item *i = item_new(DEED_PUT, r->bytes, r->len);
 
@@ -452,7 +452,7 @@ store_put(struct state_store *s, const struct store_record *r)
 }
 
 void
-store_drop(struct state_store *s, unsigned table, uint32_t generation)
+state_store_drop(struct state_store *s, unsigned table, uint32_t generation)
 {
 	struct item *i = item_new(DEED_DROP, NULL, 0);
 
@@ -462,19 +462,19 @@ store_drop(struct state_store *s, unsigned table, uint32_t generation)
 }
 
 void
-store_fence(struct state_store *s)
+state_store_fence(struct state_store *s)
 {
 	tell(s, item_new(DEED_FENCE, NULL, 0));
 }
 
 void
-store_resume(struct state_store *s)
+state_store_resume(struct state_store *s)
 {
 	tell(s, item_new(DEED_RESUME, NULL, 0));
 }
 
 size_t
-store_backlog(struct state_store *s)
+state_store_backlog(struct state_store *s)
 {
 	size_t n;
 
@@ -485,7 +485,7 @@ store_backlog(struct state_store *s)
 }
 
 void
-store_stop(struct state_store *s, uint32_t most_ms)
+state_store_stop(struct state_store *s, uint32_t most_ms)
 {
 	if (s->stop_asked)
 		return;
@@ -509,7 +509,7 @@ free_list(struct item_list *list)
 }
 
 void
-store_free(struct state_store *s)
+state_store_free(struct state_store *s)
 {
 	if (s == NULL || (s->started && !s->joined))
 		return;
@@ -521,7 +521,7 @@ store_free(struct state_store *s)
 	free_list(&s->doing);
 	free_list(&s->news);
 	free(s->at);
-	files_free(s->files);
+	state_file_free(s->files);
 	pthread_mutex_destroy(&s->mutex);
 	pthread_cond_destroy(&s->told);
 	free(s);

@@ -37,29 +37,29 @@ struct store_events {
 	void	(*record)(void *arg, const struct store_record *);
 	/* All is read. clean: it was left in order; else all should be written anew. */
 	void	(*loaded)(void *arg, bool clean);
-	/* All that was told before store_fence() is in the files. */
+	/* All that was told before state_store_fence() is in the files. */
 	void	(*written)(void *arg);
-	/* Writing has failed, and all that is told from now on is ignored until store_resume(). */
+	/* Writing has failed, and all that is told from now on is ignored until state_store_resume(). */
 	void	(*failed)(void *arg, const char *why);
 	void	(*stopped)(void *arg);
 };
 
 /* dir: the folder where they are, open, which is taken over; named so in the log. names: of the tables, borrowed. */
-struct state_store *store_new(struct event_base *, int dir, const char *folder, const char *const *names, unsigned n_names,
+struct state_store *state_store_new(struct event_base *, int dir, const char *folder, const char *const *names, unsigned n_names,
 		    const struct store_events *, void *arg);
-void		 store_start(struct state_store *);
+void		 state_store_start(struct state_store *);
 /* A generation's file: made, or its header written again. Before its first record. */
-void		 store_begin(struct state_store *, const struct store_header *);
-void		 store_put(struct state_store *, const struct store_record *);
+void		 state_store_begin(struct state_store *, const struct store_header *);
+void		 state_store_put(struct state_store *, const struct store_record *);
 /* The file goes, also after a failure. */
-void		 store_drop(struct state_store *, unsigned table, uint32_t generation);
+void		 state_store_drop(struct state_store *, unsigned table, uint32_t generation);
 /* Leads to written(), unless something told before it has failed. */
-void		 store_fence(struct state_store *);
-void		 store_resume(struct state_store *);
+void		 state_store_fence(struct state_store *);
+void		 state_store_resume(struct state_store *);
 /* What has been told and not done. */
-size_t		 store_backlog(struct state_store *);
+size_t		 state_store_backlog(struct state_store *);
 /* Ends the thread, after what it was told; stopped() follows, after most_ms at the latest. Once. */
-void		 store_stop(struct state_store *, uint32_t most_ms);
-void		 store_free(struct state_store *);	/* after stopped(), not from inside it; one whose thread hangs stays */
+void		 state_store_stop(struct state_store *, uint32_t most_ms);
+void		 state_store_free(struct state_store *);	/* after stopped(), not from inside it; one whose thread hangs stays */
 
 #endif
