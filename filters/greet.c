@@ -57,11 +57,20 @@ greet_banner_ms(const struct filter_config *early, const struct greet_client *c)
 	return within_budget(c->stress >= BUSY ? least(o->busy_ms, o->delay_ms) : o->delay_ms, c);
 }
 
+/* Who waits for the greeting has shown what a delay can show; a deferral is no error of its own, for it may be greylisted. */
+static bool
+is_throttled(const struct greet_throttle *o, const struct greet_client *c)
+{
+	if (c->content || c->vouched || c->passed)
+		return false;
+	return o->who == GREET_ALL || !c->waited || c->hard > 0;
+}
+
 /* Each reply, the longer the more errors there were. */
 static int64_t
 throttle_ms(const struct greet_throttle *o, const struct greet_client *c)
 {
-	return c->content || c->vouched || c->passed ? 0 : doubled(o->delay_ms, c->errors, o->most_ms);
+	return is_throttled(o, c) ? doubled(o->delay_ms, c->errors, o->most_ms) : 0;
 }
 
 /* Refusals: the first is cheap, for anybody mistypes a name; the fourth of the hard ones costs all. */
@@ -157,10 +166,11 @@ const struct filter filter_early = {
 static const struct conf_option throttle_options[] = {
 	{ "delay",	CONF_DURATION,	AT(delay_ms),	0, 30 * SECOND, "1s", NULL },
 	{ "most",	CONF_DURATION,	AT(most_ms),	0, 30 * SECOND, "10s", NULL },
+	{ "who",	CONF_WORD,	AT(who),	.value = "selective", .choices = "selective all" },
 };
 #undef AT
 
-static const char *const throttle_hermes[] = { "delay", "1s", "most", "1s", NULL };
+static const char *const throttle_hermes[] = { "delay", "1s", "most", "1s", "who", "all", NULL };
 
 const struct filter filter_throttle = {
 	.name = "throttle", .does = "replies to a stranger take their time",

@@ -21,8 +21,14 @@ struct greet_early {			/* options of `early` */
 	int	 action;		/* enum greet_early_action */
 };
 
+enum greet_throttled {			/* in the order of the words in the table */
+	GREET_SELECTIVE,		/* strangers that did not wait for this session's greeting, or were refused something */
+	GREET_ALL,			/* every stranger */
+};
+
 struct greet_throttle {			/* of `throttle` */
 	int64_t	 delay_ms, most_ms;
+	int	 who;			/* enum greet_throttled */
 };
 
 struct greet_penalty {			/* of `penalty` */
@@ -33,6 +39,7 @@ struct greet_client {			/* what is known of a session */
 	bool	 trusted;		/* no delay of any kind */
 	bool	 vouched;		/* known, or on a white list */
 	bool	 passed;		/* it has waited for a greeting, within a day */
+	bool	 waited;		/* … for this session's */
 	bool	 content;		/* its message is on its way: replies wait no more */
 	unsigned errors, junk;		/* refusals and commands without mail so far */
 	unsigned hard, soft;		/* of the errors: 5xx, 4xx */

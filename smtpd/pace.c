@@ -26,7 +26,7 @@ client_of(const struct session *s)
 	const struct guard *g = s->guard;
 
 	return (struct greet_client){ .vouched = facts_is_vouched_for(&g->facts),
-	    .passed = (g->facts.known & FACT_STANDING) != 0 && g->facts.standing.passed, .content = g->content,
+	    .passed = (g->facts.known & FACT_STANDING) != 0 && g->facts.standing.passed, .waited = g->waited, .content = g->content,
 	    .errors = g->hard + g->soft, .junk = s->junk, .hard = g->hard, .soft = g->soft, .stress = s->srv->stress,
 	    .budget_ms = s->srv->process.conf->delay_most_ms, .spent_ms = g->spent_ms };
 }

@@ -82,6 +82,12 @@ static const struct {
 	{ { B, .junk = 11, .passed = true }, 250, 0, 312, 312 },
 	{ { B, .junk = 60, .passed = true }, 250, 0, 19968, 19968 },
 	{ { B, .junk = 99, .passed = true }, 250, 0, 20000, 20000 },
+	/* It has waited for the greeting, and errs for the first time when it is refused; deferrals are no errors. */
+	{ { B, .waited = true }, 250, 0, 0, 0 },
+	{ { B, .waited = true, .errors = 1, .soft = 1 }, 450, 0, 0, 0 },
+	{ { B, .waited = true, .errors = 1, .hard = 1 }, 550, 2000, 2500, 2500 },
+	{ { B, .waited = true, .errors = 1, .hard = 1 }, 250, 2000, 0, 2000 },
+	{ { B, .waited = true, .errors = 3, .soft = 2, .hard = 1 }, 250, 8000, 0, 8000 },
 	{ { B, .content = true }, 250, 0, 0, 0 },
 	{ { B, .content = true, .hard = 1 }, 550, 0, 2500, 2500 },
 	{ { B, .trusted = true, .hard = 9, .junk = 90 }, 550, 0, 0, 0 },
@@ -101,6 +107,18 @@ START_TEST(reply)
 	ck_assert_int_eq(greet_reply_ms(&off, &penalty, c, replies[_i].code, NULL), replies[_i].penalty);
 	ck_assert_int_eq(greet_reply_ms(&throttle, &penalty, c, replies[_i].code, NULL), replies[_i].both);
 	ck_assert_int_eq(greet_reply_ms(&off, &off, c, replies[_i].code, NULL), 0);
+}
+END_TEST
+
+/* With `who = all` waiting for the greeting saves nobody from waiting again; being known does. */
+START_TEST(reply_to_all)
+{
+	static const struct greet_throttle options = { .delay_ms = 1000, .most_ms = 1000, .who = GREET_ALL };
+	const struct filter_config all = { .mode = FILTER_ENFORCE, .options = (void *)&options }, off = { .mode = FILTER_OFF };
+
+	ck_assert_int_eq(greet_reply_ms(&all, &off, &(struct greet_client){ B, .waited = true }, 250, NULL), 1000);
+	ck_assert_int_eq(greet_reply_ms(&all, &off, &(struct greet_client){ B, .waited = true, .passed = true }, 250, NULL), 0);
+	ck_assert_int_eq(greet_reply_ms(&all, &off, &(struct greet_client){ B, .waited = true, .vouched = true }, 250, NULL), 0);
 }
 END_TEST
 
@@ -191,6 +209,7 @@ main(void)
 	tcase_add_loop_test(t, greeting, 0, sizeof(greetings) / sizeof(greetings[0]));
 	tcase_add_test(t, busy_is_not_longer);
 	tcase_add_loop_test(t, reply, 0, sizeof(replies) / sizeof(replies[0]));
+	tcase_add_test(t, reply_to_all);
 	tcase_add_test(t, observed);
 	tcase_add_test(t, budget);
 	tcase_add_test(t, order);
