@@ -82,7 +82,7 @@ START_TEST(stories)
 	for (int i = 0; i < LINES; i++) {
 		cut(&ps, line, i);
 		if (match_wants(m, &ps))
-			snprintf(found + strlen(found), 8, "%s%d", found[0] != '\0' ? " " : "", i);
+			snprintf(found + strlen(found), 16, "%s%d", found[0] != '\0' ? " " : "", i);
 	}
 	ck_assert_str_eq(found, questions[_i].lines);
 	ck_assert(!match_left_out(m));

@@ -75,11 +75,11 @@ END_TEST
 
 START_TEST(many)
 {
-	char line[PAIRS_MAX * 8 + 100] = "";
+	char line[PAIRS_MAX * 16 + 100] = "";
 	struct pairs ps;
 
 	for (int i = 0; i < PAIRS_MAX + 5; i++)
-		snprintf(line + strlen(line), 8, "k%d=v ", i);
+		snprintf(line + strlen(line), 16, "k%d=v ", i);
 	ck_assert_uint_eq(pairs_cut(&ps, line), PAIRS_MAX);
 }
 END_TEST
