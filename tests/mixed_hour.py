@@ -23,6 +23,7 @@ import minimta_test as mt
 
 SEED = 20261121
 PATIENCE = 0.01		# when no reply has come by then, the server is asked whether it lets the client wait
+GREETING = 8		# seconds that a stranger waits in a session, 6 of them in fact; two replies that take a second would show
 CONFIG = """
 filter "dnsbl" { mode = enforce lists = { "bl.example" } }
 filter "trap" { mode = enforce addresses = { "old@demo.example" } }
@@ -123,6 +124,8 @@ class Sender:
 		session.end()
 		if self.quick and session.waited:
 			raise mt.Failed(f"{self.name} waited for {session.waited} seconds")
+		if self.honest and session.waited > GREETING:
+			raise mt.Failed(f"{self.name} waited for {session.waited} seconds, expected the greeting's {GREETING} at most")
 		if code == 250:
 			self.accepted += 1
 			self.left -= 1
