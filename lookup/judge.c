@@ -56,6 +56,10 @@ judge_local(struct judge *j, const struct address *a)
 
 	switch (recipients_find(j->recipients, a->local, a->domain, &alias)) {
 	case RECIPIENT_ALIAS:
+		/* To take its mail would be to send it back: to a sender who may be forged. */
+		if (alias->list.error != NULL)
+			return (struct verdict){ RCPT_TEMPORARY, "the alias is wrong, and has to be mended; please try again later" };
+		return (struct verdict){ RCPT_LOCAL, "recipient ok" };
 	case RECIPIENT_MAILBOX:
 	case RECIPIENT_ROOT:
 		return (struct verdict){ RCPT_LOCAL, "recipient ok" };
