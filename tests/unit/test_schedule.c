@@ -708,6 +708,62 @@ START_TEST(twenty_days)
 }
 END_TEST
 
+/* Whoever waits for the result of a message is told when there is nothing more to wait for. */
+START_TEST(a_message_rests)
+{
+	struct schedule *s = new_schedule(1);
+	struct schedule_job *j, *probe;
+	int64_t until;
+
+	ck_assert_msg(schedule_rests(s, 0, 7), "one that is not known");
+	add(s, 0, 7, 0, "mx:a.example");
+	ck_assert_msg(!schedule_rests(s, 0, 7), "it waits for a place only");
+	j = must_start(s, 0);
+	ck_assert(!schedule_rests(s, 0, 7));
+	until = schedule_finish(s, 0, j, SCHEDULE_ANSWERED, NULL);
+	ck_assert(schedule_rests(s, 0, 7));
+	ck_assert_msg(!schedule_rests(s, until, 7), "its time has come");
+	ck_assert_uint_eq(schedule_retry(s, 1, 7, NULL), 1);
+	ck_assert(!schedule_rests(s, 1, 7));
+	schedule_pause(s, 1, "mx:a.example", SCHEDULE_DELIVERY, true);
+	ck_assert_msg(schedule_rests(s, 1, 7), "its hop is paused");
+	schedule_pause(s, 1, "mx:a.example", SCHEDULE_DELIVERY, false);
+	settle_all(j = must_start(s, 2));
+	schedule_finish(s, 2, j, SCHEDULE_ANSWERED, NULL);
+	ck_assert(schedule_rests(s, 2, 7) && !schedule_has(s, 7));
+
+	add(s, 3, 8, 0, "mx:b.example");
+	add(s, 3, 9, 0, "mx:b.example");
+	probe = must_start(s, 3);
+	j = must_start(s, 3);
+	schedule_finish(s, 4, probe, SCHEDULE_TROUBLE, "dead");
+	schedule_finish(s, 4, j, SCHEDULE_TROUBLE, "dead");
+	ck_assert_msg(schedule_rests(s, 5, 8) && schedule_rests(s, 5, 9), "their hop is in trouble");
+	schedule_free(s);
+}
+END_TEST
+
+/* A job knows when its message arrived, whatever the limits are by then. */
+START_TEST(when_it_arrived)
+{
+	struct schedule_limits other = limits;
+	struct schedule *s = new_schedule(1);
+	struct schedule_job *j;
+
+	schedule_add(s, HOUR, &(struct schedule_entry){ .message = 7, .hop = "mx:a.example", .agent = SCHEDULE_DELIVERY,
+	    .arrived_ms = -3 * DAY, .due_ms = HOUR });
+	schedule_add(s, HOUR, &(struct schedule_entry){ .message = 8, .hop = "mx:b.example", .agent = SCHEDULE_DELIVERY,
+	    .arrived_ms = 5, .due_ms = HOUR, .longer_ms = DAY });
+	other.expire_ms = 9 * DAY;
+	schedule_limit(s, &other);
+	for (int i = 0; i < 2; i++) {
+		j = must_start(s, HOUR);
+		ck_assert_int_eq(schedule_job_arrived(s, j), schedule_job_message(j) == 7 ? -3 * DAY : 5);
+	}
+	schedule_free(s);
+}
+END_TEST
+
 START_TEST(paused_starts_nothing)
 {
 	struct schedule *s = new_schedule(1);
@@ -813,6 +869,8 @@ main(void)
 	tcase_add_loop_test(t, pauses_that_are_asked_for, 0, 5);
 	tcase_add_test(t, a_dead_hop_is_warned_of);
 	tcase_add_test(t, paused_starts_nothing);
+	tcase_add_test(t, a_message_rests);
+	tcase_add_test(t, when_it_arrived);
 	tcase_add_test(t, paused_while_active_and_suspect);
 	tcase_add_test(t, hops_are_told);
 	tcase_add_loop_test(t, twenty_days, 0, 3);
