@@ -174,7 +174,7 @@ class Admin:
 		self.server.log.wait(r"event=deferred to=x@far.example .*attempt=2", since)
 		self.ctl("queue", "hold", "--to", "x@far*")
 		history = self.json("queue", "show", mail_id)["recipients"][0]["history"]
-		if [h["reason"].split()[-1] for h in history] != ["0", "now", "now"] or not history[0]["at"] >= history[1]["at"] > history[2]["at"] + 3000:
+		if [h["reason"].split()[-1] for h in history] != [str(os.geteuid()), "now", "now"] or not history[0]["at"] >= history[1]["at"] > history[2]["at"] + 3000:
 			raise mt.Failed(str(history))
 		self.need(self.ctl("queue", "show", mail_id), r"held by uid", r"Nov|Dec|Jan|\d\d:\d\d:\d\d \(host mx.far.example")
 		self.server.stop()

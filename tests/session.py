@@ -74,7 +74,7 @@ class Session:
 		self.expect(said, r"^\*\*\* spf: fail", r"^\*\*\* the recipient is deferred .*by greylist", r"^450 4\.7\.1 ")
 
 	def test_unknown_recipient(self):
-		self.expect(self.letter("192.0.2.1", recipient="nobody@demo.example"), r"^550 5\.1\.1")
+		self.expect(self.letter("192.0.2.1", recipient="nosuch@demo.example"), r"^550 5\.1\.1")
 
 	def test_no_relay_for_strangers(self):
 		self.expect(self.letter("192.0.2.1", recipient="far@far.example"), r"^550 5\.7\.1")
@@ -121,7 +121,7 @@ class Session:
 			return
 		ask = "import socket,sys; s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); " \
 			"s.sendall(b'submit\\tas=192.0.2.1\\n'); print(s.recv(1000).decode())"
-		said = subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "python3", "-c", ask, self.server.control],
+		said = subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "/usr/bin/python3", "-c", ask, self.server.control],
 			text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=mt.DEADLINE).stdout
 		self.expect(said, r"^denied: ")
 
