@@ -16,6 +16,7 @@ import subprocess
 
 import minimta_test as mt
 import peers
+from interop_hosts import HERE
 
 SIGNER = "signed.example"
 SELECTORS = {"rsa": ("genrsa", "-traditional", "2048"), "short": ("genrsa", "-traditional", "512")}
@@ -282,8 +283,73 @@ def short_keys_do_not_count(interop):
 	expect(check(interop, "dkim", stdin=theirs), "policy", "a key of 512 bits")
 
 
+# The whole way: opendkim signs, postfix brings it, and every filter looks.
+
+@contextlib.contextmanager
+def filters_on(interop):
+	"""As a new site has them. The clock runs ahead, since postfix is a stranger and waits."""
+	conf = interop.server.conf
+	with open(conf) as f:
+		text = f.read()
+	try:
+		with open(conf, "w") as f:
+			f.write(text.replace("filters = no\n", "filters = yes\n"))
+		interop.control("reload")
+		with interop.server.hurry(0.1):
+			yield
+	finally:
+		with open(conf, "w") as f:
+			f.write(text)
+		interop.control("reload")
+
+
+def signed_by_opendkim(interop, subject):
+	prepare_opendkim(interop)
+	message = HEADERS[0].replace(b"Subject: x", b"Subject: " + subject.encode()) + b"Message-ID: <%s@signed.example>\r\n\r\n" % \
+		subject.encode() + b"As it was signed.\r\n"
+	with running_opendkim(interop, "relaxed/simple", 8889) as milter:
+		return milter.sign(message) + message
+
+
+def through_postfix(interop, sender, message):
+	with interop.mail_servers["postfix"].client() as s:
+		s.sendmail(sender, ["alice@" + HERE], message)
+
+
+def postfix_brings_signed_mail(interop):
+	message = signed_by_opendkim(interop, "signed-by-opendkim")
+	with filters_on(interop):
+		through_postfix(interop, "a@" + SIGNER, message)
+		mail = interop.wait_alice("Subject: signed-by-opendkim\n")
+	top = re.sub(rb"\s+", b" ", mail.partition(b"\nReceived:")[0]).decode()
+	found = re.search(r"Authentication-Results: mx\.here\.example; (.*?) (?:Received-SPF|X-Minimta-Score):", top)
+	for wanted in ("spf=pass smtp.mailfrom=a@" + SIGNER, f"dkim=pass header.d={SIGNER} header.s=rsa", "dmarc=pass header.from=" + SIGNER,
+	    "iprev=pass"):
+		if not found or wanted not in found.group(1):
+			raise mt.Failed(f"no {wanted} in {top}")
+
+
+def postfix_bounces_what_dmarc_refuses(interop):
+	"""Changed after it was signed, and sent for a domain of which SPF says nothing."""
+	message = signed_by_opendkim(interop, "changed-on-the-way").replace(b"As it was", b"Not as it was")
+	postfix, since, ours = interop.mail_servers["postfix"], interop.mail_servers["postfix"].log.mark(), interop.server.log.mark()
+	with filters_on(interop):
+		through_postfix(interop, "bob@there.example", message)
+		postfix.log.wait(r"status=bounced \(host mx\.here\.example\S* said: 550 5\.7\.1 The domain signed\.example", since)
+	mail = postfix.wait_mail("Diagnostic-Code: smtp; 550 5.7.1 The domain signed.example")
+	if b"Status: 5.7.1" not in mail or b"changed-on-the-way" not in mail:
+		raise mt.Failed(f"that is no bounce of it: {mail!r}")
+	code = interop.server.log.wait(r"event=filtered .*outcome=refused filter=dmarc .*code=(\w+)", ours).group(1)
+	told = interop.control("explain", code).stdout
+	if not re.search(r"(?s)\n +dkim +fail .*\n[ *]+dmarc +fail ", told):
+		raise mt.Failed(f"the story of {code} has not that dkim and dmarc failed: {told}")
+	if any(b"changed-on-the-way" in m for m in interop.server.mailbox("alice")):
+		raise mt.Failed("alice has got it")
+
+
 CASES = (spf_by_real_dns, dmarc_by_real_dns, lists_by_real_dns, reverse_names_by_real_dns, opendkim_signs, opendkim_verifies,
-	opendkim_agrees_on_tampered, short_keys_do_not_count)
+	opendkim_agrees_on_tampered, short_keys_do_not_count, postfix_brings_signed_mail,
+	postfix_bounces_what_dmarc_refuses)
 
 
 def cases(interop):

@@ -207,7 +207,8 @@ def zone(address, *more):
 ZONES = {
 	".": f". 60 SOA ns.names.example. root.names.example. 1 60 60 60 60\n. 60 NS ns.names.example.\nns.names.example. 60 A {KNOT}\n",
 	HERE: zone(peers.MINIMTA),
-	Postfix.domain: zone(Postfix.address, "@ 60 MX 10 gone", "gone 60 A 192.0.2.99", "null 60 MX 0 .", "closed 60 MX 10 mx"),
+	Postfix.domain: zone(Postfix.address, "@ 60 MX 10 gone", "gone 60 A 192.0.2.99", "null 60 MX 0 .", "closed 60 MX 10 mx",
+		'@ 60 TXT "v=spf1 mx -all"'),
 	Exim.domain: zone(Exim.address),
 	Exim.busy_domain: zone(Exim.busy_address),
 	OpenSMTPD.domain: zone(OpenSMTPD.address),
