@@ -6,11 +6,13 @@
  */
 #include "smtpd/crowd.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "lib/log.h"
+#include "lib/memory.h"
 #include "smtpd/network.h"
 #include "smtpd/session.h"
 #include "smtpd/smtpd.h"
@@ -22,6 +24,8 @@
 #define LOCAL_OF_USER	32U		/* … and of one user's */
 #define KEPT_SHARE	10		/* one place in so many is not for strangers */
 #define FULL_SHARE	95		/* per cent of session_memory: no further mail is begun */
+#define SLACK		(512U << 10)	/* bytes of memory beside the reserve without which nothing is begun … */
+#define SLACK_EVERY	4		/* … looked at at every so manieth connection and message */
 #define RESERVE		(2U << 20)	/* address space that is given back when the system has no more: what is under way ends in it */
 
 static const struct crowd_reason no_place = { "connections", "421 4.3.2 Too many connections; try again later\r\n" };
@@ -65,13 +69,21 @@ crowd_starve(struct smtpd *srv)
 	srv->reserve = NULL;
 }
 
-/* Nothing is begun while the reserve cannot be had. */
+/*
+ * Nothing is begun while the reserve and something beyond it cannot be had; while it is held, one looks now and then whether
+ * there is anything beside it.
+ */
 static bool
 has_memory(struct smtpd *srv)
 {
-	if (srv->reserve != NULL)
+	if (srv->reserve != NULL && (srv->memory_asked++ % SLACK_EVERY != 0 || memory_has(SLACK)))
 		return true;
-	if ((srv->reserve = malloc(RESERVE)) == NULL)
+	if (srv->reserve != NULL) {
+		crowd_starve(srv);
+		return false;
+	}
+	malloc_trim(0);
+	if (!memory_has(RESERVE + 2 * SLACK) || (srv->reserve = malloc(RESERVE)) == NULL)
 		return false;
 	log_info("event=memory-back sessions=%u", srv->n_sessions);
 	return true;

@@ -64,6 +64,7 @@ struct smtpd {
 	struct tallies		 tallies;		/* what other processes of smtpd say of networks */
 	unsigned		 stress;		/* 0 to STRESS_MOST */
 	uint64_t		 held;			/* bytes of memory that sessions hold */
+	unsigned		 memory_asked;
 	void			*reserve;		/* memory to be given back when there is no other; NULL: it was */
 	uint64_t		 descriptors;		/* that may be open; 0: unknown */
 	int64_t			 turned_ms;		/* the second in which lines about those turned away are counted */
