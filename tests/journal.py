@@ -71,7 +71,7 @@ def session(server, *commands):
 
 def a_story(server):
 	server.honest_mail()
-	session(server, "MAIL FROM:<a@client.example>", "RCPT TO:<nobody@demo.example>")
+	session(server, "MAIL FROM:<a@client.example>", "RCPT TO:<nosuch@demo.example>")
 	wait_stats(server, accepted=1, refused=1, delivered=1, sessions=2)
 	told = explain(server, "honest@honest.example")
 	must_have(told, r"^Session \w+: the client 127\.0\.0\.1 came to \S+ and called itself honest\.example\.$",
@@ -80,9 +80,9 @@ def a_story(server):
 	message = re.search(r"Message (\w+) from", told).group(1)
 	if explain(server, message.lower()) != told:
 		raise mt.Failed(f"by its id another story is told:\n{explain(server, message)}")
-	told = explain(server, "nobody@demo.example")
-	must_have(told, r"The client said RCPT TO:<nobody@demo\.example> and was told:\n +550 ")
-	must_have(explain(server, "127.0.0.1", "--since", "1h"), "honest@honest", "nobody@demo")
+	told = explain(server, "nosuch@demo.example")
+	must_have(told, r"The client said RCPT TO:<nosuch@demo\.example> and was told:\n +550 ")
+	must_have(explain(server, "127.0.0.1", "--since", "1h"), "honest@honest", "nosuch@demo")
 	must_have(explain(server, "127.0.0.2"), r"Nothing is known of it\. The journal begins on ")
 	must_have(run(server, "minimtactl", "explain", "two words", code=69), "expected a refusal's code")
 	stories = json.loads(run(server, "minimtactl", "--json", "explain", message))["stories"]
