@@ -86,6 +86,7 @@ FILTERS	:= \
 	filters/config.c \
 	filters/dnsbl_filter.c \
 	filters/filter.c \
+	filters/finding.c \
 	filters/helo_filter.c \
 	filters/iprev_filter.c \
 	filters/callback.c \
@@ -352,6 +353,7 @@ UNIT	:= \
 	spool \
 	spool_model \
 	chain \
+	finding \
 	config \
 	senderid \
 	filters \

@@ -15,13 +15,6 @@
 
 #define GRACE_MS	1000		/* that the chain waits longer than a filter was told: it may have a part of its answer */
 
-/* A run with its state behind it. */
-struct chain_run {
-	struct filter_run run;
-	struct slot	*slot;
-	max_align_t	 state[];
-};
-
 static const struct filter *
 filter_of(const struct chain *c, size_t i)
 {
@@ -32,12 +25,6 @@ static const struct filter_config *
 config_of(const struct chain *c, size_t i)
 {
 	return &c->filters->configs[i];
-}
-
-static size_t
-index_of(const struct slot *s)
-{
-	return (size_t)(s - s->chain->slots);
 }
 
 bool
@@ -59,62 +46,85 @@ chain_settled(const struct chain *c, unsigned facts)
 /* ---- the end of a run ---- */
 
 static void
-end_run(struct slot *s)
+free_run(struct slot *s)
 {
-	struct chain *c = s->chain;
-	const struct filter *f = filter_of(c, index_of(s));
+	if (s->run == NULL)
+		return;
+	timer_stop(&s->run->deadline);
+	free(s->run);
+	s->run = NULL;
+}
+
+/* What it found stays, and the run itself where somebody still looks at it. */
+static void
+keep_finding(struct chain *c, size_t i)
+{
+	const struct filter *f = filter_of(c, i);
+	struct slot *s = &c->slots[i];
 
 	s->state = SLOT_DONE;
-	s->ms = (uint32_t)(clock_ms() - s->began_ms);
-	timer_stop(&s->deadline);
-	c->facts->known |= f->gives;
-	if (s->run->finding.result[0] == '\0')
+	s->ms = (uint32_t)(clock_ms() - s->run->began_ms);
+	s->finding = finding_pack(&s->run->run.finding);
+	timer_stop(&s->run->deadline);
+	if (f->weigh == NULL && !f->lends)
+		free_run(s);
+}
+
+static void
+end_run(struct chain *c, size_t i)
+{
+	const struct filter *f = filter_of(c, i);
+
+	if (c->slots[i].run->run.finding.result[0] == '\0')
 		log_fatal("event=filter-without-result filter=%s", f->name);
+	c->facts->known |= f->gives;
+	keep_finding(c, i);
 }
 
 void
 filter_finish(struct filter_run *run)
 {
-	struct slot *s = ((struct chain_run *)(void *)run)->slot;
+	struct chain_run *r = (void *)run;
+	struct chain *c = r->chain;
 
-	if (s->state != SLOT_PENDING || s->run != run)
+	if (c->slots[r->i].state != SLOT_PENDING || c->slots[r->i].run != r)
 		log_fatal("event=filter-finished-twice filter=%s", run->filter->name);
-	end_run(s);
-	timer_start(&s->chain->step, 0);
+	end_run(c, r->i);
+	timer_start(&c->step, 0);
 }
 
 static void
 on_late(void *arg)
 {
-	struct slot *s = arg;
-	struct chain *c = s->chain;
-	size_t i = index_of(s);
+	struct chain_run *r = arg;
+	struct chain *c = r->chain;
+	size_t i = r->i;
 
 	log_warn("event=filter-late filter=%s client=%s ms=%lld", filter_of(c, i)->name, logq(c->facts->client_text),
-	    (long long)(clock_ms() - s->began_ms));
-	filter_of(c, i)->cancel(s->run);
+	    (long long)(clock_ms() - r->began_ms));
+	filter_of(c, i)->cancel(&r->run);
 	c->filters->counts[i].late++;
-	s->run->finding = (struct filter_finding){ .action = FILTER_PASS };
-	filter_say(s->run, "late", 0, "it had no answer in time");
-	s->state = SLOT_DONE;
-	s->ms = (uint32_t)(clock_ms() - s->began_ms);
+	r->run.finding = (struct filter_finding){ .action = FILTER_PASS };
+	filter_say(&r->run, "late", 0, "it had no answer in time");
+	keep_finding(c, i);
 	timer_start(&c->step, 0);
 }
 
 /* What it was about begins anew. */
 static void
-forget(struct slot *s)
+forget(struct chain *c, size_t i)
 {
-	const struct filter *f = filter_of(s->chain, index_of(s));
+	const struct filter *f = filter_of(c, i);
+	struct slot *s = &c->slots[i];
 
-	timer_stop(&s->deadline);
 	if (s->state == SLOT_PENDING)
-		f->cancel(s->run);
-	free(s->run);
-	s->run = NULL;
+		f->cancel(&s->run->run);
+	free_run(s);
+	free(s->finding);
+	s->finding = NULL;
 	s->state = SLOT_IDLE;
 	s->exempt = s->counted = false;
-	s->chain->facts->known &= ~f->gives;
+	c->facts->known &= ~f->gives;
 }
 
 /* ---- starting ---- */
@@ -138,7 +148,7 @@ starts_exempt(const struct chain *c, size_t i)
 	return (access_exempt(&c->filters->access, c->facts, known) >> i & 1) != 0;
 }
 
-static struct filter_run *
+static struct chain_run *
 new_run(struct chain *c, size_t i)
 {
 	const struct filter *f = filter_of(c, i);
@@ -146,13 +156,16 @@ new_run(struct chain *c, size_t i)
 
 	if (r == NULL)
 		log_fatal("event=out-of-memory");
-	r->slot = &c->slots[i];
+	r->chain = c;
+	r->i = i;
+	r->began_ms = clock_ms();
+	timer_set(&r->deadline, on_late, r);
 	r->run = (struct filter_run){ .filter = f, .config = config_of(c, i), .facts = c->facts, .dns = c->filters->dns,
 	    .memory = c->filters->memory, .state = r->state, .deadline_ms = f->deadline_ms,
 	    .defer_score = c->filters->defer_score };
 	if (f->last)
 		r->run.score_so_far = chain_score_before(c, i);
-	return &r->run;
+	return r;
 }
 
 static void
@@ -167,12 +180,11 @@ start(struct chain *c, size_t i)
 		return;
 	}
 	s->run = new_run(c, i);
-	s->began_ms = clock_ms();
 	s->state = SLOT_PENDING;
-	if (f->run(s->run) == FILTER_DONE)
-		end_run(s);
+	if (f->run(&s->run->run) == FILTER_DONE)
+		end_run(c, i);
 	else if (f->end == NULL && f->deadline_ms > 0)
-		timer_start(&s->deadline, f->deadline_ms + GRACE_MS);
+		timer_start(&s->run->deadline, f->deadline_ms + GRACE_MS);
 }
 
 /* Whether all before it that count where it does are settled. */
@@ -314,10 +326,6 @@ chain_new(struct filters *filters, struct facts *facts)
 	c->n = n;
 	facts->known = 0;
 	timer_set(&c->step, on_step, c);
-	for (size_t i = 0; i < n; i++) {
-		c->slots[i].chain = c;
-		timer_set(&c->slots[i].deadline, on_late, &c->slots[i]);
-	}
 	return c;
 }
 
@@ -333,7 +341,7 @@ forget_transaction(struct chain *c)
 	c->mask = 0;
 	c->decided = STAGE_MAIL;
 	c->quarantine = false;
-	c->tagged = (struct chain_decision){ .outcome = CHAIN_PASS };
+	c->tagged = NULL;
 }
 
 /* All of these stages. */
@@ -343,7 +351,7 @@ forget_stages(struct chain *c, enum facts_stage from, enum facts_stage to)
 	c->deciding = false;
 	for (size_t i = 0; i < c->n; i++)
 		if (config_of(c, i)->stage >= from && config_of(c, i)->stage <= to)
-			forget(&c->slots[i]);
+			forget(c, i);
 	if (from <= STAGE_MAIL)
 		forget_transaction(c);
 }
@@ -377,9 +385,9 @@ end_body(struct chain *c)
 
 		if (f->end == NULL || c->slots[i].state != SLOT_PENDING)
 			continue;
-		f->end(c->slots[i].run);
+		f->end(&c->slots[i].run->run);
 		if (f->deadline_ms > 0)
-			timer_start(&c->slots[i].deadline, f->deadline_ms + GRACE_MS);
+			timer_start(&c->slots[i].run->deadline, f->deadline_ms + GRACE_MS);
 	}
 }
 
@@ -403,7 +411,7 @@ chain_body(struct chain *c, const void *bytes, size_t len)
 {
 	for (size_t i = 0; i < c->n; i++)
 		if (c->slots[i].state == SLOT_PENDING && filter_of(c, i)->body != NULL)
-			filter_of(c, i)->body(c->slots[i].run, bytes, len);
+			filter_of(c, i)->body(&c->slots[i].run->run, bytes, len);
 }
 
 bool
@@ -434,8 +442,9 @@ chain_next(const struct chain *c, size_t *at, struct chain_entry *e)
 		if (s->state != SLOT_DONE)
 			continue;
 		*e = (struct chain_entry){ .filter = filter_of(c, *at), .mode = config_of(c, *at)->mode,
-		    .stage = config_of(c, *at)->stage, .finding = &s->run->finding, .exempt = s->exempt, .counted = s->counted,
-		    .ms = s->ms };
+		    .stage = config_of(c, *at)->stage, .exempt = s->exempt, .counted = s->counted, .ms = s->ms };
+		finding_unpack(&e->room, s->finding);
+		e->finding = &e->room;
 		(*at)++;
 		return true;
 	}

@@ -89,10 +89,11 @@ struct chain_entry {			/* one run, finished, late or cancelled */
 	const struct filter	*filter;
 	enum filter_mode	 mode;
 	enum facts_stage	 stage;
-	const struct filter_finding *finding;
+	const struct filter_finding *finding;	/* may lie in `room`: goes with the entry */
 	bool			 exempt;	/* found and not counted */
 	bool			 counted;	/* it was what decided */
 	uint32_t		 ms;		/* it took */
+	struct filter_finding	 room;
 };
 
 /* Of all that counts at present, in the order of the registry; *at begins with 0. False at the end. */

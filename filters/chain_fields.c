@@ -65,7 +65,8 @@ put_others(struct authres *a, const struct facts *f)
 {
 	if ((f->known & FACT_DMARC) != 0) {
 		authres_result(a, "dmarc", dmarc_result_name(f->dmarc.result), NULL);
-		authres_property(a, "header", "from", f->dmarc.domain);
+		if (f->dmarc.domain[0] != '\0')
+			authres_property(a, "header", "from", f->dmarc.domain);
 		if (f->dmarc.result == DMARC_FAIL)
 			authres_property(a, "policy", "dmarc", dmarc_policy_name(f->dmarc.policy));
 	}
@@ -75,7 +76,8 @@ put_others(struct authres *a, const struct facts *f)
 	}
 	if ((f->known & FACT_SENDER_ID) != 0) {
 		authres_result(a, "sender-id", spf_code_name(f->sender_id.code), NULL);
-		authres_property(a, "header", f->sender_id.field, f->sender_id.domain);
+		if (f->sender_id.domain[0] != '\0')
+			authres_property(a, "header", f->sender_id.field, f->sender_id.domain);
 	}
 	if ((f->known & FACT_REVERSE) != 0) {
 		authres_result(a, "iprev", iprev_result_name(f->reverse.result), NULL);
@@ -163,8 +165,8 @@ put_score(struct out *o, const struct chain *c)
 			put_word(o, "(%s=%s)", e.filter->name, e.finding->result);
 	if (c->quarantine)
 		put_word(o, "quarantine");
-	if (c->tagged.tagged)
-		put_word(o, "tagged=%s", c->tagged.filter);
+	if (c->tagged != NULL)
+		put_word(o, "tagged=%s", c->tagged);
 	put(o, "\r\n", 2);
 }
 

@@ -40,7 +40,7 @@ counts(const struct chain *c, size_t i)
 static enum facts_stage
 decides(const struct chain *c, size_t i)
 {
-	return c->slots[i].state == SLOT_DONE && c->slots[i].run->finding.at_end ? STAGE_END : config_of(c, i)->decides;
+	return c->slots[i].state == SLOT_DONE && c->slots[i].finding->at_end ? STAGE_END : config_of(c, i)->decides;
 }
 
 /* ---- who is exempt ---- */
@@ -75,7 +75,7 @@ mask_matters(const struct chain *c, uint64_t difference)
 {
 	for (size_t i = 0; i < c->n; i++)
 		if (is_in(difference, i) && counts(c, i) && (decides(c, i) > STAGE_RCPT ||
-		    (c->slots[i].state == SLOT_DONE && c->slots[i].run->finding.score != 0)))
+		    (c->slots[i].state == SLOT_DONE && c->slots[i].finding->score != 0)))
 			return true;
 	return false;
 }
@@ -90,7 +90,7 @@ points(const struct chain *c, size_t i, enum facts_stage stage)
 
 	if (chain_is_of_recipient(c, i) && stage > STAGE_RCPT)
 		return s->least_score;
-	return s->state == SLOT_DONE ? s->run->finding.score : 0;
+	return s->state == SLOT_DONE ? s->finding->score : 0;
 }
 
 int
@@ -139,17 +139,16 @@ general_text(enum chain_outcome outcome, bool by_score)
 
 /* By a finding, or by the sum where there is none. */
 static void
-refuse(struct chain *c, enum facts_stage stage, struct chain_decision *d, const struct filter_finding *f, const char *name)
+refuse(struct chain *c, enum facts_stage stage, struct chain_decision *d, const struct finding *f, const char *name)
 {
 	bool permanent = f == NULL || f->action == FILTER_REFUSE;
-	const char *given = f != NULL ? f->text : "";
+	const char *given = f != NULL ? finding_text(f) : "", *enhanced = f != NULL ? finding_enhanced(f) : "";
 
 	d->outcome = permanent && !c->filters->refuse_temporarily ? CHAIN_REFUSE : CHAIN_DEFER;
 	d->code = f != NULL ? f->code : 0;
 	if (d->code == 0)
 		d->code = permanent ? 550 : stage > STAGE_RCPT ? 451 : 450;
-	snprintf(d->enhanced, sizeof(d->enhanced), "%s", f != NULL && f->enhanced[0] != '\0' ? f->enhanced : permanent ? "5.7.1" :
-	    "4.7.1");
+	snprintf(d->enhanced, sizeof(d->enhanced), "%s", enhanced[0] != '\0' ? enhanced : permanent ? "5.7.1" : "4.7.1");
 	if (permanent && d->outcome == CHAIN_DEFER) {
 		d->code = stage > STAGE_RCPT ? 451 : 450;
 		d->enhanced[0] = '4';
@@ -177,7 +176,7 @@ by_score(struct chain *c, enum facts_stage stage, struct chain_decision *d)
 }
 
 static void
-by_filter(struct chain *c, enum facts_stage stage, struct chain_decision *d, size_t i, const struct filter_finding *f)
+by_filter(struct chain *c, enum facts_stage stage, struct chain_decision *d, size_t i, const struct finding *f)
 {
 	refuse(c, stage, d, f, filter_of(c, i)->name);
 	c->slots[i].counted = true;
@@ -203,7 +202,7 @@ is_part(const struct chain *c, size_t i, enum facts_stage stage)
 }
 
 /* What a filter wants here; NULL: nothing. What decided at an earlier stage has had its say. */
-static const struct filter_finding *
+static const struct finding *
 wanted(const struct fold *f, size_t i)
 {
 	const struct chain *c = f->chain;
@@ -215,7 +214,7 @@ wanted(const struct fold *f, size_t i)
 		return f->stage == STAGE_DATA ? s->for_data : NULL;
 	if (decides(c, i) <= c->decided && f->stage > STAGE_RCPT)
 		return NULL;
-	return s->run->finding.at_data && f->stage == STAGE_RCPT ? NULL : &s->run->finding;
+	return s->finding->at_data && f->stage == STAGE_RCPT ? NULL : s->finding;
 }
 
 /* At RCPT there is nothing yet that could be weighed. */
@@ -237,13 +236,23 @@ is_settled(const struct fold *f, size_t i)
 }
 
 static void
+weigh(struct chain *c, size_t i)
+{
+	struct slot *s = &c->slots[i];
+
+	filter_of(c, i)->weigh(&s->run->run);
+	free(s->finding);
+	s->finding = finding_pack(&s->run->run.finding);
+}
+
+static void
 take(struct fold *f, size_t i)
 {
 	struct chain *c = f->chain;
-	const struct filter_finding *finding;
+	const struct finding *finding;
 
 	if (weighs(c, i))
-		filter_of(c, i)->weigh(c->slots[i].run);
+		weigh(c, i);
 	f->d->score += points(c, i, f->stage);
 	if ((finding = wanted(f, i)) == NULL)
 		return;
@@ -261,7 +270,6 @@ take(struct fold *f, size_t i)
 static void
 keep_of_recipient(struct chain *c, uint64_t mask)
 {
-	struct filter_finding *f;
 	struct slot *s;
 	int score;
 
@@ -269,15 +277,11 @@ keep_of_recipient(struct chain *c, uint64_t mask)
 		s = &c->slots[i];
 		if (!chain_is_of_recipient(c, i))
 			continue;
-		score = s->state == SLOT_DONE && !is_in(mask, i) ? s->run->finding.score : 0;
+		score = s->state == SLOT_DONE && !is_in(mask, i) ? s->finding->score : 0;
 		if (c->taken == 0 || score < s->least_score)
 			s->least_score = score;
-		if (s->state != SLOT_DONE || is_in(mask, i) || !s->run->finding.at_data || s->for_data != NULL)
-			continue;
-		if ((f = malloc(sizeof(*f))) == NULL)
-			log_fatal("event=out-of-memory");
-		*f = s->run->finding;
-		s->for_data = f;
+		if (s->state == SLOT_DONE && !is_in(mask, i) && s->finding->at_data && s->for_data == NULL)
+			s->for_data = finding_copy(s->finding);
 	}
 }
 
@@ -302,8 +306,8 @@ only_tag(struct chain *c, struct chain_decision *d)
 {
 	d->outcome = CHAIN_PASS;
 	d->tagged = true;
-	if (!c->tagged.tagged)
-		c->tagged = *d;
+	if (c->tagged == NULL)
+		c->tagged = d->filter;
 }
 
 static void

@@ -5,8 +5,11 @@
 #ifndef FILTERS_CHAIN_STATE_H
 #define FILTERS_CHAIN_STATE_H
 
+#include <stddef.h>
+
 #include "filters/access.h"
 #include "filters/chain.h"
+#include "filters/finding.h"
 #include "filters/registry.h"
 #include "lib/clock.h"
 
@@ -36,17 +39,24 @@ enum slot_state {
 	SLOT_DONE,			/* with a finding; late ones with that of being late */
 };
 
-struct slot {				/* of each filter of the registry */
-	struct chain	*chain;
-	enum slot_state	 state;
-	struct filter_run *run;		/* SLOT_PENDING and SLOT_DONE */
-	struct timer	 deadline;
-	int64_t		 began_ms;
-	uint32_t	 ms;
+struct slot {				/* of each filter of the registry: every session has all of them, so it is small */
+	uint8_t		 state;		/* enum slot_state */
 	bool		 exempt, counted;
+	uint32_t	 ms;
+	struct chain_run *run;		/* SLOT_PENDING; SLOT_DONE for those that weigh or lend, else NULL */
+	struct finding	*finding;	/* SLOT_DONE */
 	/* Of those that are about a recipient: what counts of the recipients that were taken. */
 	int		 least_score;	/* the smallest: a refusal at the end is one for all of them */
-	struct filter_finding *for_data;	/* what asks for something at DATA, or NULL */
+	struct finding	*for_data;	/* what asks for something at DATA, or NULL */
+};
+
+struct chain_run {			/* a run with its state behind it */
+	struct filter_run run;
+	struct chain	*chain;
+	size_t		 i;		/* whose it is */
+	struct timer	 deadline;
+	int64_t		 began_ms;
+	max_align_t	 state[];
 };
 
 struct chain {
@@ -57,7 +67,7 @@ struct chain {
 	uint64_t	 mask;		/* exemptions of the transaction: of the recipients that were taken */
 	unsigned	 taken;
 	bool		 quarantine;
-	struct chain_decision tagged;	/* tag_only: the first that would not have passed */
+	const char	*tagged;	/* tag_only: whose verdict was the first that would not have passed, or NULL */
 	/* who waits */
 	bool		 deciding;
 	enum facts_stage wanted;

@@ -112,6 +112,6 @@ cancel(struct filter_run *run)
 const struct filter filter_dkim = {
 	.name = "dkim", .does = "are the signatures of the message right",
 	.stage = STAGE_HEADER, .decides = STAGE_END, .gives = FACT_DKIM, .mode = FILTER_OBSERVE, .hermes = FILTER_OBSERVE,
-	.deadline_ms = DEADLINE_MS, .state_size = sizeof(struct state), .start = prepare, .run = run_dkim,
-	.cancel = cancel, .body = body, .end = end,
+	.deadline_ms = DEADLINE_MS, .state_size = sizeof(struct state), .lends = true, .start = prepare,
+	.run = run_dkim, .cancel = cancel, .body = body, .end = end,
 };

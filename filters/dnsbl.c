@@ -27,9 +27,9 @@ struct dnsbl_lookup {
 	void			*arg;
 	int64_t			 began_ms, until_ms;
 	bool			 want_text;
-	struct ask		 asks[DNSBL_LISTS_MAX];
-	struct dnsbl_finding	 findings[DNSBL_LISTS_MAX];
 	size_t			 n, n_waiting;
+	struct dnsbl_finding	*findings;	/* as many as lists */
+	struct ask		 asks[];
 };
 
 static void
@@ -38,6 +38,7 @@ lookup_free(struct dnsbl_lookup *l)
 	timer_stop(&l->timer);
 	for (size_t i = 0; i < l->n; i++)
 		dns_cancel(l->asks[i].question);
+	free(l->findings);
 	free(l);
 }
 
@@ -218,9 +219,10 @@ ask_list(struct dnsbl_lookup *l, const struct dnsbl_question *q, size_t i, const
 struct dnsbl_lookup *
 dnsbl_start(struct dns *dns, const struct dnsbl_question *q, dnsbl_done_fn *done, void *arg)
 {
-	struct dnsbl_lookup *l = calloc(1, sizeof(*l));
+	size_t n = q->n < DNSBL_LISTS_MAX ? q->n : DNSBL_LISTS_MAX;
+	struct dnsbl_lookup *l = calloc(1, sizeof(*l) + n * sizeof(l->asks[0]));
 
-	if (l == NULL)
+	if (l == NULL || (l->findings = calloc(n > 0 ? n : 1, sizeof(*l->findings))) == NULL)
 		log_fatal("event=out-of-memory");
 	l->dns = dns;
 	l->done = done;
@@ -229,7 +231,7 @@ dnsbl_start(struct dns *dns, const struct dnsbl_question *q, dnsbl_done_fn *done
 	l->began_ms = clock_ms();
 	l->until_ms = l->began_ms + (q->deadline_ms != 0 ? q->deadline_ms : DNSBL_DEADLINE_MS);
 	timer_set(&l->timer, lookup_done, l);
-	l->n = q->n < DNSBL_LISTS_MAX ? q->n : DNSBL_LISTS_MAX;
+	l->n = n;
 	for (size_t i = 0; i < l->n; i++)
 		ask_list(l, q, i, why_not(q));
 	if (l->n_waiting == 0)

@@ -103,7 +103,7 @@ struct facts {
 	struct { enum iprev_result result; enum iprev_look look; char name[DNS_NAME_MAX + 1]; } reverse;
 	struct { unsigned listed, percent; int score; bool enough; } blocklists, whitelists;	/* enough: of lists or points */
 	struct facts_spf spf;
-	struct facts_dkim *dkim;		/* owned by the filter's run of this message */
+	struct facts_dkim *dkim;		/* lent by the filter's run of this message */
 	struct { char result[12]; unsigned sets; char sealer[DKIM_NAME_MAX + 1]; bool believed; } arc;
 	struct { enum dmarc_result result; enum dmarc_policy policy; char domain[DNS_NAME_MAX + 1]; } dmarc;
 	struct { enum spf_code code; char domain[SPF_NAME_MAX + 1]; const char *field; } sender_id;

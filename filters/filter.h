@@ -4,7 +4,8 @@
  * A filter is given facts, never a session, so that the same one serves a live client, `minimtactl check mail` and a unit
  * test. It runs once for each thing that it judges (its scope follows from its stage: the connection, a HELO, a
  * transaction, a recipient). run() returns FILTER_DONE with its finding filled in, or FILTER_PENDING, after which comes
- * exactly one filter_finish(), from the loop, or a call of cancel(), after which there is none.
+ * exactly one filter_finish(), from the loop, or a call of cancel(), after which there is none. With that the run is over and
+ * freed: sessions are many, and what they keep of a run is what it found.
  *
  * What a finding leads to is the chain's business (filters/chain.h): the filter says what it found, how many points that
  * is, and what it would do; the mode that the administrator gave it decides what of that counts.
@@ -66,8 +67,7 @@ struct filter_run {			/* one run; filters read what is here and keep what is the
 	struct facts		*facts;		/* writes those that it gives, nothing else */
 	struct dns		*dns;
 	struct memory		*memory;
-	void			*state;		/* filter->state_size bytes, zeroes at first; freed by the chain after the
-						 * verdict or cancel */
+	void			*state;		/* filter->state_size bytes, zeroes at first */
 	struct filter_finding	 finding;
 	uint32_t		 deadline_ms;	/* that it has from now */
 	int			 score_so_far;	/* of those before it, for those that run last */
@@ -97,6 +97,7 @@ struct filter {
 	uint32_t		 deadline_ms;	/* of a run; 0: it never waits */
 	const struct conf_option *options;	/* what may stand in its section; offsets in its options struct */
 	size_t			 n_options, options_size, state_size;
+	bool			 lends;		/* facts point into its state: the run stays as long as its finding counts */
 	const char *const	*hermes_values;	/* other defaults with `hermes = yes`: name, value, …, NULL */
 
 	/* Optional. Once, after the options were read: derives, checks. 0, or -1 with a phrase in why, which stays. */
@@ -111,7 +112,7 @@ struct filter {
 	void			(*cancel)(struct filter_run *);
 	/*
 	 * Optional. When its verdict is taken, once the facts in `weighs` are settled: they may change its finding. At every
-	 * verdict of which it is a part, so that it must come to the same each time.
+	 * verdict of which it is a part, so that it must come to the same each time. Its run stays as long as its finding counts.
 	 */
 	unsigned		 weighs;
 	void			(*weigh)(struct filter_run *);
@@ -121,7 +122,7 @@ struct filter {
 	void			(*end)(struct filter_run *);
 };
 
-/* After FILTER_PENDING, once, with run->finding filled in; never from inside run(), body() or end(). */
+/* After FILTER_PENDING, once, with run->finding filled in; never from inside run(), body() or end(). The run is gone then. */
 void	filter_finish(struct filter_run *);
 
 /* The finding in one call, for what most filters say. fmt is for `why`. */

@@ -29,7 +29,7 @@ struct iprev_lookup {
 	int64_t			 until_ms;
 	struct reverse_address	 address;
 	char			 helo[DNS_NAME_MAX + 1];
-	struct host		 hosts[IPREV_NAMES_MAX];
+	struct host		*hosts;		/* of the PTR answer */
 	size_t			 n_hosts, n_waiting;
 	struct iprev_verdict	 verdict;
 };
@@ -41,6 +41,7 @@ lookup_free(struct iprev_lookup *l)
 	dns_cancel(l->pointers);
 	for (size_t i = 0; i < l->n_hosts; i++)
 		dns_cancel(l->hosts[i].question);
+	free(l->hosts);
 	free(l);
 }
 
@@ -132,9 +133,11 @@ compare_hosts(const void *a, const void *b)
 static void
 take_names(struct iprev_lookup *l, const struct dns_answer *answer)
 {
-	for (size_t i = 0; i < answer->n; i++) {
-		struct host *h = &l->hosts[l->n_hosts];
+	size_t room = answer->n < IPREV_NAMES_MAX ? answer->n : IPREV_NAMES_MAX;
 
+	if ((l->hosts = calloc(room, sizeof(*l->hosts))) == NULL)
+		log_fatal("event=out-of-memory");
+	for (size_t i = 0; i < answer->n; i++) {
 		if (answer->records[i].len == 0 || answer->records[i].len > DNS_NAME_MAX)
 			continue;
 		l->verdict.names++;
@@ -142,7 +145,7 @@ take_names(struct iprev_lookup *l, const struct dns_answer *answer)
 			l->verdict.cut = true;
 			continue;
 		}
-		memcpy(h->name, answer->records[i].bytes, answer->records[i].len);
+		memcpy(l->hosts[l->n_hosts].name, answer->records[i].bytes, answer->records[i].len);
 		l->n_hosts++;
 	}
 	l->verdict.cut |= answer->cut;
