@@ -365,82 +365,115 @@ read_since(const char **words, const char *since, char *text, size_t size)
 	return 0;
 }
 
-int
-main(int argc, char **argv)
+/* What the options say. */
+struct asked {
+	const char	*config, *since;
+	bool		 json, help;
+	char		*selecting[SELECT_OPTIONS * 2];	/* words for the server */
+	int		 n_selecting;
+};
+
+static int
+read_options(struct asked *a, int argc, char **argv)
 {
 	struct option longs[5 + SELECT_OPTIONS] = { { "config", required_argument, NULL, 'c' }, { "json", no_argument, NULL, 'j' },
 	    { "help", no_argument, NULL, 'h' }, { "since", required_argument, NULL, 's' } };
-	const char *config = NULL, **words, *since = NULL;
-	char since_text[24], *selecting[SELECT_OPTIONS * 2], why[300];
-	int n_selecting = 0, n = 0;
-	const struct command *c;
-	bool json = false, help = false;
-	int letter, code, check;
+	char why[300];
+	int letter;
 
-	log_init("minimtactl");
 	memcpy(longs + 4, select_options, sizeof(select_options));
-	check = find_check(argc, argv, &json);
-	if (check != 0)
-		return check_main(argc - check, argv + check, json);
-	if ((check = find_session(argc, argv, &config)) != 0)
-		return session_main(argc - check, argv + check, config);
-	if ((words = calloc((size_t)argc + 4, sizeof(*words))) == NULL)
-		return EX_OSERR;
-	json = false;
 	while ((letter = getopt_long(argc, argv, "c:hj", longs, NULL)) != -1)
 		switch (letter) {
 		case 'c':
-			config = optarg;
+			a->config = optarg;
 			break;
 		case 'j':
-			json = true;
+			a->json = true;
 			break;
 		case 'h':
-			help = true;
+			a->help = true;
 			break;
 		case 's':
-			since = optarg;
+			a->since = optarg;
 			break;
 		default:
-			if (letter < SELECT_FIRST || n_selecting == SELECT_OPTIONS * 2) {
+			if (letter < SELECT_FIRST || a->n_selecting == SELECT_OPTIONS * 2) {
 				fprintf(stderr, "minimtactl -h explains the options\n");
 				return EX_USAGE;
 			}
-			if ((selecting[n_selecting++] = select_word(letter, optarg, why, sizeof(why))) == NULL)
-				return fail(json, EX_USAGE, why);
+			if ((a->selecting[a->n_selecting] = select_word(letter, optarg, why, sizeof(why))) == NULL)
+				return fail(a->json, EX_USAGE, why);
+			a->n_selecting++;
 		}
-	if (optind < argc && strcmp(argv[optind], "help") == 0) {
-		help = true;
-		optind++;
-	}
-	if (help && optind < argc && strcmp(argv[optind], "session") == 0) {
-		char *ask[] = { argv[optind], (char []){ "--help" }, NULL };
+	return 0;
+}
 
-		return session_main(2, ask, NULL);
-	}
-	if (help && optind + 1 < argc && is_check(argv[optind])) {
-		char *ask[] = { argv[optind], argv[optind + 1], (char []){ "--help" }, NULL };
+/* With -h, with help in front, or with no command. */
+static int
+give_help(const struct asked *a, char **words, int n)
+{
+	if (a->help && n > 0 && strcmp(words[0], "session") == 0)
+		return session_main(2, (char *[]){ words[0], (char []){ "--help" }, NULL }, NULL);
+	if (a->help && n > 1 && is_check(words[0]))
+		return check_main(3, (char *[]){ words[0], words[1], (char []){ "--help" }, NULL }, a->json);
+	if (a->help && n > 0)
+		return help_for(words, n);
+	print_help(a->help ? stdout : stderr);
+	return a->help ? 0 : EX_USAGE;
+}
 
-		return check_main(3, ask, json);
-	}
-	if (help && optind < argc)
-		return help_for(argv + optind, argc - optind);
-	if (help || optind >= argc) {
-		print_help(help ? stdout : stderr);
-		return help ? 0 : EX_USAGE;
-	}
-	if ((c = find(argv + optind, argc - optind, n_selecting, &code)) == NULL)
-		return code;
-	if (strcmp(c->words[0], "spool") == 0 && !json)
-		return spool_run(config, c->words[1], c->argument != NULL ? argv[argc - 1] : NULL);
-	if (json && c->print_json == NULL)
-		return fail(json, EX_USAGE, strcmp(c->words[0], "spool") == 0 ? "there is no JSON of a spool; leave out -j" :
+/* The words of the command line and behind them those of the options. */
+static int
+obey(const struct asked *a, char **given, int n)
+{
+	const char **words = calloc((size_t)(n + a->n_selecting) + 4, sizeof(*words));
+	const struct command *c;
+	char since_text[24];
+	int code;
+
+	if (words == NULL)
+		return EX_OSERR;
+	for (int i = 0; i < n; i++)
+		words[i] = given[i];
+	for (int i = 0; i < a->n_selecting; i++)
+		words[n + i] = a->selecting[i];
+	if ((c = find(given, n, a->n_selecting, &code)) == NULL)
+		;
+	else if (strcmp(c->words[0], "spool") == 0 && !a->json)
+		code = spool_run(a->config, c->words[1], c->argument != NULL ? given[n - 1] : NULL);
+	else if (a->json && c->print_json == NULL)
+		code = fail(a->json, EX_USAGE, strcmp(c->words[0], "spool") == 0 ? "there is no JSON of a spool; leave out -j" :
 		    "a message is no JSON; leave out -j");
-	for (int i = optind; i < argc; i++)
-		words[n++] = argv[i];
-	for (int i = 0; i < n_selecting; i++)
-		words[n++] = selecting[i];
-	if (since != NULL && (code = read_since(words, since, since_text, sizeof(since_text))) != 0)
-		return fail(json, code, "--since goes with explain, and takes 2h, 3d, 2026-11-21 or \"2026-11-21 14:30\"");
-	return run(c, words, config, json);
+	else if (a->since != NULL && (code = read_since(words, a->since, since_text, sizeof(since_text))) != 0)
+		code = fail(a->json, code, "--since goes with explain, and takes 2h, 3d, 2026-11-21 or \"2026-11-21 14:30\"");
+	else
+		code = run(c, words, a->config, a->json);
+	free(words);
+	return code;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct asked a = { 0 };
+	const char *config = NULL;
+	int code, at;
+
+	log_init("minimtactl");
+	if ((at = find_check(argc, argv, &a.json)) != 0)
+		return check_main(argc - at, argv + at, a.json);
+	if ((at = find_session(argc, argv, &config)) != 0)
+		return session_main(argc - at, argv + at, config);
+	a.json = false;
+	if ((code = read_options(&a, argc, argv)) == 0) {
+		if (optind < argc && strcmp(argv[optind], "help") == 0) {
+			a.help = true;
+			optind++;
+		}
+		code = a.help || optind >= argc ? give_help(&a, argv + optind, argc - optind) :
+		    obey(&a, argv + optind, argc - optind);
+	}
+	for (int i = 0; i < a.n_selecting; i++)
+		free(a.selecting[i]);
+	return code;
 }
