@@ -347,6 +347,12 @@ static const struct {
 	    "5.6.0", "from", "" },
 	{ "nothing in it", { .header = "Subject: x\r\n\r\n" }, STAGE_END, CHAIN_PASS, 0, "", "", "conformity=odd+5" },
 	{ "doubled", { .header = FINE FINE "From: someone@example.com\r\n\r\n" }, STAGE_END, CHAIN_PASS, 0, "", "", "conformity=odd+4" },
+	/* A From that DMARC cannot be asked about, whatever is wrong with it. */
+	{ "authors of two domains", { .header = FINE "From: a@neutral.test, b@rejects.test\r\n\r\n" }, STAGE_END, CHAIN_PASS, 0, "", "", "conformity=odd+3" },
+	{ "two addresses for one", { .header = FINE "From: <a@neutral.test> <b@rejects.test>\r\n\r\n" }, STAGE_END, CHAIN_PASS, 0, "", "", "conformity=odd+3" },
+	{ "empty", { .header = FINE "From:\r\n\r\n" }, STAGE_END, CHAIN_PASS, 0, "", "", "conformity=odd+3" },
+	{ "a folded one", { .header = FINE "From:\r\n \r\n someone@example.com\r\n\r\n" }, STAGE_END, CHAIN_PASS, 0, "", "", "conformity=pass+0" },
+	{ "a group without members", { .header = FINE "From: \"b@rejects.test\":;\r\n\r\n" }, STAGE_END, CHAIN_PASS, 0, "", "", "conformity=odd+3" },
 	{ "a route and long lines", { .route = true, .long_lines = true }, STAGE_END, CHAIN_PASS, 0, "", "", "conformity=odd+2" },
 	{ "a bounce for two", { .from = "", .recipients = 2, .header = FINE "From: a@neutral.test\r\n\r\n" }, STAGE_END, CHAIN_PASS, 0, "", "", "conformity=odd+2" },
 	/* lists here */
@@ -638,6 +644,10 @@ START_TEST(fields_that_strangers_fill)
 	ck_assert_ptr_null(strstr(g.fields, "; dkim=pass"));
 	ck_assert_ptr_null(strstr(g.fields, "\tdmarc=pass"));
 	ck_assert_ptr_nonnull(strstr(g.fields, "\tdmarc=none"));
+	m.header = FINE "From:\r\n\r\n";
+	g = run_mail(&m);
+	ck_assert_ptr_nonnull(strstr(g.fields, "\tdmarc=none"));
+	ck_assert_ptr_null(strstr(g.fields, "header.from"));
 }
 END_TEST
 
