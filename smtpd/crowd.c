@@ -63,10 +63,10 @@ crowd_starve(struct smtpd *srv)
 {
 	if (srv->reserve == NULL)
 		return;
+	free(srv->reserve);		/* first: to say so takes memory, too */
+	srv->reserve = NULL;
 	log_warn("event=memory-low what=\"nothing new is begun until the system has memory again\" sessions=%u held=%llu",
 	    srv->n_sessions, (unsigned long long)srv->held);
-	free(srv->reserve);
-	srv->reserve = NULL;
 }
 
 /*

@@ -72,6 +72,7 @@ put_out(struct session *s, const char *text, size_t len)
 {
 	if (s->out_len + len > s->out_room && !more_out(s, s->out_len + len + 256)) {
 		s->parted = true;
+		crowd_starve(s->srv);
 		session_close(s, "no-memory");
 		return;
 	}
@@ -165,6 +166,7 @@ keep(struct session *s, const uint8_t *data, size_t len)
 			session_hold(s, -(int64_t)len);
 			s->in_len = 0;
 			s->parted = true;
+			crowd_starve(s->srv);
 			session_close(s, "no-memory");
 			return;
 		}

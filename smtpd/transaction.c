@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "lib/log.h"
+#include "lib/memory.h"
 #include "lib/pack.h"
 #include "smtpd/crowd.h"
 #include "smtpd/guard.h"
@@ -27,30 +28,39 @@
 #define PENDING_MAX	(IPC_OUT_MAX / 4)	/* on its way to queue from all sessions; more than IPC_OUT_MAX ends queue */
 #define CREDIT_MS	(5 * 60 * 1000)
 
+#define COPY_LEAST	(16U * 1024)	/* bytes of a message from which on memory is asked for first */
+#define COPY_SLACK	(256U * 1024)	/* buffers are made larger than what they hold */
+
 static const struct refusal no_memory = { 451, "4.3.0", "Not enough memory here; try again later" };
 static const struct refusal queue_away = { 451, "4.3.0", "The queue is not there now; try again" };
 static const struct refusal queue_busy = { 451, "4.3.0", "The queue does not keep up now; try again later" };
+
+/* What could not be had whole. What is said about it needs memory, too. */
+static int
+give_up(struct session *s, struct transaction *tx)
+{
+	if (tx != NULL)
+		free(tx->sender);
+	free(tx);
+	crowd_starve(s->srv);
+	return -1;
+}
 
 int
 transaction_new(struct session *s, const struct address *sender, const struct params_mail *m)
 {
 	struct transaction *tx = calloc(1, sizeof(*tx));
 
-	if (tx == NULL || (tx->sender = strdup(sender->text)) == NULL) {
-		free(tx);
-		return -1;
-	}
+	if (tx == NULL || (tx->sender = strdup(sender->text)) == NULL)
+		return give_up(s, tx);
 	tx->id = session_question(s);
 	tx->declared = m->size;
 	tx->eight_bit = m->eight_bit;
 	tx->utf8 = m->utf8;
 	tx->later = m->later;
 	tx->ret = m->ret;
-	if (m->envid[0] != '\0' && (tx->envid = strdup(m->envid)) == NULL) {
-		free(tx->sender);
-		free(tx);
-		return -1;
-	}
+	if (m->envid[0] != '\0' && (tx->envid = strdup(m->envid)) == NULL)
+		return give_up(s, tx);
 	tx->began_ms = clock_ms();
 	s->tx = tx;
 	s->state = SESSION_MAIL;
@@ -93,7 +103,7 @@ transaction_add(struct session *s, const char *address, bool local, const void *
 
 	if (r == NULL || (said->orcpt[0] != '\0' && (r->orcpt = strdup(said->orcpt)) == NULL)) {
 		free(r);
-		return -1;
+		return give_up(s, NULL);
 	}
 	session_hold(s, held);
 	s->tx->recipients_size += held;
@@ -292,6 +302,18 @@ ask_filters(struct session *s)
 	guard_end(s, judged);
 }
 
+/* On its way to queue there are two copies of it for a moment. */
+static bool
+has_memory_twice(struct session *s)
+{
+	size_t need = s->tx->len + COPY_SLACK;
+
+	if (s->tx->len < COPY_LEAST || memory_has(need))
+		return true;
+	crowd_starve(s->srv);
+	return memory_has(need);
+}
+
 static void
 hand_over(struct session *s, struct ipc *queue)
 {
@@ -299,6 +321,10 @@ hand_over(struct session *s, struct ipc *queue)
 
 	if (!tx->sent && ipc_pending(queue) > PENDING_MAX) {
 		wait_for_room(s);
+		return;
+	}
+	if (!tx->sent && !has_memory_twice(s)) {
+		conclude(s, no_memory.code, no_memory.enhanced, no_memory.text, "");
 		return;
 	}
 	if (!tx->sent)
