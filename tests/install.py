@@ -1,10 +1,10 @@
 #!/usr/bin/python3
 """
 A new machine: make install, minimta --setup, a first start with the configuration as it comes, mail, an upgrade, another
-resolv.conf, make uninstall. Runs in namespaces of its own (check.py sees to that), where /etc is a copy without minimta's
-users, and /usr/local, /var/spool, /var/lib and /run are empty. Needs root.
+resolv.conf, make uninstall. It enters namespaces of its own first, where /etc is a copy without minimta's users, and
+/usr/local, /var/spool, /var/lib and /run are empty. Needs root.
 
-	unshare -m -n tests/install.py [-v]
+	tests/install.py [-v]
 """
 import argparse
 import glob
@@ -20,6 +20,15 @@ import minimta_test as mt
 
 NAMES = ("mailq", "newaliases", "hoststat", "rmail", "send-mail")	# of sendmail
 EMPTY = ("/usr/local", "/var/spool", "/var/lib", "/run", "/srv")
+
+
+INSIDE = "MINIMTA_NEW_MACHINE"		# set in the namespaces, and only there
+
+
+def enter_namespaces():
+	"""Never again in this program: what follows would hide the real machine's folders."""
+	os.environ[INSIDE] = "1"
+	os.execvp("unshare", ["unshare", "-m", "-n", sys.executable, "-B", os.path.abspath(__file__), *sys.argv[1:]])
 
 
 def new_machine(folder):
@@ -199,6 +208,8 @@ def main():
 	options = argparse.ArgumentParser(description="A new machine.")
 	options.add_argument("-v", action="store_true")
 	report = mt.Report(options.parse_args().v)
+	if os.environ.pop(INSIDE, None) is None:
+		enter_namespaces()
 	folder = mt.temporary()
 	try:
 		if report.case("a new machine", new_machine, folder):
