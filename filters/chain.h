@@ -47,7 +47,8 @@ enum chain_outcome {
 	CHAIN_SPLIT,			/* RCPT: other policies than the recipients before: 452 4.5.3, another transaction */
 };
 
-#define CHAIN_BYTES	(32 * 1024)	/* of memory that one takes, about, once a message is there */
+#define CHAIN_IDLE_BYTES	(8 * 1024)	/* of memory that one takes, about, while it knows the client */
+#define CHAIN_BYTES	(32 * 1024)	/* … and while it looks at a mail */
 #define CHAIN_CODE_LEN	5		/* of the short code that names a refusal: "7K2QF" */
 
 struct chain_decision {

@@ -47,6 +47,14 @@ own_address(int fd)
 	return reverse_address_of((struct sockaddr *)&own);
 }
 
+/* As long as it has no mail a chain is small: there may be very many of them. */
+static void
+hold(struct session *s, size_t bytes)
+{
+	session_hold(s, (int64_t)bytes - (int64_t)s->guard->held);
+	s->guard->held = bytes;
+}
+
 void
 guard_new(struct session *s, const struct sockaddr *address)
 {
@@ -58,8 +66,8 @@ guard_new(struct session *s, const struct sockaddr *address)
 		return;
 	if ((g = calloc(1, sizeof(*g))) == NULL)
 		log_fatal("event=out-of-memory");
-	session_hold(s, sizeof(*g) + CHAIN_BYTES);
 	s->guard = g;
+	hold(s, sizeof(*g) + CHAIN_IDLE_BYTES);
 	g->filters = s->pretend != NULL ? pretend_filters(srv) : srv->filters;
 	g->facts.now = clock_wall();
 	g->facts.hostname = srv->process.conf->hostname;
@@ -75,7 +83,7 @@ guard_new(struct session *s, const struct sockaddr *address)
 }
 
 static void
-forget_header(struct session *s)
+forget_mail(struct session *s)
 {
 	struct guard *g = s->guard;
 
@@ -86,6 +94,11 @@ forget_header(struct session *s)
 	g->searched = 0;
 	g->facts.header = g->facts.content = NULL;
 	g->facts.header_len = g->facts.content_len = 0;
+	g->facts.sender = g->facts.recipient = g->facts.first_recipient = NULL;
+	free(g->recipient);
+	g->recipient = NULL;
+	free(g->last);
+	g->last = NULL;
 }
 
 void
@@ -97,8 +110,8 @@ guard_free(struct session *s)
 		return;
 	pace_leave(s);
 	chain_free(g->chain);
-	forget_header(s);
-	session_hold(s, -(int64_t)(sizeof(*g) + CHAIN_BYTES));
+	forget_mail(s);
+	hold(s, 0);
 	free(g);
 	s->guard = NULL;
 }
@@ -144,6 +157,7 @@ guard_mail(struct session *s)
 	g->facts.declared = s->tx->declared;
 	g->facts.recipient = NULL;
 	g->facts.n_recipients = 0;
+	hold(s, sizeof(*g) + CHAIN_BYTES);
 	forget_told(s, STAGE_MAIL);
 	chain_reach(g->chain, STAGE_MAIL);
 }
@@ -152,9 +166,8 @@ void
 guard_reset(struct session *s)
 {
 	chain_reset(s->guard->chain);
-	forget_header(s);
-	s->guard->facts.sender = s->guard->facts.recipient = s->guard->facts.first_recipient = NULL;
-	s->guard->last = (struct chain_decision){ .outcome = CHAIN_PASS };
+	forget_mail(s);
+	hold(s, sizeof(*s->guard) + CHAIN_IDLE_BYTES);
 }
 
 /* ---- decisions ---- */
@@ -198,6 +211,17 @@ log_decision(const struct session *s, const struct chain_decision *d)
 }
 
 static void
+keep_last(struct guard *g, const struct chain_decision *d)
+{
+	free(g->last);
+	if ((g->last = malloc(sizeof(*g->last))) == NULL)
+		log_fatal("event=out-of-memory");
+	*g->last = *d;
+	g->facts.content = NULL;
+	g->facts.content_len = 0;
+}
+
+static void
 on_decided(void *arg, const struct chain_decision *d)
 {
 	struct session *s = arg;
@@ -212,11 +236,8 @@ on_decided(void *arg, const struct chain_decision *d)
 	/* A message that passes is told of when it is safe, and under its id. */
 	if (d->outcome != CHAIN_PASS || s->guard->stage != STAGE_END)
 		account_decision(s, d, NULL);
-	if (s->guard->stage == STAGE_END) {
-		s->guard->last = *d;
-		s->guard->facts.content = NULL;
-		s->guard->facts.content_len = 0;
-	}
+	if (s->guard->stage == STAGE_END)
+		keep_last(s->guard, d);
 	if (d->outcome == CHAIN_REFUSE)
 		guard_note(s, MEMORY_BAD);
 	refusal_of(&why, d);
@@ -240,13 +261,16 @@ void
 guard_rcpt(struct session *s, guard_done_fn *done)
 {
 	struct guard *g = s->guard;
+	char *before = g->recipient;
 
 	count(s);
 	forget_told(s, STAGE_RCPT);
-	snprintf(g->recipient, sizeof(g->recipient), "%s", s->tx->asking);
+	if ((g->recipient = strdup(s->tx->asking)) == NULL)
+		log_fatal("event=out-of-memory");
 	g->facts.recipient = g->recipient;
 	g->facts.n_recipients = HASH_COUNT(s->tx->recipients);
 	decide(s, STAGE_RCPT, done);
+	free(before);			/* those who looked at it are gone with their stage */
 }
 
 void
@@ -353,12 +377,14 @@ guard_flags(const struct session *s)
 	const struct facts *f = &s->guard->facts;
 	bool spf_fail = (f->known & FACT_SPF) != 0 && f->spf.tried && f->spf.code == SPF_FAIL;
 
-	return (s->guard->last.quarantine ? ENVELOPE_JUNK : 0) | (spf_fail ? ENVELOPE_SPF_FAIL : 0);
+	return (s->guard->last != NULL && s->guard->last->quarantine ? ENVELOPE_JUNK : 0) | (spf_fail ? ENVELOPE_SPF_FAIL : 0);
 }
 
 void
 guard_accepted(struct session *s, const char *message)
 {
-	account_decision(s, &s->guard->last, message);
+	static const struct chain_decision late = { .outcome = CHAIN_PASS, .filter = "" };
+
+	account_decision(s, s->guard->last != NULL ? s->guard->last : &late, message);
 	guard_note(s, MEMORY_GOOD);
 }

@@ -16,7 +16,6 @@
 #include "filters/chain.h"
 #include "filters/facts.h"
 #include "filters/memory.h"
-#include "lib/address.h"
 
 struct refusal;
 struct session;
@@ -29,15 +28,16 @@ struct guard {
 	struct filters	*filters;		/* borrowed */
 	struct chain	*chain;
 	struct facts	 facts;
+	size_t		 held;			/* bytes of memory that the session was charged for these */
 	guard_done_fn	*done;			/* while WAIT_FILTERS */
 	enum facts_stage stage;			/* … which decision */
 
-	char		 recipient[ADDRESS_MAX];	/* the one that was judged last: facts point to it */
+	char		*recipient;		/* the one that was judged last: facts point to it; NULL: none yet */
 
 	/* the header, complete, and as it came; NULL before that */
 	char		*header;
 	size_t		 searched;		/* how far its end was looked for */
-	struct chain_decision last;		/* as it was decided at the end */
+	struct chain_decision *last;		/* as it was decided at the end; NULL: not yet */
 	bool		 told;			/* the journal has a decision of this session */
 
 	/* pace.c's account */
