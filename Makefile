@@ -353,6 +353,7 @@ UNIT	:= \
 	spool \
 	spool_model \
 	chain \
+	chain_runs \
 	finding \
 	config \
 	senderid \
