@@ -90,7 +90,10 @@ give_up(struct tell *g, const char *error)
 {
 	struct log_outcome *o;
 
-	log_error("msg=%s event=%s-postponed reason=%s", id_text(g->message), names[g->kind], logq(error));
+	if (g->refused != NULL)
+		log_info("msg=%s event=no-%s reason=%s", id_text(g->message), names[g->kind], logq(error));
+	else
+		log_error("msg=%s event=%s-postponed reason=%s", id_text(g->message), names[g->kind], logq(error));
 	if (g->kind == TELL_FAILED) {
 		put_back(g);
 		return;
@@ -257,6 +260,10 @@ find_again(const struct dispatch *d, const struct attempt *a, enum tell_kind kin
 		log_fatal("event=out-of-memory");
 	to->address = whole;
 	to->local = conf_is_local(c, strrchr(whole, '@') + 1);
+	if (!bouncecap_take(d->cap, whole, c->bounces, clock_ms())) {
+		envelope_free_rcpt(to);
+		return "too many reports to this address, or in all";
+	}
 	return NULL;
 }
 

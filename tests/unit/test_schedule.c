@@ -359,7 +359,7 @@ starts_before(struct schedule *s, uint64_t message)
 	}
 }
 
-/* One who sends ten thousand messages to a host delays nobody's single letter there; whether they were tried before or not. */
+/* ATTACKS 66. One who sends ten thousand messages to a host delays nobody's single letter there; whether they were tried before or not. */
 START_TEST(a_letter_passes_a_bulk_to_its_hop)
 {
 	struct schedule *s = new_schedule(1);
