@@ -27,6 +27,7 @@ LIB	:= \
 	lib/clock.c \
 	lib/conf.c \
 	lib/conf_check.c \
+	lib/conf_address.c \
 	lib/conf_number.c \
 	lib/conf_parse.c \
 	lib/conf_print.c \

@@ -7,6 +7,7 @@
 #ifndef LIB_CONF_OPTION_H
 #define LIB_CONF_OPTION_H
 
+#include "lib/address.h"
 #include "lib/conf.h"
 #include "lib/conf_table.h"
 
@@ -49,8 +50,13 @@ char		*conf_word_text(char to[32], const char *choices, int n);
 /* Numbers as they are written in the file: "1h30m", "50M". Returns to, 32 bytes. */
 char		*conf_duration_text(char to[32], int64_t ms);
 char		*conf_size_text(char to[32], uint64_t bytes);
+/* The reason, and -1. */
+int		 conf_wrong(char why[CONF_WHY], const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* "127.0.0.1:25", "[::1]:25" to a socket address; without a port there: port, unless that is -1. 0 or -1 with why. */
 int		 conf_address(struct conf_listen *, const char *text, int port, char why[CONF_WHY]);
+/* "192.0.2.0/24", without bits beyond the prefix; and a host by name or address, port 0 where none is said. Likewise. */
+int		 conf_network(struct conf_network *, const char *text, char why[CONF_WHY]);
+int		 conf_host(char name[ADDRESS_DOMAIN_MAX + 1], unsigned *port_r, const char *text, char why[CONF_WHY]);
 
 /* What is right alone and wrong together: the option at fault, with why, or NULL. */
 const struct conf_option *conf_check(const struct conf *, char why[CONF_WHY]);

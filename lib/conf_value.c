@@ -1,27 +1,22 @@
 /*
- * From an option's text to its value: paths, addresses, networks, names, hosts; numbers and choices are read by
- * conf_number.c. Pure, but for the parsing of numeric addresses by getaddrinfo (which asks nobody). Called by conf_parse.c
- * for each value in the file.
+ * From an option's text to its value: paths, names, lists; numbers and choices are read by conf_number.c, addresses,
+ * networks and hosts by conf_address.c. Pure. Called by conf_parse.c for each value in the file.
  */
 #include <arpa/inet.h>
-#include <sys/un.h>
-
 #include <limits.h>
-#include <netdb.h>
-#include <netinet/in.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/un.h>
 
 #include "lib/address.h"
 #include "lib/conf_option.h"
 #include "lib/log.h"
 #include "lib/mailbox.h"
 
-static int wrong(char why[CONF_WHY], const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-
-static int
-wrong(char why[CONF_WHY], const char *fmt, ...)
+int
+conf_wrong(char why[CONF_WHY], const char *fmt, ...)
 {
 	va_list ap;
 
@@ -51,89 +46,6 @@ copy(const char *text)
 }
 
 static int
-resolve_numeric(struct conf_listen *l, const char *host, const char *port)
-{
-	struct addrinfo hints = { .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM };
-	struct addrinfo *found = NULL;
-
-	if (getaddrinfo(host, port, &hints, &found) != 0)
-		return -1;
-	memset(l, 0, sizeof(*l));
-	memcpy(&l->address, found->ai_addr, found->ai_addrlen);
-	l->length = found->ai_addrlen;
-	freeaddrinfo(found);
-	return 0;
-}
-
-/* Splits "host:port" and "[host]:port" at the port. Its text in *port_r ("" when there is none). 0 or -1. */
-static int
-split_port(const char *text, char *host, size_t size, bool *bracket_r, const char **port_r)
-{
-	const char *end;
-
-	*bracket_r = text[0] == '[';
-	if (*bracket_r) {
-		end = strchr(++text, ']');
-		if (end == NULL || (end[1] != ':' && end[1] != '\0'))
-			return -1;
-		*port_r = end[1] == ':' ? end + 2 : "";
-		if (end[1] == ':' && end[2] == '\0')
-			return -1;
-	} else {
-		end = strrchr(text, ':');
-		/* Several colons are an IPv6 address that lacks its brackets, or has no port. */
-		if (end != NULL && strchr(text, ':') != end)
-			end = NULL;
-		*port_r = end != NULL ? end + 1 : "";
-		if (end != NULL && end[1] == '\0')
-			return -1;
-		if (end == NULL)
-			end = text + strlen(text);
-	}
-	if (end == text || (size_t)(end - text) >= size)
-		return -1;
-	snprintf(host, size, "%.*s", (int)(end - text), text);
-	return 0;
-}
-
-static int
-port_number(const char *text, unsigned least, unsigned *r)
-{
-	uint64_t n;
-
-	if (conf_digits(&text, &n) != 0 || *text != '\0' || n < least || n > 65535)
-		return -1;
-	*r = (unsigned)n;
-	return 0;
-}
-
-int
-conf_address(struct conf_listen *l, const char *text, int port, char why[CONF_WHY])
-{
-	static const char right[] = "write an address and a port, as in 127.0.0.1:25 or [::1]:25";
-	char host[128], number[16], name[64];
-	const char *after;
-	unsigned n = (unsigned)port;
-	bool bracket;
-
-	if (split_port(text, host, sizeof(host), &bracket, &after) != 0)
-		return wrong(why, "%s is not an address; %s", logq(text), right);
-	if (*after == '\0' && port < 0)
-		return wrong(why, "%s has no port; %s", logq(text), right);
-	if (*after != '\0' && port_number(after, 0, &n) != 0)
-		return wrong(why, "%s has an impossible port; a port is a number from 0 to 65535", logq(text));
-	snprintf(number, sizeof(number), "%u", n);
-	if (resolve_numeric(l, host, number) != 0)
-		return wrong(why, "%s is not a numeric address; %s", logq(text), right);
-	if (bracket != (l->address.ss_family == AF_INET6) && *after != '\0')
-		return wrong(why, "%s has %s brackets; %s", logq(text), bracket ? "wrong" : "no", right);
-	if (getnameinfo((struct sockaddr *)&l->address, l->length, name, sizeof(name), NULL, 0, NI_NUMERICHOST) != 0)
-		return wrong(why, "%s is not a numeric address; %s", logq(text), right);
-	snprintf(l->name, sizeof(l->name), strchr(name, ':') != NULL ? "[%s]:%u" : "%s:%u", name, n);
-	return 0;
-}
-
-static int
 set_listen(struct conf_listen **list, size_t *n, const char *text, char why[CONF_WHY])
 {
 	struct conf_listen l;
@@ -142,68 +54,9 @@ set_listen(struct conf_listen **list, size_t *n, const char *text, char why[CONF
 		return -1;
 	for (size_t i = 0; i < *n; i++)
 		if (strcmp((*list)[i].name, l.name) == 0 && strcmp(strrchr(l.name, ':'), ":0") != 0)
-			return wrong(why, "%s is given twice; name each address once", l.name);
+			return conf_wrong(why, "%s is given twice; name each address once", l.name);
 	*list = grow(*list, *n + 1, sizeof(l));
 	(*list)[(*n)++] = l;
-	return 0;
-}
-
-/* An IPv4 network written as v4-mapped IPv6 is the IPv4 network. */
-static void
-unmap(struct conf_network *n)
-{
-	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
-
-	if (n->family == AF_INET6 && n->prefix >= 96 && memcmp(n->address, mapped, sizeof(mapped)) == 0) {
-		n->family = AF_INET;
-		n->prefix -= 96;
-		memmove(n->address, n->address + 12, 4);
-		memset(n->address + 4, 0, 12);
-	}
-}
-
-static bool
-bits_beyond_prefix(const struct conf_network *n)
-{
-	for (unsigned bit = n->prefix; bit < (n->family == AF_INET ? 32U : 128U); bit++)
-		if ((n->address[bit / 8] & (0x80U >> bit % 8)) != 0)
-			return true;
-	return false;
-}
-
-static int
-parse_network(struct conf_network *n, const char *text, char why[CONF_WHY])
-{
-	static const char right[] = "write it as 192.0.2.0/24 or 2001:db8::/32";
-	const char *slash = strchrnul(text, '/'), *p = slash + 1;
-	struct conf_listen l;
-	uint64_t prefix;
-	char host[64];
-	unsigned bits;
-
-	memset(n, 0, sizeof(*n));
-	if ((size_t)(slash - text) >= sizeof(host) || strchr(text, '%') != NULL)
-		return wrong(why, "%s is not a network; %s", logq(text), right);
-	snprintf(host, sizeof(host), "%.*s", (int)(slash - text), text);
-	/* getaddrinfo takes 10.1 for 10.0.0.1, which hardly anybody means who writes it. */
-	if (resolve_numeric(&l, host, "0") != 0 || (strchr(host, ':') == NULL && strspn(host, "0123456789.") != strlen(host)))
-		return wrong(why, "%s is not a network; %s", logq(text), right);
-	n->family = l.address.ss_family;
-	bits = n->family == AF_INET ? 32 : 128;
-	if (n->family == AF_INET)
-		memcpy(n->address, &((struct sockaddr_in *)(void *)&l.address)->sin_addr, 4);
-	else
-		memcpy(n->address, &((struct sockaddr_in6 *)(void *)&l.address)->sin6_addr, 16);
-	prefix = bits;
-	if (*slash == '/' && (conf_digits(&p, &prefix) != 0 || *p != '\0' || prefix > bits))
-		return wrong(why, "%s has an impossible prefix length; it is a number from 1 to %u", logq(text), bits);
-	n->prefix = (unsigned)prefix;
-	if (bits_beyond_prefix(n))
-		return wrong(why, "%s has bits set beyond its prefix; clear them, or write /%u for the one address",
-		    logq(text), bits);
-	unmap(n);
-	if (n->prefix == 0)
-		return wrong(why, "%s lets everybody send mail through this server; name your own networks", logq(text));
 	return 0;
 }
 
@@ -212,7 +65,7 @@ set_network(struct conf_networks *networks, const char *text, char why[CONF_WHY]
 {
 	struct conf_network n;
 
-	if (parse_network(&n, text, why) != 0)
+	if (conf_network(&n, text, why) != 0)
 		return -1;
 	networks->list = grow(networks->list, networks->n + 1, sizeof(n));
 	networks->list[networks->n++] = n;
@@ -226,7 +79,7 @@ append(char ***list, const char *text, char why[CONF_WHY])
 
 	for (; *list != NULL && (*list)[n] != NULL; n++)
 		if (strcmp((*list)[n], text) == 0)
-			return wrong(why, "%s is given twice; name each once", logq(text));
+			return conf_wrong(why, "%s is given twice; name each once", logq(text));
 	*list = grow(*list, n + 2, sizeof(char *));
 	(*list)[n] = copy(text);
 	(*list)[n + 1] = NULL;
@@ -239,7 +92,7 @@ check_text(const char *text, char why[CONF_WHY])
 {
 	for (const char *p = text; *p != '\0'; p++)
 		if (*p < 0x20 || *p > 0x7e)
-			return wrong(why, "%s holds more than printable ASCII; write it without", logq(text));
+			return conf_wrong(why, "%s holds more than printable ASCII; write it without", logq(text));
 	return 0;
 }
 
@@ -249,7 +102,7 @@ set_domain(char ***list, const char *text, char why[CONF_WHY])
 	char domain[ADDRESS_DOMAIN_MAX + 1];
 
 	if (address_domain(domain, text, ADDRESS_UTF8) != 0)
-		return wrong(why, "%s is not a domain; write a name as in example.org", logq(text));
+		return conf_wrong(why, "%s is not a domain; write a name as in example.org", logq(text));
 	return append(list, domain, why);
 }
 
@@ -259,7 +112,7 @@ set_server(char ***list, const char *text, char why[CONF_WHY])
 	struct conf_listen l;
 
 	if (conf_address(&l, text, 53, why) != 0)
-		return wrong(why, "%s is not the address of a DNS server; write 192.0.2.53, 192.0.2.53:5353 or "
+		return conf_wrong(why, "%s is not the address of a DNS server; write 192.0.2.53, 192.0.2.53:5353 or "
 		    "[2001:db8::53]:53", logq(text));
 	return append(list, l.name, why);
 }
@@ -280,7 +133,7 @@ set_hostname(char **to, const char *text, char why[CONF_WHY])
 	char domain[ADDRESS_DOMAIN_MAX + 1];
 
 	if (address_domain(domain, text, ADDRESS_UTF8) != 0 || domain[0] == '[')
-		return wrong(why, "%s is not a host name; write a name as in mail.example.org", logq(text));
+		return conf_wrong(why, "%s is not a host name; write a name as in mail.example.org", logq(text));
 	return set_text(to, domain);
 }
 
@@ -293,7 +146,7 @@ set_mailbox(char **to, const char *text, char why[CONF_WHY])
 	if (text[0] == '\0')
 		return set_text(to, "");
 	if (address_parse(&a, text, ADDRESS_BARE | ADDRESS_UTF8, &reason) != ADDRESS_OK)
-		return wrong(why, "%s is not an address; write one as in admin@example.org, or a local name", logq(text));
+		return conf_wrong(why, "%s is not an address; write one as in admin@example.org, or a local name", logq(text));
 	return set_text(to, a.text);
 }
 
@@ -301,9 +154,9 @@ static int
 set_path(char **to, const char *text, size_t most, char why[CONF_WHY])
 {
 	if (text[0] != '/')
-		return wrong(why, "%s is not an absolute path; begin it with a slash", logq(text));
+		return conf_wrong(why, "%s is not an absolute path; begin it with a slash", logq(text));
 	if (strlen(text) > most)
-		return wrong(why, "the path has %zu bytes; at most %zu are possible", strlen(text), most);
+		return conf_wrong(why, "the path has %zu bytes; at most %zu are possible", strlen(text), most);
 	return set_text(to, text);
 }
 
@@ -315,11 +168,11 @@ set_below(char **to, const char *text, char why[CONF_WHY])
 	const char *p = text, *end;
 
 	if (text[0] == '\0' || text[0] == '/' || strlen(text) > NAME_MAX)
-		return wrong(why, "%s is not a path below a home directory; %s", logq(text), right);
+		return conf_wrong(why, "%s is not a path below a home directory; %s", logq(text), right);
 	for (; *p != '\0'; p = *end == '/' ? end + 1 : end) {
 		end = strchrnul(p, '/');
 		if (end == p || (end - p == 1 && p[0] == '.') || (end - p == 2 && p[0] == '.' && p[1] == '.'))
-			return wrong(why, "%s leads elsewhere; %s", logq(text), right);
+			return conf_wrong(why, "%s leads elsewhere; %s", logq(text), right);
 	}
 	return set_text(to, text);
 }
@@ -330,7 +183,7 @@ set_user(char **to, const char *text, char why[CONF_WHY])
 	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
 
 	if (text[0] == '\0' || text[0] == '-' || strlen(text) > 32 || text[strspn(text, allowed)] != '\0')
-		return wrong(why, "%s is not a user's name; write a name from the password file", logq(text));
+		return conf_wrong(why, "%s is not a user's name; write a name from the password file", logq(text));
 	return set_text(to, text);
 }
 
@@ -338,7 +191,7 @@ static int
 set_delimiter(char **to, const char *text, char why[CONF_WHY])
 {
 	if (text[0] != '\0' && (text[1] != '\0' || strchr("+-_=#~^", text[0]) == NULL))
-		return wrong(why, "%s cannot stand between user and tag; write one of + - _ = # ~ ^, or ''", logq(text));
+		return conf_wrong(why, "%s cannot stand between user and tag; write one of + - _ = # ~ ^, or ''", logq(text));
 	return set_text(to, text);
 }
 
@@ -353,10 +206,10 @@ set_mbox(char **to, const char *text, char why[CONF_WHY])
 		return set_text(to, text);
 	if (strncmp(text, "~/", 2) == 0)
 		return strchr(text, '%') == NULL ? set_below(to, text + 2, why) == 0 ? set_text(to, text) : -1 :
-		    wrong(why, "%s is not a place for mailboxes; %s", logq(text), right);
+		    conf_wrong(why, "%s is not a place for mailboxes; %s", logq(text), right);
 	if (text[0] != '/' || user == NULL || strchr(user + 1, '%') != NULL || strchr(text, '%') != user ||
 	    strstr(text, "/../") != NULL || user[-1] != '/' || text[strlen(text) - 1] == '/')
-		return wrong(why, "%s is not a place for mailboxes; %s", logq(text), right);
+		return conf_wrong(why, "%s is not a place for mailboxes; %s", logq(text), right);
 	return set_path(to, text, PATH_MAX / 2, why);
 }
 
@@ -364,20 +217,16 @@ set_mbox(char **to, const char *text, char why[CONF_WHY])
 static int
 set_endpoint(char **to, const char *text, char why[CONF_WHY])
 {
-	char host[ADDRESS_DOMAIN_MAX + 1], name[ADDRESS_DOMAIN_MAX + 1];
-	struct conf_listen l;
-	const char *after;
+	char name[ADDRESS_DOMAIN_MAX + 1];
 	unsigned port;
-	bool bracket;
 
 	if (text[0] == '\0')
 		return set_text(to, text);
 	if (text[0] == '/')
 		return set_path(to, text, sizeof(((struct sockaddr_un *)0)->sun_path) - 1, why);
-	if (split_port(text, host, sizeof(host), &bracket, &after) == 0 && *after != '\0' && port_number(after, 1, &port) == 0 &&
-	    (resolve_numeric(&l, host, "0") == 0 || (!bracket && address_domain(name, host, ADDRESS_UTF8) == 0)))
+	if (conf_host(name, &port, text, why) == 0 && port != 0)
 		return set_text(to, text);
-	return wrong(why, "%s is neither a socket nor a host with a port; write /run/dovecot/lmtp, or 127.0.0.1:24", logq(text));
+	return conf_wrong(why, "%s is neither a socket nor a host with a port; write /run/dovecot/lmtp, or 127.0.0.1:24", logq(text));
 }
 
 static int
@@ -386,7 +235,7 @@ set_folder(char **to, const char *text, char why[CONF_WHY])
 	char folder[MAILBOX_FOLDER_MAX];
 
 	if (text[0] != '\0' && mailbox_folder(folder, text)[0] == '\0')
-		return wrong(why, "%s is no name for a folder; write letters, digits, - and _, and dots between levels, as in "
+		return conf_wrong(why, "%s is no name for a folder; write letters, digits, - and _, and dots between levels, as in "
 		    "Junk, or ''", logq(text));
 	return set_text(to, text);
 }
@@ -406,7 +255,7 @@ set_choice(char **to, const struct conf_option *o, const char *text, char why[CO
 			return set_text(to, text);
 		w += n;
 	}
-	return wrong(why, "%s is not possible for %s; choose one of: %s", logq(text), o->name, o->choices);
+	return conf_wrong(why, "%s is not possible for %s; choose one of: %s", logq(text), o->name, o->choices);
 }
 
 static int
@@ -422,14 +271,14 @@ set_word(int *to, const struct conf_option *o, const char *text, char why[CONF_W
 			return 0;
 		}
 	}
-	return wrong(why, "%s is not possible for %s; choose one of: %s", logq(text), o->name, o->choices);
+	return conf_wrong(why, "%s is not possible for %s; choose one of: %s", logq(text), o->name, o->choices);
 }
 
 static int
 set_bool(bool *to, const char *text, char why[CONF_WHY])
 {
 	if (strcmp(text, "yes") != 0 && strcmp(text, "no") != 0)
-		return wrong(why, "%s is neither yes nor no; write one of them", logq(text));
+		return conf_wrong(why, "%s is neither yes nor no; write one of them", logq(text));
 	*to = text[0] == 'y';
 	return 0;
 }
@@ -441,10 +290,10 @@ set_count(void *to, const struct conf_option *o, const char *text, char why[CONF
 	uint64_t n;
 
 	if (conf_digits(&p, &n) != 0 || *p != '\0')
-		return wrong(why, "%s is not a number; write one from %lld to %lld", logq(text), (long long)o->least,
+		return conf_wrong(why, "%s is not a number; write one from %lld to %lld", logq(text), (long long)o->least,
 		    (long long)o->most);
 	if (n < (uint64_t)o->least || n > (uint64_t)o->most)
-		return wrong(why, "%s is out of range; write a number from %lld to %lld", logq(text), (long long)o->least,
+		return conf_wrong(why, "%s is out of range; write a number from %lld to %lld", logq(text), (long long)o->least,
 		    (long long)o->most);
 	if (o->type == CONF_PORT)
 		*(uint16_t *)to = (uint16_t)n;
@@ -460,11 +309,11 @@ set_int(int *to, const struct conf_option *o, const char *text, char why[CONF_WH
 	uint64_t n;
 
 	if (conf_digits(&p, &n) != 0 || *p != '\0' || n > INT32_MAX)
-		return wrong(why, "%s is not a number; write one from %lld to %lld", logq(text), (long long)o->least,
+		return conf_wrong(why, "%s is not a number; write one from %lld to %lld", logq(text), (long long)o->least,
 		    (long long)o->most);
 	*to = text[0] == '-' ? -(int)n : (int)n;
 	if (*to < o->least || *to > o->most)
-		return wrong(why, "%s is out of range; write a number from %lld to %lld", logq(text), (long long)o->least,
+		return conf_wrong(why, "%s is out of range; write a number from %lld to %lld", logq(text), (long long)o->least,
 		    (long long)o->most);
 	return 0;
 }
@@ -476,9 +325,9 @@ set_duration(int64_t *to, const struct conf_option *o, const char *text, char wh
 	int64_t ms;
 
 	if (conf_duration(text, &ms) != 0)
-		return wrong(why, "%s is not a duration; write it as in 90s, 5m, 1h30m or 2d", logq(text));
+		return conf_wrong(why, "%s is not a duration; write it as in 90s, 5m, 1h30m or 2d", logq(text));
 	if (ms < o->least || ms > o->most)
-		return wrong(why, "%s is out of range; write a duration from %s to %s", logq(text),
+		return conf_wrong(why, "%s is out of range; write a duration from %s to %s", logq(text),
 		    conf_duration_text(least, o->least), conf_duration_text(most, o->most));
 	*to = ms;
 	return 0;
@@ -492,11 +341,11 @@ set_durations(char **to, const struct conf_option *o, const char *text, char why
 	int n = conf_durations(text, ms, CONF_DURATIONS_MAX);
 
 	if (n < 0)
-		return wrong(why, "%s is not a list of durations; write up to %d of them, none shorter than the one before, as in "
+		return conf_wrong(why, "%s is not a list of durations; write up to %d of them, none shorter than the one before, as in "
 		    "\"5m, 30m, 2h\"", logq(text), CONF_DURATIONS_MAX);
 	for (int i = 0; i < n; i++)
 		if (ms[i] < o->least || ms[i] > o->most)
-			return wrong(why, "%s is out of range; write durations from %s to %s", logq(text),
+			return conf_wrong(why, "%s is out of range; write durations from %s to %s", logq(text),
 			    conf_duration_text(least, o->least), conf_duration_text(most, o->most));
 	return set_text(to, text);
 }
@@ -508,9 +357,9 @@ set_size(uint64_t *to, const struct conf_option *o, const char *text, char why[C
 	uint64_t bytes;
 
 	if (conf_size(text, &bytes) != 0)
-		return wrong(why, "%s is not a size; write it as in 100000, 512K, 50M or 2G", logq(text));
+		return conf_wrong(why, "%s is not a size; write it as in 100000, 512K, 50M or 2G", logq(text));
 	if (bytes < (uint64_t)o->least || bytes > (uint64_t)o->most)
-		return wrong(why, "%s is out of range; write a size from %s to %s", logq(text),
+		return conf_wrong(why, "%s is out of range; write a size from %s to %s", logq(text),
 		    conf_size_text(least, (uint64_t)o->least), conf_size_text(most, (uint64_t)o->most));
 	*to = bytes;
 	return 0;
@@ -523,7 +372,7 @@ set_address(char **to, const struct conf_option *o, const char *text, char why[C
 	uint8_t bytes[16];
 
 	if (text[0] != '\0' && inet_pton(v4 ? AF_INET : AF_INET6, text, bytes) != 1)
-		return wrong(why, "%s is not an %s address; write one as in %s", logq(text), v4 ? "IPv4" : "IPv6",
+		return conf_wrong(why, "%s is not an %s address; write one as in %s", logq(text), v4 ? "IPv4" : "IPv6",
 		    v4 ? "192.0.2.1" : "2001:db8::1");
 	return set_text(to, text);
 }
@@ -597,7 +446,7 @@ conf_value_set(void *base, const struct conf_option *o, const char *text, char w
 	case CONF_HOSTS:
 		break;
 	}
-	return wrong(why, "%s is of no known type", o->name);
+	return conf_wrong(why, "%s is of no known type", o->name);
 }
 
 int
@@ -622,7 +471,7 @@ take_sender(char to[ADDRESS_MAX], const char *title, char why[CONF_WHY])
 	if (title[0] == '@' && address_domain(to + 1, title + 1, ADDRESS_UTF8) == 0)
 		return 0;
 	if (address_parse(&a, title, ADDRESS_UTF8, NULL) != ADDRESS_OK)
-		return wrong(why, "%s is not a sender; write an address as in anna@example.org, or @example.org for all of a domain",
+		return conf_wrong(why, "%s is not a sender; write an address as in anna@example.org, or @example.org for all of a domain",
 		    logq(title));
 	memcpy(to, a.text, ADDRESS_MAX);
 	return 0;
@@ -634,7 +483,7 @@ take_domain(char to[ADDRESS_MAX], const char *title, bool relay, char why[CONF_W
 	if (relay && strcmp(title, "*") == 0)
 		memcpy(to, "*", 2);
 	else if (address_domain(to, title, ADDRESS_UTF8) != 0)
-		return wrong(why, "%s is not a domain; write a name as in example.net%s", logq(title),
+		return conf_wrong(why, "%s is not a domain; write a name as in example.net%s", logq(title),
 		    relay ? ", or '*' for all others" : "; for all others set the option outside");
 	return 0;
 }
@@ -651,7 +500,7 @@ conf_destination_add(struct conf *c, const char *kind, const char *title, char w
 	for (size_t i = 0; i < c->n_destinations; i++)
 		if (strcasecmp(c->destinations[i].domain, name) == 0) {
 			d = &c->destinations[i];
-			wrong(why, "%s is given twice%s; keep one", logq(name), (d->n_hosts > 0) != (relay || by_sender) ?
+			conf_wrong(why, "%s is given twice%s; keep one", logq(name), (d->n_hosts > 0) != (relay || by_sender) ?
 			    ", as a relay and as a destination" : "");
 			return NULL;
 		}
@@ -664,26 +513,16 @@ conf_destination_add(struct conf *c, const char *kind, const char *title, char w
 static int
 add_host(struct conf_destination *d, const char *text, char why[CONF_WHY])
 {
-	static const char right[] = "write a name or an address, and a port if it is not smtp_port, as in smtp.example.org:587";
-	char host[ADDRESS_DOMAIN_MAX + 1], name[ADDRESS_DOMAIN_MAX + 1];
-	struct conf_listen l;
-	const char *after;
-	unsigned port = 0;
-	bool bracket;
+	char name[ADDRESS_DOMAIN_MAX + 1];
+	unsigned port;
 
-	if (split_port(text, host, sizeof(host), &bracket, &after) != 0)
-		return wrong(why, "%s is not a host; %s", logq(text), right);
-	if (*after != '\0' && port_number(after, 1, &port) != 0)
-		return wrong(why, "%s has an impossible port; a port is a number from 1 to 65535", logq(text));
-	if (resolve_numeric(&l, host, "0") == 0)
-		snprintf(name, sizeof(name), "%s", host);
-	else if (bracket || address_domain(name, host, ADDRESS_UTF8) != 0)
-		return wrong(why, "%s is not a host; %s", logq(text), right);
+	if (conf_host(name, &port, text, why) != 0)
+		return -1;
 	for (size_t i = 0; i < d->n_hosts; i++)
 		if (strcmp(d->hosts[i].name, name) == 0 && d->hosts[i].port == port)
-			return wrong(why, "%s is given twice; name each once", logq(text));
+			return conf_wrong(why, "%s is given twice; name each once", logq(text));
 	if (d->n_hosts == CONF_HOSTS_MAX)
-		return wrong(why, "%s is one host too many; name up to %d", logq(text), CONF_HOSTS_MAX);
+		return conf_wrong(why, "%s is one host too many; name up to %d", logq(text), CONF_HOSTS_MAX);
 	d->hosts = grow(d->hosts, d->n_hosts + 1, sizeof(*d->hosts));
 	d->hosts[d->n_hosts++] = (struct conf_host){ copy(name), (uint16_t)port };
 	return 0;

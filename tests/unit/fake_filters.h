@@ -206,4 +206,3 @@ answer(size_t i)
 	filter_finish(run);
 	turn();
 }
-
