@@ -45,6 +45,14 @@ put_spf(struct authres *a, const struct facts *f)
 		authres_property(a, "smtp", "mailfrom", f->sender);
 }
 
+/* What is not known is left out. */
+static void
+put_header(struct authres *a, const char *property, const char *value)
+{
+	if (value[0] != '\0')
+		authres_property(a, "header", property, value);
+}
+
 static void
 put_dkim(struct authres *a, const struct facts *f)
 {
@@ -55,8 +63,8 @@ put_dkim(struct authres *a, const struct facts *f)
 	for (unsigned i = 0; i < f->dkim->n; i++) {
 		authres_result(a, "dkim", dkim_result_name(f->dkim->signatures[i].result),
 		    f->dkim->signatures[i].why[0] != '\0' ? f->dkim->signatures[i].why : NULL);
-		authres_property(a, "header", "d", f->dkim->signatures[i].domain);
-		authres_property(a, "header", "s", f->dkim->signatures[i].selector);
+		put_header(a, "d", f->dkim->signatures[i].domain);
+		put_header(a, "s", f->dkim->signatures[i].selector);
 	}
 }
 
@@ -65,8 +73,7 @@ put_others(struct authres *a, const struct facts *f)
 {
 	if ((f->known & FACT_DMARC) != 0) {
 		authres_result(a, "dmarc", dmarc_result_name(f->dmarc.result), NULL);
-		if (f->dmarc.domain[0] != '\0')
-			authres_property(a, "header", "from", f->dmarc.domain);
+		put_header(a, "from", f->dmarc.domain);
 		if (f->dmarc.result == DMARC_FAIL)
 			authres_property(a, "policy", "dmarc", dmarc_policy_name(f->dmarc.policy));
 	}
@@ -76,8 +83,7 @@ put_others(struct authres *a, const struct facts *f)
 	}
 	if ((f->known & FACT_SENDER_ID) != 0) {
 		authres_result(a, "sender-id", spf_code_name(f->sender_id.code), NULL);
-		if (f->sender_id.domain[0] != '\0')
-			authres_property(a, "header", f->sender_id.field, f->sender_id.domain);
+		put_header(a, f->sender_id.field, f->sender_id.domain);
 	}
 	if ((f->known & FACT_REVERSE) != 0) {
 		authres_result(a, "iprev", iprev_result_name(f->reverse.result), NULL);
