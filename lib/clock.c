@@ -15,6 +15,7 @@ static struct {
 	struct event	*event;
 	struct timer	**heap;		/* heap[0] is due first */
 	uint32_t	 n, room;
+	uint32_t	 turn;		/* of run_due */
 	bool		 running;	/* inside run_due */
 } clk;
 
@@ -149,7 +150,8 @@ run_due(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	(void)arg;
 	clk.running = true;
-	while (clk.n > 0 && clk.heap[0]->due_ms <= now) {
+	clk.turn++;
+	while (clk.n > 0 && clk.heap[0]->due_ms <= now && clk.heap[0]->turn != clk.turn) {
 		t = clk.heap[0];
 		remove_timer(t);
 		t->run(t->arg);
@@ -180,8 +182,8 @@ timer_set(struct timer *t, void (*run)(void *), void *arg)
 void
 timer_start(struct timer *t, int64_t after_ms)
 {
-	/* The +1 keeps a zero timer started while timers run out of the same run. */
-	t->due_ms = clock_ms() + (after_ms > 0 ? after_ms : clk.running);
+	t->due_ms = clock_ms() + (after_ms > 0 ? after_ms : 0);
+	t->turn = clk.turn;
 	if (t->slot == 0) {
 		if (clk.n == clk.room) {
 			clk.room = clk.room ? 2 * clk.room : 64;

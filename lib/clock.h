@@ -33,6 +33,7 @@ struct timer {
 	void	*arg;
 	int64_t	 due_ms;
 	uint32_t slot;		/* 1-based place in the heap; 0: not running */
+	uint32_t turn;		/* in which it was started */
 };
 
 void	timer_set(struct timer *, void (*run)(void *), void *arg);

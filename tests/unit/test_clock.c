@@ -113,13 +113,16 @@ START_TEST(stopped_and_moved)
 }
 END_TEST
 
-static unsigned rounds;
+static unsigned rounds, n_late;
 
 static void
 again(void *arg)
 {
+	struct timer *t = arg;
+
 	rounds++;
-	timer_start(arg, 0);
+	timer_start(t, 0);
+	n_late += t->due_ms > clock_ms();
 }
 
 START_TEST(zero_does_not_spin)
@@ -131,6 +134,22 @@ START_TEST(zero_does_not_spin)
 	timer_start(&t, 0);
 	event_base_loop(base, EVLOOP_ONCE);
 	ck_assert_uint_eq(rounds, 1);
+	timer_stop(&t);
+}
+END_TEST
+
+/* But each goes in the very next turn: a chain of them costs no time. */
+START_TEST(zero_is_now)
+{
+	struct timer t;
+
+	rounds = n_late = 0;
+	timer_set(&t, again, &t);
+	timer_start(&t, 0);
+	for (int i = 0; i < 20; i++)
+		event_base_loop(base, EVLOOP_ONCE);
+	ck_assert_uint_eq(rounds, 20);
+	ck_assert_uint_eq(n_late, 0);
 	timer_stop(&t);
 }
 END_TEST
@@ -205,6 +224,7 @@ main(void)
 	tcase_add_test(t, the_wall_clock_alone);
 	tcase_add_test(t, stopped_and_moved);
 	tcase_add_test(t, zero_does_not_spin);
+	tcase_add_test(t, zero_is_now);
 	tcase_add_test(t, heap_against_array);
 	tcase_add_test(t, dates);
 	suite_add_tcase(s, t);
