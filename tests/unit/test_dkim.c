@@ -1,8 +1,10 @@
 /*
  * Signatures verified and made, through a name server in the same loop: the examples of RFC 6376 (appendix A) and 8463
- * (appendix A), tampered mail, keys of all kinds, and chains.
+ * (appendix A), tampered mail, keys of all kinds, and chains. ATTACKS 48, 49, 50
  */
+#include <openssl/core_names.h>
 #include <openssl/evp.h>
+#include <openssl/param_build.h>
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
 
@@ -73,7 +75,7 @@ static const char rfc6376[] =
     "\r\n"
     "Joe.\r\n";
 
-static char made_key[2048];			/* the record of a key made here, at made.test */
+static char made_key[4096];			/* the record of a key made here, at made.test */
 
 static const struct zone zone[] = {
 	{ "brisbane._domainkey.football.example.com", DNS_TXT,
@@ -283,6 +285,16 @@ END_TEST
 
 /* ---- made here ---- */
 
+static void
+publish(const char *kind, const uint8_t *key, size_t len)
+{
+	char text[3000];
+
+	ck_assert_uint_lt(len, sizeof(text) / 4 * 3);
+	EVP_EncodeBlock((unsigned char *)text, key, (int)len);
+	snprintf(made_key, sizeof(made_key), "v=DKIM1; k=%s; p=%s", kind, text);
+}
+
 /* A key, and its record for DNS: rsa of so many bits, or ed25519 with 0. */
 static EVP_PKEY *
 make_key(unsigned bits)
@@ -290,15 +302,13 @@ make_key(unsigned bits)
 	EVP_PKEY *key = bits != 0 ? EVP_RSA_gen(bits) : EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
 	uint8_t der[1024], *p = der;
 	size_t len = sizeof(der);
-	char text[1500];
 
 	ck_assert_ptr_nonnull(key);
 	if (bits != 0)
 		len = (size_t)i2d_PUBKEY(key, &p);
 	else
 		ck_assert_int_eq(EVP_PKEY_get_raw_public_key(key, der, &len), 1);
-	EVP_EncodeBlock((unsigned char *)text, der, (int)len);
-	snprintf(made_key, sizeof(made_key), "v=DKIM1; k=%s; p=%s", bits != 0 ? "rsa" : "ed25519", text);
+	publish(bits != 0 ? "rsa" : "ed25519", der, len);
 	return key;
 }
 
@@ -351,6 +361,55 @@ START_TEST(what_is_signed_verifies)
 		free(signed_mail);
 	}
 	EVP_PKEY_free(key);
+}
+END_TEST
+
+/* The record of an RSA key whose number is all ones. */
+static void
+make_number(unsigned bits)
+{
+	OSSL_PARAM_BLD *build = OSSL_PARAM_BLD_new();
+	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, "RSA", NULL);
+	BIGNUM *n = BN_new(), *e = BN_new();
+	OSSL_PARAM *params;
+	EVP_PKEY *key = NULL;
+	uint8_t der[2200], *p = der;
+
+	ck_assert(BN_lshift(n, BN_value_one(), (int)bits) == 1 && BN_sub_word(n, 1) == 1 && BN_set_word(e, 65537) == 1);
+	ck_assert(OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_RSA_N, n) == 1);
+	ck_assert(OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_RSA_E, e) == 1);
+	params = OSSL_PARAM_BLD_to_param(build);
+	ck_assert(EVP_PKEY_fromdata_init(ctx) == 1 && EVP_PKEY_fromdata(ctx, &key, EVP_PKEY_PUBLIC_KEY, params) == 1);
+	publish("rsa", der, (size_t)i2d_PUBKEY(key, &p));
+	EVP_PKEY_free(key);
+	EVP_PKEY_CTX_free(ctx);
+	OSSL_PARAM_free(params);
+	OSSL_PARAM_BLD_free(build);
+	BN_free(n);
+	BN_free(e);
+}
+
+static const struct {
+	unsigned	 bits;
+	const char	*why;
+} sizes[] = { { 8, "less than 1024" }, { 4097, "more than 4096" }, { 16384, "" } };
+
+/* Some are no good to anybody, some dear to calculate with. */
+START_TEST(keys_of_8_to_16384_bits)
+{
+	char *message = replaced(rfc6376, "d=example.com", "d=made.test"), *other = replaced(message, "s=brisbane", "s=s");
+	char *last = replaced(other, " i=", " was=");
+	struct got g;
+
+	make_number(sizes[_i].bits);
+	g = verify(last);
+	ck_assert_uint_eq(g.n, 1);
+	ck_assert_msg(g.findings[0].result == DKIM_POLICY || (sizes[_i].why[0] == '\0' && g.findings[0].result == DKIM_PERMERROR), "%s (%s)",
+	    dkim_result_name(g.findings[0].result), g.findings[0].why);
+	ck_assert_msg(strstr(g.findings[0].why, sizes[_i].why) != NULL, "%s", g.findings[0].why);
+	free(message);
+	free(other);
+	free(last);
 }
 END_TEST
 
@@ -504,6 +563,7 @@ main(void)
 	tcase_add_test(t, no_signature);
 	tcase_add_test(t, cancelled);
 	tcase_add_loop_test(t, what_is_signed_verifies, 0, COUNT(lengths));
+	tcase_add_loop_test(t, keys_of_8_to_16384_bits, 0, COUNT(sizes));
 	tcase_add_test(t, wrong_wishes);
 	tcase_add_test(t, long_chain);
 	tcase_add_test(t, broken_chain);

@@ -1,5 +1,5 @@
 /*
- * Canonical forms: the examples of RFC 6376, 3.4.5, and the corners, whole and byte by byte.
+ * Canonical forms: the examples of RFC 6376, 3.4.5, and the corners, whole and byte by byte. ATTACKS 51
  */
 #include <check.h>
 #include <stdlib.h>
@@ -112,6 +112,38 @@ START_TEST(long_lines)
 }
 END_TEST
 
+static void
+forget(void *arg, const void *data, size_t len)
+{
+	(void)data;
+	*(uint64_t *)arg += len;
+}
+
+/* Twenty megabytes of spaces, in one line and on lines without end: what costs more than once for each byte never ends. */
+START_TEST(spaces_without_end)
+{
+	static char spaces[4096], lines[4096];
+	struct dkim_canon one, many;
+	uint64_t of_one = 0, of_many = 0;
+
+	memset(spaces, ' ', sizeof(spaces));
+	for (size_t i = 0; i < sizeof(lines); i += 4)
+		memcpy(lines + i, " \t\r\n", 4);
+	dkim_canon_init(&one, true, forget, &of_one);
+	dkim_canon_init(&many, true, forget, &of_many);
+	for (int i = 0; i < 5000; i++) {
+		dkim_canon_body(&one, spaces, sizeof(spaces));
+		dkim_canon_body(&many, lines, sizeof(lines));
+	}
+	dkim_canon_body(&one, "x", 1);
+	dkim_canon_body(&many, "x", 1);
+	dkim_canon_finish(&one);
+	dkim_canon_finish(&many);
+	ck_assert_uint_eq(of_one, 4);
+	ck_assert_uint_eq(of_many, 5000 * sizeof(lines) / 4 * 2 + 3);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -123,6 +155,7 @@ main(void)
 	tcase_add_loop_test(t, fields_are_made_canonical, 0, COUNT(fields));
 	tcase_add_loop_test(t, bodies_are_made_canonical, 0, COUNT(bodies));
 	tcase_add_test(t, long_lines);
+	tcase_add_test(t, spaces_without_end);
 	suite_add_tcase(s, t);
 	r = srunner_create(s);
 	srunner_run_all(r, CK_NORMAL);
