@@ -1,5 +1,6 @@
 /*
  * DNS messages as bytes: names that may be asked, queries, answers that lie, and answers on their way between processes.
+ * ATTACKS 44
  */
 #include <check.h>
 #include <stdlib.h>

@@ -46,6 +46,23 @@ START_TEST(senders_are_folded)
 }
 END_TEST
 
+/* Characters that a database might mind are neither dropped nor cut at. */
+START_TEST(senders_with_odd_characters_taken_for_one)
+{
+	static const char *const some[] = { "ab@far.example", "a'b@far.example", "a''b@far.example", "a%b@far.example", "a;b@far.example",
+	    "a--b@far.example", "\"a b\"@far.example", "\"a\\\"b\"@far.example", "a/b@far.example", "a\xc3\xa4" "b@far.example",
+	    "a*b@far.example", "a_b@far.example", "a@b.far.example" };
+	char one[MEMORY_OTHER_MAX], two[MEMORY_OTHER_MAX];
+
+	for (size_t i = 0; i < sizeof(some) / sizeof(some[0]); i++)
+		for (size_t j = 0; j < i; j++) {
+			greylist_key_other(one, some[i], "mx.far.example", "alice@demo.example");
+			greylist_key_other(two, some[j], "mx.far.example", "alice@demo.example");
+			ck_assert_str_ne(one, two);
+		}
+}
+END_TEST
+
 START_TEST(networks)
 {
 	static const struct {
@@ -90,6 +107,7 @@ main(void)
 	int failed;
 
 	tcase_add_test(t, senders_are_folded);
+	tcase_add_test(t, senders_with_odd_characters_taken_for_one);
 	tcase_add_test(t, networks);
 	tcase_add_test(t, long_ones_are_cut_and_stay_whole);
 	suite_add_tcase(s, t);

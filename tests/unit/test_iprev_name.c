@@ -1,5 +1,5 @@
 /*
- * Names that look made from the address, and names that people chose.
+ * Names that look made from the address, and names that people chose. ATTACKS 44
  */
 #include <check.h>
 #include <string.h>
