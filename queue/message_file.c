@@ -19,6 +19,7 @@
 
 #define FORMAT		1
 #define WORDS_MAX	20
+#define WORD_LENGTH	(16U * 1024)	/* of a value: all of a sender's fit into one lib/pack.h */
 #define RCPT_WORDS	16
 
 /* ---- writing ---- */
@@ -195,8 +196,14 @@ take_number(struct parse *p, uint64_t most, uint64_t *r)
 	return number(p->words[1], 10, most, r) ? 0 : wrong(p, "%s takes a number", p->words[0]);
 }
 
+enum name { ID, ARRIVED, SENDER, CLIENT, SESSION, SESSION_ID, DECLARED, FLAGS, RET, ENVID, HEAD, CONTENT, N_NAMES };
+
+static const char *const names[N_NAMES] = { [ID] = "id", [ARRIVED] = "arrived", [SENDER] = "sender", [CLIENT] = "client",
+    [SESSION] = "session", [SESSION_ID] = "session_id", [DECLARED] = "declared", [FLAGS] = "flags", [RET] = "ret",
+    [ENVID] = "envid", [HEAD] = "head", [CONTENT] = "content" };
+
 static int
-take_value(struct parse *p, size_t which)
+take_value(struct parse *p, enum name which)
 {
 	struct message_file *m = p->to;
 	struct envelope_sender *s = &m->sender;
@@ -204,55 +211,53 @@ take_value(struct parse *p, size_t which)
 	int rc = 0;
 
 	switch (which) {
-	case 0:		/* id: where it came from is of no importance */
+	case ID:	/* where it came from is of no importance */
 		break;
-	case 1:
+	case ARRIVED:
 		rc = take_number(p, INT64_MAX, &n);
 		m->arrived = (int64_t)n;
 		break;
-	case 2:
+	case SENDER:
 		s->address = copy(p->words[1]);
 		break;
-	case 3:
+	case CLIENT:
 		s->client = copy(p->words[1]);
 		break;
-	case 4:
+	case SESSION:
 		s->session = copy(p->words[1]);
 		break;
-	case 5:
+	case SESSION_ID:
 		return take_number(p, UINT64_MAX, &s->session_id);
-	case 6:
+	case DECLARED:
 		return take_number(p, UINT64_MAX, &s->size);
-	case 7:
+	case FLAGS:
 		rc = take_number(p, INT32_MAX, &n);
 		s->flags = (uint32_t)n;
 		break;
-	case 8:
+	case RET:
 		rc = take_number(p, 2, &n);
 		s->ret = (uint8_t)n;
 		break;
-	case 9:
+	case ENVID:
 		s->envid = copy_optional(p->words[1]);
 		break;
-	case 10:
+	case HEAD:
 		m->head = copy(p->words[1]);
 		break;
-	case 11:
+	case CONTENT:
 		return take_number(p, INT64_MAX, &m->size);
+	case N_NAMES:
+		break;
 	}
 	return rc;
 }
-
-static const char *const names[] = { "id", "arrived", "sender", "client", "session", "session_id", "declared", "flags", "ret", "envid",
-    "head", "content" };
-#define N_NAMES	(sizeof(names) / sizeof(names[0]))
 
 static int
 take_line(struct parse *p, char *line)
 {
 	p->n = 0;
 	for (char *word; (word = strsep(&line, " ")) != NULL;) {
-		if (p->n == WORDS_MAX || decode(word) != 0)
+		if (p->n == WORDS_MAX || strlen(word) > WORD_LENGTH || decode(word) != 0)
 			return wrong(p, "%s", p->n == WORDS_MAX ? "it has too many values" : "a value is not written as it should be");
 		p->words[p->n++] = word;
 	}
@@ -264,7 +269,7 @@ take_line(struct parse *p, char *line)
 		if (p->n != 2 || (p->had & 1U << i) != 0)
 			return wrong(p, "%s has one value, and is there once", names[i]);
 		p->had |= 1U << i;
-		return take_value(p, i);
+		return take_value(p, (enum name)i);
 	}
 	return wrong(p, "%.40s is not known", logq(p->words[0]));
 }

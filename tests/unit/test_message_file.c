@@ -108,6 +108,22 @@ START_TEST(what_is_one)
 }
 END_TEST
 
+START_TEST(long_values)
+{
+	static const char *const names[] = { "client", "head", "rcpt" };
+	size_t n = 1000000;
+	char *text = malloc(n + sizeof(FIRST)), why[300] = "";
+	struct message_file m;
+	int len = snprintf(text, sizeof(FIRST), "minimta-message 1\n%s ", names[_i]);
+
+	memset(text + len, 'x', n);
+	memcpy(text + len + n - 2, "\n\n", 3);
+	ck_assert_int_eq(message_file_parse(&m, text, why, sizeof(why)), -1);
+	ck_assert_ptr_nonnull(strstr(why, "line 2: "));
+	free(text);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -118,6 +134,7 @@ main(void)
 
 	tcase_add_test(t, there_and_back);
 	tcase_add_loop_test(t, what_is_one, 0, sizeof(files) / sizeof(files[0]));
+	tcase_add_loop_test(t, long_values, 0, 3);
 	suite_add_tcase(suite, t);
 	r = srunner_create(suite);
 	srunner_run_all(r, CK_NORMAL);
