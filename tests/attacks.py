@@ -115,7 +115,7 @@ MISTAKES = {
 	"a PROXY header taken for talking early": ("dialogs/proxy.txt", "but the header is not"),
 	"a reset taken for talking early": ("dialogs/banner_delay.txt", "one that resets"),
 	"the end of a message looked for in one read": ("dialogs/smuggle_crlf_dot_lf.txt", "S:"),
-	"a thread that sleeps for each client": ("dialogs/banner_delay_busy.txt", "half of all places"),
+	"a thread that sleeps for each client": ("crowd.py", "A thread that sleeps for each client"),
 	"a host that takes every address believed": ("dialogs/callback_accepts_all.txt", "takes every address"),
 	"callbacks that flood their victim": ("dialogs/callback_once_a_minute.txt", "one call to a domain in a minute"),
 	"results of others in our name believed": ("unit/test_filters.c", "forged_authentication_results"),

@@ -18,6 +18,7 @@ import time
 
 import minimta_test as mt
 
+STRANGERS, STRANGER_KB = 1000, 40
 SILENT, DRIPPING, UNREADING = 500, 50, 20
 ROUNDS = 20				# seconds of the server's clock
 NETWORK = 50				# connections of each network of the crowd
@@ -325,6 +326,34 @@ def session_memory():
 			raise mt.Failed("smtpd still holds " + status(server))
 
 
+def strangers_wait():
+	"""
+	A thread that sleeps for each client is a mistake of others: here a thousand wait for their greeting, at some kilobytes each, and
+	one who is known does not.
+	"""
+	with mt.Server(config='filter "greylist" { mode = off }\n', replace={**DEFAULTS, "filters": "yes", "connections": "2500"}) as server:
+		with server.hurry():
+			server.honest_mail()		# it is known from now on
+		pid = server.pids()["smtpd"]
+		before, processor = memory_of(pid), processor_s(pid)
+		waiting = [mt.Client(server.address, source) for source in sources(30, STRANGERS)]
+		for client in waiting:
+			client.line()			# the first line of two
+		if f"delayed={STRANGERS} " not in status(server):
+			raise mt.Failed(f"not all wait: {status(server)}")
+		grown, used = memory_of(pid) - before, processor_s(pid) - processor
+		if grown > STRANGERS * STRANGER_KB * 1024 and not mt.SANITIZED:
+			raise mt.Failed(f"smtpd has grown by {grown >> 10} KiB for {STRANGERS} who wait")
+		server.honest_mail()			# the clock stands still: whoever waits is not served
+		if f"delayed={STRANGERS} " not in status(server) or used > 5:
+			raise mt.Failed(f"{used} s of processor time, {status(server)}")
+		server.move_clock(6.1)
+		for client in waiting:
+			client.data = b""
+			client.expect(220)
+			client.sock.close()
+
+
 CASES = {
 	"crowd with places enough": (honest_is_served, 1000),
 	"crowd for few places": (honest_is_served, 300),
@@ -332,6 +361,7 @@ CASES = {
 	"descriptors run out": (descriptors_run_out,),
 	"memory runs out": (memory_runs_out,),
 	"session memory": (session_memory,),
+	"strangers wait": (strangers_wait,),
 }
 
 
