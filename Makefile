@@ -564,7 +564,7 @@ check:
 interop: all
 	python3 -B tests/interop.py -v $(CASES)
 
-# What each filter costs, and all of them together.
+# What each filter costs smtpd, and all of them together.
 bench-filters: $(OUT)/tests/bench-filters
 	$(OUT)/tests/bench-filters
 
@@ -572,7 +572,7 @@ $(OUT)/tests/bench-filters: $(OUT)/tests/bench-filters.o $(ARCHIVE)
 	$(CC) -o $@ $^ $(ALL_LDFLAGS) $(LIBS)
 
 # Beside postfix; ONLY="forward memory" QUICK=1 for parts (tests/bench.py). Not part of ./check.
-bench: all
+bench: all $(OUT)/tests/bench-filters
 	python3 tests/bench.py
 
 # minimta and the tools for people in sbin, the other processes in libexec; an existing configuration stays. What a machine

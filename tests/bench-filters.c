@@ -1,7 +1,7 @@
 /*
- * What the filters cost: processor time per message of each alone and of all together, and how long a session waits for all
- * of them with 1, 100 and 1,000 sessions at a time. DNS answers within the same process at the loop's next turn, so that no
- * network is measured. `make bench-filters`.
+ * What the filters cost smtpd: processor time per message of each alone and of all together. DNS and memory answer within this
+ * process at the loop's next turn, so that neither network nor other processes are measured: for profiles, and for
+ * a column of `make bench ONLY=filters`, where the rest of it is measured on a server as it runs. `make bench-filters`.
  */
 #include <event2/event.h>
 #include <openssl/evp.h>
@@ -23,8 +23,8 @@
 
 #define BODY		4096
 #define ALONE		2000		/* messages for each filter alone */
-#define TOGETHER	4000		/* and for all, at each number of sessions */
-#define SESSIONS_MAX	1000
+#define TOGETHER	4000		/* and for all */
+#define SESSIONS	10		/* at a time */
 
 static const char lists[] = "filter \"dnsbl\" { lists = { a.example, b.example, c.example } }\nfilter \"dnswl\" { lists = w.example }\n"
     "filter \"helo-lists\" { lists = d.example }\nfilter \"sender-lists\" { lists = d.example }\nfilter \"host-lists\" { lists = d.example }\n";
@@ -37,8 +37,6 @@ struct bench {
 	char		*header, body[BODY];
 	char		 key[600];		/* of the signature, as DNS has it */
 	unsigned	 to_begin, to_end;
-	double		*waits;			/* seconds, of each message that has ended */
-	unsigned	 n_waits;
 };
 
 struct client {
@@ -47,15 +45,14 @@ struct client {
 	struct facts	 facts;
 	struct event	*next;			/* its next command: as if it came by the net */
 	enum facts_stage stage;			/* decided; STAGE_CONNECT: a new message is to begin */
-	double		 since, waited;
 };
 
 static double
-seconds(clockid_t clock)
+processor_seconds(void)
 {
 	struct timespec t;
 
-	clock_gettime(clock, &t);
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
 	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
@@ -165,7 +162,6 @@ static void
 client_decide(struct client *c, enum facts_stage stage)
 {
 	c->stage = stage;
-	c->since = seconds(CLOCK_MONOTONIC);
 	chain_decide(c->chain, stage, on_decision, c);
 }
 
@@ -174,7 +170,6 @@ on_decision(void *arg, const struct chain_decision *d)
 {
 	struct client *c = arg;
 
-	c->waited += seconds(CLOCK_MONOTONIC) - c->since;
 	if (d->outcome != CHAIN_PASS) {
 		fprintf(stderr, "bench-filters: an honest mail was refused: %s by %s\n", d->text, d->filter);
 		exit(1);
@@ -185,14 +180,12 @@ on_decision(void *arg, const struct chain_decision *d)
 static void
 client_end(struct client *c)
 {
-	struct bench *b = c->bench;
 	char fields[16384];
 
 	chain_fields(c->chain, fields, sizeof(fields));
 	chain_free(c->chain);
 	c->chain = NULL;
-	b->waits[b->n_waits++] = c->waited;
-	b->to_end--;
+	c->bench->to_end--;
 }
 
 static void
@@ -202,7 +195,6 @@ client_begin(struct client *c)
 	struct sockaddr_in *sin = (struct sockaddr_in *)&c->facts.client;
 
 	c->bench->to_begin--;
-	c->waited = 0;
 	c->facts = (struct facts){ .hostname = "mx.example.org", .domains = domains, .now = 1795291200, .client_text = "203.0.113.7",
 	    .address = { .len = 4, .bytes = { 203, 0, 113, 7 } }, .esmtp = true };
 	sin->sin_family = AF_INET;
@@ -248,15 +240,14 @@ on_next(evutil_socket_t fd, short what, void *arg)
 
 /* Processor seconds for each of n messages. */
 static double
-run(struct bench *b, unsigned sessions, unsigned n)
+run(struct bench *b, unsigned n)
 {
-	static struct client clients[SESSIONS_MAX];
+	static struct client clients[SESSIONS];
 	double begin;
 
 	b->to_begin = b->to_end = n;
-	b->n_waits = 0;
-	begin = seconds(CLOCK_PROCESS_CPUTIME_ID);
-	for (unsigned i = 0; i < sessions && b->to_begin > 0; i++) {
+	begin = processor_seconds();
+	for (unsigned i = 0; i < SESSIONS && b->to_begin > 0; i++) {
 		clients[i].bench = b;
 		clients[i].stage = STAGE_CONNECT;
 		if (clients[i].next == NULL)
@@ -265,11 +256,11 @@ run(struct bench *b, unsigned sessions, unsigned n)
 	}
 	while (b->to_end > 0)
 		event_base_loop(b->base, EVLOOP_ONCE);
-	return (seconds(CLOCK_PROCESS_CPUTIME_ID) - begin) / n;
+	return (processor_seconds() - begin) / n;
 }
 
 static double
-run_with(struct bench *b, const char *configuration, unsigned sessions, unsigned n)
+run_with(struct bench *b, const char *configuration, unsigned n)
 {
 	char err[512];
 	struct conf *conf = conf_parse_text(configuration, strlen(configuration), "bench", err, sizeof(err));
@@ -283,8 +274,8 @@ run_with(struct bench *b, const char *configuration, unsigned sessions, unsigned
 		exit(1);
 	}
 	conf_free(conf);
-	run(b, sessions, n / 10 + 1);		/* warm */
-	cost = run(b, sessions, n);
+	run(b, n / 10 + 1);		/* warm */
+	cost = run(b, n);
 	filters_free(b->filters);
 	memory_free(memory);
 	memory_core_free(core);
@@ -325,14 +316,6 @@ make_message(struct bench *b)
 
 /* ---- results ---- */
 
-static int
-compare(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return x < y ? -1 : x > y;
-}
-
 static bool
 is_needed(const struct filter *other, const struct filter *f)
 {
@@ -371,32 +354,16 @@ each_alone(struct bench *b)
 {
 	char *with, *without;
 
-	puts("processor time per message, each filter alone:");
 	for (size_t i = 0; i < filters_registry.n; i++) {
 		const struct filter *f = filters_registry.list[i];
 		double more;
 
 		with = alone(f, true);
 		without = alone(f, false);
-		more = run_with(b, with, 10, ALONE) - run_with(b, without, 10, ALONE);
+		more = run_with(b, with, ALONE) - run_with(b, without, ALONE);
 		printf("  %-16s %6.1f us\n", f->name, more > 0 ? more * 1e6 : 0.0);
 		free(with);
 		free(without);
-	}
-}
-
-static void
-all_together(struct bench *b)
-{
-	static const unsigned sessions[] = { 1, 100, 1000 };
-
-	puts("all together:");
-	for (size_t i = 0; i < 3; i++) {
-		double cost = run_with(b, lists, sessions[i], TOGETHER);
-
-		qsort(b->waits, b->n_waits, sizeof(*b->waits), compare);
-		printf("  %4u sessions: %6.1f us of processor time per message; a message waits %.2f ms (median), %.2f ms (99th of 100)\n",
-		    sessions[i], cost * 1e6, b->waits[b->n_waits / 2] * 1e3, b->waits[b->n_waits * 99 / 100] * 1e3);
 	}
 }
 
@@ -411,11 +378,9 @@ main(void)
 	clock_init(b.base);
 	dns_face_init(&b.dns, &face);
 	b.answers = event_new(b.base, -1, 0, on_answers, NULL);
-	b.waits = calloc(TOGETHER, sizeof(*b.waits));
 	make_message(&b);
 	each_alone(&b);
-	all_together(&b);
-	free(b.waits);
+	printf("  %-16s %6.1f us\n", "all", run_with(&b, lists, TOGETHER) * 1e6);
 	free(b.header);
 	clock_init(NULL);
 	event_base_free(b.base);

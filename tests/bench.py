@@ -58,6 +58,7 @@ class Bench:
 		self.servers = [servers.Minimta(self.world), servers.Postfix(self.world)]
 		self.results = {}
 		self.series = {}
+		self.tables = []
 
 	def close(self):
 		for server in self.servers:
@@ -192,29 +193,29 @@ class Bench:
 		self.note(f"{depth:,} deferred: start to first mail accepted", "s", server.name, time.monotonic() - started)
 
 	def filters(self):
-		"""minimta alone: what each filter adds to a message, by itself and all together."""
+		"""minimta alone: what clients wait for, and what each filter adds to a message, by itself and all together."""
 		world = filters.World(self.world.folder)
 		server = servers.Filtering(self.world, world.port)
+		added = {}
 		try:
+			waits = self.filtering(server, filters.all_on(), lambda: filters.waits(server, w.PORT, world))
+			print("\n".join(f"  {whose}: greeting {g:.2f} s, all replies {r * 1000:.1f} ms" for whose, (g, r) in waits.items()), flush=True)
 			for name in (*filters.FILTERS, "all"):
 				needs = filters.NEEDS.get(name, ())
-				before = self.filtering(server, world, needs)
-				after = self.filtering(server, world, filters.FILTERS if name == "all" else (name, *needs))
-				for sessions in filters.SESSIONS:
-					unit = f"ms, {sessions} session{'s' if sessions > 1 else ''}"
-					self.note(f"filter {name} adds", unit, server.name, after[0][sessions] - before[0][sessions])
-				self.note(f"filter {name}, processor", "µs/message", server.name, after[1][100] - before[1][100])
-			for sessions in filters.SESSIONS:
-				self.note(f"a message with all filters, {sessions} session{'s' if sessions > 1 else ''}", "ms", server.name, after[0][sessions])
+				sets = (needs, filters.FILTERS if name == "all" else (name, *needs))
+				added[name], whole = filters.difference([[self.filtering(server, filters.config(names), lambda: filters.measure(
+					server, w.PORT, world, lambda: processes.cpu_ns(server.master()), QUICK)) for names in sets] for _ in range(RUNS)])
+				print(f"  {name} adds " + ", ".join(f"{key}: {value:.2f}" for key, value in added[name].items()), flush=True)
+			self.tables.append(report.filters(waits, added, whole, filters.in_smtpd()))
 		finally:
 			server.close()
 			world.close()
 
-	def filtering(self, server, world, names):
-		server.choose(filters.config(names))
+	def filtering(self, server, sections, measure):
+		server.choose(sections)
 		server.fresh()
 		try:
-			return filters.measure_one(server, w.PORT, world, lambda: processes.cpu_ns(server.master()), QUICK, RUNS)
+			return measure()
 		finally:
 			server.stop()
 
@@ -294,14 +295,18 @@ def main():
 		for server in bench.servers:
 			text += ["; ".join(server.describe()), ""]
 		print("\n".join(text), flush=True)
+		said = len(text)
 		try:
 			bench.run()
 		except mt.Failed as e:
 			print(f"bench: {e}", file=sys.stderr)
-		text.append(report.table(bench.results, bench.targets()))
+		if bench.results:
+			text.append(report.table(bench.results, bench.targets()))
+		for table in bench.tables:
+			text += ["", table]
 		if bench.series:
 			text += ["", report.plot(bench.series, "processor time per forwarded message", "µs")]
-		print("\n" + "\n".join(text[-3:]))
+		print("\n" + "\n".join(text[said:]))
 		out = os.path.join(os.path.dirname(TOP), "build/bench")
 		os.makedirs(out, exist_ok=True)
 		name = "-".join(parts) if parts != list(PARTS) else "all"

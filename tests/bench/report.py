@@ -23,6 +23,17 @@ def table(results, targets):
 	return "\n".join(lines)
 
 
+def filters(waits, added, whole, own):
+	"""Of tests/bench/filters.py: {whose: (s, s)}, {filter: {sessions or "processor": value}}, the latter of a message, {filter: µs}."""
+	lines = ["| client, with every filter on | s for the greeting | ms for all replies |", "|---|---:|---:|"]
+	lines += [f"| {whose} | {greeting:.2f} | {replies * 1000:.1f} |" for whose, (greeting, replies) in waits.items()]
+	lines += ["", "| filter | adds ms: 1 session | 100 | 1,000 | processor, µs/message | of it smtpd's own |",
+		"|---|---:|---:|---:|---:|---:|"]
+	for name, row in [*added.items(), ("a message with all, in all", whole)]:
+		lines.append(f"| {name} | " + " | ".join(f"{row[s]:.2f}" for s in (1, 100, 1000)) + f" | {row['processor']:.0f} | {number(own.get(name))} |")
+	return "\n".join(lines)
+
+
 def plot(series, title, unit):
 	"""series: {name: {depth: value}}. Logarithmic both ways, as characters; a column per depth."""
 	depths = sorted({d for points in series.values() for d in points})
