@@ -93,7 +93,7 @@ commands_find(const char *line, const char **argument_r)
 	return NULL;
 }
 
-_Bool
+bool
 commands_is_http(const char *line)
 {
 	static const char *const words[] = { "GET", "POST", "PUT", "HEAD", "OPTIONS", "CONNECT", "PRI", "Host:" };
@@ -101,8 +101,8 @@ commands_is_http(const char *line)
 
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
 		if (strlen(words[i]) == len && strncasecmp(words[i], line, len) == 0)
-			return 1;
-	return 0;
+			return true;
+	return false;
 }
 
 /* What to do instead, when a command comes in a state that it is not for. */

@@ -4,6 +4,7 @@
 #ifndef SMTPD_COMMANDS_H
 #define SMTPD_COMMANDS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -32,6 +33,6 @@ size_t	commands_take(struct session *, uint8_t *, size_t);
 /* The command that a line begins with, NULL for none; *argument_r is what follows it without the blanks between. Pure. */
 const struct command *commands_find(const char *line, const char **argument_r);
 /* Whether a line is HTTP's: a browser made to talk to port 25 (ALPACA). Pure. */
-_Bool	commands_is_http(const char *line);
+bool	commands_is_http(const char *line);
 
 #endif

@@ -179,7 +179,6 @@ guard_note(const struct session *s, enum memory_note what)
 		memory_note(s->srv->memory, &s->guard->facts.address, what);
 }
 
-
 /* The sender is told in one line of its own; what it was for stands in the record. */
 static void
 refusal_of(struct refusal *r, const struct chain_decision *d)
@@ -197,17 +196,35 @@ settle(struct session *s, const struct refusal *why)
 	done(s, why);
 }
 
+/* "" for a mail that passes as any other. */
+static const char *
+outcome_name(const struct chain_decision *d)
+{
+	if (d->tagged)
+		return "tagged";
+	switch (d->outcome) {
+	case CHAIN_DEFER:
+		return "deferred";
+	case CHAIN_REFUSE:
+		return "refused";
+	case CHAIN_SPLIT:
+		return "split";
+	default:
+		return d->quarantine ? "quarantined" : "";
+	}
+}
+
 static void
 log_decision(const struct session *s, const struct chain_decision *d)
 {
 	const struct guard *g = s->guard;
+	const char *outcome = outcome_name(d);
 
-	if (d->outcome == CHAIN_PASS && !d->tagged && !d->quarantine)
+	if (*outcome == '\0')
 		return;
 	log_info("session=%s event=filtered client=%s stage=%s from=%s to=%s outcome=%s filter=%s score=%d code=%s", s->id_word,
-	    logq(s->client), facts_stage_name(g->stage), logq(g->facts.sender), logq(g->stage == STAGE_RCPT ?
-	    g->facts.recipient : NULL), d->tagged ? "tagged" : d->outcome == CHAIN_PASS ? "quarantined" : d->outcome == CHAIN_DEFER ?
-	    "deferred" : d->outcome == CHAIN_REFUSE ? "refused" : "split", d->filter, d->score, d->ref[0] != '\0' ? d->ref : "-");
+	    logq(s->client), facts_stage_name(g->stage), logq(g->facts.sender),
+	    logq(g->stage == STAGE_RCPT ? g->facts.recipient : NULL), outcome, d->filter, d->score, d->ref[0] != '\0' ? d->ref : "-");
 }
 
 static void

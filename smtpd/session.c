@@ -241,9 +241,9 @@ static void
 log_end(const struct session *s)
 {
 	log_info("session=%s event=%s client=%s helo=%s listener=%s messages=%u recipients=%u commands=%u errors=%u "
-	    "refused=%s reason=%s ms=%lld", s->id_word, s->pretend != NULL ? "tried" : "session", logq(s->client), logq(s->helo), logq(s->listener), s->messages,
-	    s->recipients, s->commands, s->errors, s->last_refusal[0] != '\0' ? logq(s->last_refusal) : "-", s->reason,
-	    (long long)(clock_ms() - s->began_ms));
+	    "refused=%s reason=%s ms=%lld", s->id_word, s->pretend != NULL ? "tried" : "session", logq(s->client),
+	    logq(s->helo), logq(s->listener), s->messages, s->recipients, s->commands, s->errors,
+	    s->last_refusal[0] != '\0' ? logq(s->last_refusal) : "-", s->reason, (long long)(clock_ms() - s->began_ms));
 }
 
 /* Callers up the stack may still look at it: it goes onto the list of the dead. */
