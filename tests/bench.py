@@ -194,7 +194,7 @@ class Bench:
 
 	def filters(self):
 		"""minimta alone: what clients wait for, and what each filter adds to a message, by itself and all together."""
-		world = filters.World(self.world.folder)
+		world = filters.World(self.world.folder, self.sink.count)
 		server = servers.Filtering(self.world, world.port)
 		added = {}
 		try:
