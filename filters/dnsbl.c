@@ -17,7 +17,7 @@ struct ask {				/* one list */
 	struct dnsbl_lookup	*lookup;
 	const struct dnsbl_list	*list;
 	struct dns_question	*question;
-	char			 name[DNS_NAME_MAX + 1];
+	char			*name;		/* to ask for its text, where that is wanted */
 };
 
 struct dnsbl_lookup {
@@ -36,8 +36,10 @@ static void
 lookup_free(struct dnsbl_lookup *l)
 {
 	timer_stop(&l->timer);
-	for (size_t i = 0; i < l->n; i++)
+	for (size_t i = 0; i < l->n; i++) {
 		dns_cancel(l->asks[i].question);
+		free(l->asks[i].name);
+	}
 	free(l->findings);
 	free(l);
 }
@@ -202,17 +204,20 @@ static void
 ask_list(struct dnsbl_lookup *l, const struct dnsbl_question *q, size_t i, const char *why)
 {
 	struct ask *a = &l->asks[i];
+	char name[DNS_NAME_MAX + 1];
 
 	a->lookup = l;
 	a->list = &q->lists[i];
 	l->findings[i] = (struct dnsbl_finding){ .state = DNSBL_NOT_ASKED, .why = why != NULL ? why : "" };
 	if (why == NULL && q->off != NULL && q->off[i])
 		l->findings[i].why = "the list does not work";
-	else if (why == NULL && make_name(a->name, q, a->list) == -1)
+	else if (why == NULL && make_name(name, q, a->list) == -1)
 		l->findings[i].why = "too long a name to ask for";
 	else if (why == NULL) {
+		if (l->want_text && (a->name = strdup(name)) == NULL)
+			log_fatal("event=out-of-memory");
 		l->n_waiting++;
-		a->question = dns_ask(l->dns, DNS_A, a->name, time_left(l), on_code, a);
+		a->question = dns_ask(l->dns, DNS_A, name, time_left(l), on_code, a);
 	}
 }
 

@@ -7,6 +7,7 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "lib/hash.h"
 #include "lib/ipc.h"
@@ -30,7 +31,7 @@ struct remote {				/* a question of which the resolver knows */
 	struct ipc		*ipc;	/* of the resolver that was asked; NULL: waits for one */
 	unsigned		 deaths;
 	int64_t			 until_ms;
-	char			 name[DNS_NAME_MAX + 1];
+	char			*name;	/* while it is open */
 	UT_hash_handle		 hh;
 };
 
@@ -70,7 +71,8 @@ client_ask(struct dns_question *q, const char *name, uint32_t deadline_ms)
 
 	r->id = ++c->last_id;
 	r->until_ms = clock_ms() + deadline_ms;
-	snprintf(r->name, sizeof(r->name), "%s", name);
+	if ((r->name = strdup(name)) == NULL)
+		log_fatal("event=out-of-memory");
 	HASH_ADD(hh, c->open, id, sizeof(r->id), r);
 	if (c->ipc != NULL)
 		remote_send(c, r);
@@ -83,6 +85,8 @@ remote_close(struct client *c, struct remote *r)
 {
 	HASH_DEL(c->open, r);
 	r->id = 0;
+	free(r->name);
+	r->name = NULL;
 }
 
 static void

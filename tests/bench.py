@@ -24,6 +24,7 @@ import latency
 import processes
 import report
 import servers
+import strangers
 import world as w
 
 QUICK = os.environ.get("QUICK", "") not in ("", "0")
@@ -146,6 +147,10 @@ class Bench:
 			for c in clients:
 				c.sock.close()
 			server.stop()
+		waiting, greeted, at_once = strangers.measure(self.world, IDLE)
+		self.note("memory, per stranger in the greeting", "KiB", "minimta", waiting / 1024)
+		self.note("memory, per stranger idle after EHLO", "KiB", "minimta", greeted / 1024)
+		self.note(f"memory, per stranger of {IDLE} who come at once", "KiB", "minimta", at_once / 1024)
 
 	def depth(self):
 		for server in self.servers:
@@ -266,6 +271,8 @@ class Bench:
 			"latency to 250, median": at_most(2),
 			"latency to arrival, median": at_most(2),
 			f"memory, per idle connection of {IDLE}": under(8, "KiB"),
+			"memory, per stranger in the greeting": under(8, "KiB"),
+			"memory, per stranger idle after EHLO": under(8, "KiB"),
 			**{f"{d:,} deferred: start to greeting": under(0.3, "s") for d in DEPTHS},
 		}
 

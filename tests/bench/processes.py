@@ -54,23 +54,30 @@ def cpu_ns(master):
 	return total
 
 
+def name_of(pid):
+	try:
+		with open(f"/proc/{pid}/comm") as f:
+			return f.read().strip()
+	except OSError:
+		return None
+
+
 def by_name_ns(master):
 	"""{name: ns}, for seeing which process the time goes to."""
 	found = {}
 	for pid in tree(master):
-		try:
-			with open(f"/proc/{pid}/comm") as f:
-				name = f.read().strip()
-		except OSError:
-			continue
-		found[name] = found.get(name, 0) + threads_ns(pid)
+		name = name_of(pid)
+		if name:
+			found[name] = found.get(name, 0) + threads_ns(pid)
 	return found
 
 
-def pss_bytes(master):
-	"""Proportional set size: what is shared counts once."""
+def pss_bytes(master, name=None):
+	"""Proportional set size: what is shared counts once. Of all processes, or of those of one name."""
 	total = 0
 	for pid in tree(master):
+		if name and name_of(pid) != name:
+			continue
 		try:
 			with open(f"/proc/{pid}/smaps_rollup") as f:
 				for line in f:
