@@ -45,6 +45,9 @@ pick_suspect(struct schedule *s, struct agent *a, bool *hold_r)
 	*hold_r = false;
 	if (j == NULL)
 		a->drain_until = 0;
+	if (a->died)		/* while it was away nobody had his time */
+		a->suspects_after = s->now + ALONE_MS;
+	a->died = false;
 	if (j == NULL || a->alone != NULL || s->now < a->suspects_after)
 		return NULL;
 	if (a->drain_until == 0)
@@ -53,10 +56,10 @@ pick_suspect(struct schedule *s, struct agent *a, bool *hold_r)
 		*hold_r = true;
 		return NULL;
 	}
+	a->held_since = a->drain_until - ALONE_MS;
 	a->drain_until = 0;
 	a->alone = j;
 	a->alone_until = s->now + ALONE_MS;
-	a->suspects_after = s->now + 2 * ALONE_MS;	/* at least half of the time is everybody else's */
 	return j;
 }
 
@@ -210,7 +213,7 @@ schedule_finish(struct schedule *s, int64_t now, struct schedule_job *j, enum sc
 	int64_t until = SCHEDULE_NEVER;
 
 	s->now = now;
-	sched_job_stop(j);
+	sched_job_stop(s, j, end == SCHEDULE_CRASHED);
 	if (counted && end == SCHEDULE_ANSWERED) {
 		sched_hop_succeeded(s, h);
 	} else if (counted && end == SCHEDULE_TROUBLE) {

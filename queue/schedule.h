@@ -16,7 +16,8 @@
  *    of the places.
  *  - Nothing expires without an attempt (its own or its hop's probe) that failed since this start.
  *  - A hop that an administrator paused starts nothing, and what waits for it does not expire.
- *  - A job in flight when its process died twice is tried alone; after three times the caller holds it.
+ *  - A job in flight when its process died twice is tried alone; after three times the caller holds it. Others have as
+ *    long to themselves as they waited for it: when nothing dies any more, many such jobs are soon done.
  */
 #ifndef QUEUE_SCHEDULE_H
 #define QUEUE_SCHEDULE_H

@@ -346,8 +346,19 @@ sched_job_start(struct schedule *s, struct schedule_job *j)
 	sched_hop_update(s, j->hop);
 }
 
+/* At least half of the time is everybody else's: they get as long as they had to wait, so many suspects are soon done. */
+static void
+suspect_ended(const struct schedule *s, struct agent *a, bool crashed)
+{
+	int64_t end = s->now < a->alone_until ? s->now : a->alone_until;
+
+	a->alone = NULL;
+	a->died = crashed;
+	a->suspects_after = end + (end - a->held_since) + 1;
+}
+
 void
-sched_job_stop(struct schedule_job *j)
+sched_job_stop(struct schedule *s, struct schedule_job *j, bool crashed)
 {
 	struct agent *a = j->hop->agent;
 
@@ -358,7 +369,7 @@ sched_job_stop(struct schedule_job *j)
 	a->active--;
 	a->active_backlog -= j->backlog;
 	if (a->alone == j)
-		a->alone = NULL;
+		suspect_ended(s, a, crashed);
 }
 
 void

@@ -110,7 +110,8 @@ struct agent {
 	struct flows		 fresh, backlog;
 	struct job_list		 suspects;
 	struct schedule_job	*alone;		/* the suspect that is being tried */
-	int64_t			 alone_until, drain_until, suspects_after;
+	int64_t			 held_since, alone_until, drain_until, suspects_after;
+	bool			 died;		/* under the last suspect: once it is back, others come first */
 };
 
 enum due_kind { DUE_JOB, DUE_HOP };
@@ -175,7 +176,7 @@ void	 sched_job_free(struct schedule *, struct schedule_job *);
 void	 sched_make_ready(struct schedule *, struct schedule_job *);
 void	 sched_make_wait(struct schedule *, struct schedule_job *, int64_t until);	/* ready, when that is past */
 void	 sched_job_start(struct schedule *, struct schedule_job *);
-void	 sched_job_stop(struct schedule_job *);
+void	 sched_job_stop(struct schedule *, struct schedule_job *, bool crashed);
 /* Takes out what was settled or dropped; counts an attempt for the rest. */
 void	 sched_job_compact(struct schedule *, struct schedule_job *, bool attempted);
 

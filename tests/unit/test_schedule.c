@@ -305,10 +305,99 @@ START_TEST(suspects_from_the_start)
 	schedule_settle(j, 0);
 	schedule_finish(s, 0, j, SCHEDULE_ANSWERED, NULL);
 	must_be_idle(s, 0);			/* others have their turn first */
-	j = must_start(s, schedule_due(s));
+	ck_assert_int_eq(schedule_due(s), 1);
+	j = must_start(s, 1);
 	ck_assert_uint_eq(schedule_job_size(j), 1);
 	schedule_settle(j, 0);
 	schedule_finish(s, 0, j, SCHEDULE_ANSWERED, NULL);
+	schedule_free(s);
+}
+END_TEST
+
+/* Suspects that nothing dies of are soon done, however many: no longer than they took do others go before the next one. */
+START_TEST(many_innocent_suspects)
+{
+	struct schedule *s = new_schedule(1);
+	struct schedule_entry e = { .hop = "mx:a.example", .agent = SCHEDULE_DELIVERY, .crashes = 2 };
+	struct schedule_job *j, *other;
+	int64_t now = 0;
+
+	for (e.message = 1; e.message <= 100; e.message++)
+		schedule_add(s, 0, &e);
+	for (int i = 0; i < 100; i++) {
+		j = must_start(s, now);
+		ck_assert_uint_eq(schedule_job_crashes(j), 2);
+		add(s, now, 1000 + (uint64_t)i, 0, "mx:b.example");
+		must_be_idle(s, now += 40);
+		settle_all(j);
+		schedule_finish(s, now, j, SCHEDULE_ANSWERED, NULL);
+		other = must_start(s, now);
+		ck_assert_uint_eq(schedule_job_message(other), 1000 + (uint64_t)i);
+		must_be_idle(s, now += 40);
+		settle_all(other);
+		schedule_finish(s, now, other, SCHEDULE_ANSWERED, NULL);
+		must_be_idle(s, now);
+		now = i < 99 ? schedule_due(s) : now;
+	}
+	ck_assert_int_le(now, 100 * (40 + 40 + 1));
+	ck_assert(!schedule_has(s, 100));
+	schedule_free(s);
+}
+END_TEST
+
+/* One that takes long counts for as long as others had to wait, no longer; the time in which running ones ended, too. */
+START_TEST(slow_suspects)
+{
+	struct schedule *s = new_schedule(1);
+	struct schedule_entry e = { .hop = "mx:a.example", .agent = SCHEDULE_DELIVERY, .crashes = 2 };
+	struct schedule_job *j, *other;
+
+	add(s, 0, 9, 0, "mx:b.example");
+	other = must_start(s, 0);
+	for (e.message = 1; e.message <= 2; e.message++)
+		schedule_add(s, 0, &e);
+	must_be_idle(s, 0);			/* until 9 is done, or 10 seconds long */
+	j = must_start(s, 10 * SECOND);
+	ck_assert_uint_eq(schedule_job_crashes(j), 2);
+	must_be_idle(s, HOUR);			/* the second one does not come beside it */
+	settle_all(j);
+	schedule_finish(s, HOUR, j, SCHEDULE_ANSWERED, NULL);
+	settle_all(other);
+	schedule_finish(s, HOUR, other, SCHEDULE_ANSWERED, NULL);
+	ck_assert_uint_eq(schedule_job_crashes(must_start(s, HOUR)), 2);	/* others had their 20 seconds long ago */
+	schedule_free(s);
+}
+END_TEST
+
+/* Each of many suspects kills the process, which comes back a minute later: others go first then, and for a while. */
+START_TEST(many_guilty_suspects)
+{
+	struct schedule *s = new_schedule(1);
+	struct schedule_entry e = { .hop = "mx:a.example", .agent = SCHEDULE_DELIVERY, .crashes = 2 };
+	struct schedule_job *j;
+	int64_t now = 0;
+
+	for (e.message = 1; e.message <= 3; e.message++)
+		schedule_add(s, 0, &e);
+	for (uint64_t i = 0; i < 3; i++) {
+		j = must_start(s, now);
+		ck_assert_uint_eq(schedule_job_crashes(j), 2);
+		add(s, now, 100 + i, 0, "mx:b.example");
+		schedule_agent_up(s, SCHEDULE_DELIVERY, false);
+		settle_all(j);
+		schedule_finish(s, now, j, SCHEDULE_CRASHED, NULL);
+		must_be_idle(s, now += MINUTE);
+		schedule_agent_up(s, SCHEDULE_DELIVERY, true);
+		j = must_start(s, now);
+		ck_assert_uint_eq(schedule_job_message(j), 100 + i);
+		must_be_idle(s, now);
+		settle_all(j);
+		schedule_finish(s, now, j, SCHEDULE_ANSWERED, NULL);
+		must_be_idle(s, now);
+		if (i < 2)
+			ck_assert_int_eq(schedule_due(s), now + 10 * SECOND);
+		now += 10 * SECOND;
+	}
 	schedule_free(s);
 }
 END_TEST
@@ -859,6 +948,9 @@ main(void)
 	tcase_add_test(t, some_live_longer);
 	tcase_add_test(t, suspects_are_tried_alone);
 	tcase_add_test(t, suspects_from_the_start);
+	tcase_add_test(t, many_innocent_suspects);
+	tcase_add_test(t, slow_suspects);
+	tcase_add_test(t, many_guilty_suspects);
 	tcase_add_test(t, dropped_while_active);
 	tcase_add_test(t, retry_is_now);
 	tcase_add_loop_test(t, a_letter_passes_a_bulk_to_its_hop, 0, 2);
