@@ -29,7 +29,8 @@ held = []
 def connect(words):
 	s = socket.socket(socket.AF_UNIX)
 	s.connect(sys.argv[1])
-	s.sendall(words)
+	if words:
+		s.sendall(words)
 	held.append(s)
 	return s.recv(3).decode() if words else ""
 n = 0
