@@ -4,7 +4,6 @@
  */
 #include "filters/finding.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -68,11 +67,14 @@ finding_unpack(struct filter_finding *f, const struct finding *p)
 {
 	struct texts to = texts_of(f);
 	const char *text = p->texts;
+	size_t len;
 
 	*f = (struct filter_finding){ .action = p->action, .score = p->score, .code = p->code, .at_data = p->at_data,
 	    .at_end = p->at_end };
-	for (size_t i = 0; i < TEXTS; i++, text += strlen(text) + 1)
-		snprintf(to.at[i], to.size[i], "%s", text);
+	for (size_t i = 0; i < TEXTS; i++, text += len + 1) {
+		len = strlen(text);
+		memcpy(to.at[i], text, len < to.size[i] ? len : to.size[i] - 1);	/* behind it all is zero */
+	}
 }
 
 const char *
