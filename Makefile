@@ -259,6 +259,7 @@ delivery_SRC	:= \
 	delivery/endpoint.c \
 	delivery/client_login.c \
 	delivery/client_reply.c \
+	delivery/client_commands.c \
 	delivery/client_steps.c \
 	delivery/client_verdict.c \
 	delivery/login.c \

@@ -100,6 +100,22 @@ void	client_expect(struct client *);
 void	client_login_begin(struct client *);
 bool	client_login_is_done(struct client *);
 
+/* client_commands.c: puts one command into the output. */
+void	client_send_ehlo(struct client *);
+void	client_send_helo(struct client *);
+void	client_send_auth(struct client *);
+void	client_send_rset(struct client *);
+void	client_send_mail(struct client *);
+void	client_send_rcpt(struct client *);
+void	client_send_data(struct client *);
+void	client_send_content(struct client *);
+/* The end of a content that is empty. */
+void	client_send_nothing(struct client *);
+/* Behind the content a reply is due, or one for each recipient. */
+void	client_expect_content(struct client *);
+/* Moves content from the body to the output. False: there is none at hand. */
+bool	client_put_content(struct client *);
+
 /* client_steps.c */
 
 /* Begins a transaction: settles what this server cannot take, and chooses the first command. */
@@ -107,8 +123,6 @@ void	client_begin(struct client *);
 /* Whether there is a command to be sent that may go out now; and sends it. */
 bool	client_may_send(const struct client *);
 void	client_send_next(struct client *);
-/* Moves content from the body to the output. False: there is none at hand. */
-bool	client_put_content(struct client *);
 enum client_step client_awaited(struct client *);
 int64_t	client_timeout_ms(enum client_step);
 /* One whole reply is there. */
