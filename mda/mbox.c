@@ -3,7 +3,8 @@
  *
  * Locked as Debian's policy wants it: fcntl() first, then NAME.lock. Neither waits: who finds it locked is told "busy" and
  * comes again. The lock file says how large the mbox was. It is on the disk before the first byte of a message, so that
- * after a death or a power cut, when it is still there and nobody has the fcntl() lock, the mbox is cut back to that.
+ * after a death or a power cut, when it is still there and nobody has the fcntl() lock, the mbox is cut back to that. Its
+ * removal is on the disk before anybody hears of the delivery: a lock that came back would cut off what was delivered.
  */
 #include "mda/mbox.h"
 
@@ -243,12 +244,28 @@ cut:
 	return -1;
 }
 
+static int
+unlock(struct box *b)
+{
+	if (!b->locked)
+		return 0;
+	KILLPOINT("unlink", "lock");
+	if (unlinkat(b->dir, b->lock, 0) != 0 && errno != ENOENT)
+		return mail_fail_errno(b->result, "remove", b->lock);
+	KILLPOINT("fsync", "unlock");
+	if (fsync(b->dir) != 0)
+		return mail_fail_errno(b->result, "sync the removal of", b->lock);
+	b->locked = false;
+	return 0;
+}
+
 static void
 clean_up(struct box *b)
 {
-	KILLPOINT("unlink", "lock");
-	if (b->locked)
-		unlinkat(b->dir, b->lock, 0);
+	struct mail_result first = *b->result;
+
+	if (unlock(b) != 0)
+		*b->result = first;	/* the first reason is the one to tell */
 	if (b->file != -1)
 		close(b->file);
 	if (b->dir != -1)
@@ -261,7 +278,8 @@ mbox_deliver(const struct mbox_place *place, const struct mail *mail, struct mai
 	struct box b = { .place = place, .mail = mail, .result = result, .dir = -1, .file = -1 };
 
 	memset(result, 0, sizeof(*result));
-	if (open_folder(&b) == 0 && open_file(&b) == 0 && lock(&b) == 0 && append(&b) == 0) {
+	if (open_folder(&b) == 0 && open_file(&b) == 0 && lock(&b) == 0 && append(&b) == 0 &&
+	    unlock(&b) == 0) {
 		result->outcome = JOB_DELIVERED;
 		snprintf(result->enhanced, sizeof(result->enhanced), "2.0.0");
 		snprintf(result->text, sizeof(result->text), "appended to %.150s/%.150s", place->base, place->path);

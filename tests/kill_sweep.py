@@ -34,7 +34,7 @@ EXPECTED = {
 		{"pwrite large", "fdatasync large", "fsync large", "unlink large", "fallocate spare", "rename segment", "unlink segment",
 		"pwrite header", "pwrite index", "rename index"},
 	"mda": {"open message", "write message", "fsync message", "rename message", "fsync new", "open mbox", "open lock", "write lock",
-		"fsync mbox", "unlink lock"},
+		"fsync mbox", "unlink lock", "fsync unlock"},
 }
 
 

@@ -134,6 +134,42 @@ def honest(acknowledged):
 	print(f"        power cut after {acknowledged}: {verdict.kept} recipients' mails kept, {verdict.duplicates} twice", flush=True)
 
 
+def filed():
+	"""
+	An mbox on a disk of its own. The lock of a delivery that was done, and that queue knows of as done, must not come back
+	with the power: the next delivery would cut the mbox back to what it says, and so cut off what was delivered.
+	"""
+	disk, server = Disk(), None
+	try:
+		archive = os.path.join(disk.folder, "archive")
+		os.mkdir(archive)
+		shutil.chown(archive, "_minimta_virtual")
+		mt.run(["sync", "-f", disk.folder])
+		server = mt.Server(aliases=f"file: {archive}/mbox\n", replace={"command_user": "_minimta_virtual"})
+		promises = [stream.Promise(f"filed{i}", stream.SMALL, [f"file@{mt.DOMAIN}"]) for i in range(4)]
+		for i, promise in enumerate(promises):
+			with mt.Client(server.address) as c:
+				c.expect(220)
+				c.say("EHLO filed.example", 250)
+				stream.Stream.send(c, promise)
+			server.log.wait(r"queue: msg=\w+ event=delivered to=file@", count=i % 2 + 1)
+			if i == 1:
+				server.stop()		# in order, so that queue has noted what was delivered
+				disk.cut()
+				disk.unmount()
+				disk.mount()
+				server.start()
+		with open(os.path.join(archive, "mbox"), "rb") as f:
+			text = f.read()
+		lost = [p.id for p in promises if text.count(f"Subject: {p.id}\n".encode()) != 1]
+		if lost:
+			raise mt.Failed(f"not once in the mbox: {lost}; it has {len(text)} bytes; the last log lines:\n" + "\n".join(server.log.lines[-20:]))
+	finally:
+		if server:
+			server.close(check=False)
+		disk.remove()
+
+
 def nosync():
 	"""A build without fdatasync must lose something within a few rounds."""
 	mt.run(["make", "-s", "-j2", "BROKEN=nosync", "all"], cwd=mt.TOP)
@@ -158,6 +194,7 @@ def main():
 		return report.finish()
 	for i in range(ROUNDS):
 		report.case(f"power cut {i + 1}", honest, (1, 12, 40, 90)[i])
+	report.case("a power cut after a delivery to an mbox", filed)
 	report.case("a build without fdatasync is found out", nosync)
 	return report.finish()
 
