@@ -10,8 +10,11 @@ import fcntl
 import glob
 import os
 import re
+import signal
 import stat
 import sys
+import threading
+import time
 
 import minimta_test as mt
 import sink
@@ -284,6 +287,53 @@ def mda_dies():
 		s.wait_for(lambda: commands_of(mark), "the command does not run")
 		s.signal("mda")
 		s.wait_for(lambda: not commands_of(mark), "the command outlives mda")
+
+
+def stop_in_append(s, path, content):
+	"""Sends it, and stops its delivery in the middle: the pid; None: it was faster than we are."""
+	mda, size, pids = s.pids()["mda"], os.stat(path).st_size, []
+
+	def children():
+		with open(f"/proc/{mda}/task/{mda}/children") as f:
+			return {int(pid) for pid in f.read().split()}
+	others, end = children(), time.monotonic() + mt.DEADLINE
+	sender = threading.Thread(target=s.send, args=("carol@demo.example",), kwargs={"text": content})
+	sender.start()
+	while os.stat(path).st_size == size and time.monotonic() < end:
+		pass		# a fraction of a second, and within it the message is being written
+	for pid in children() - others:
+		os.kill(pid, signal.SIGSTOP)
+		pids.append(pid)
+	sender.join()
+	with open(path) as f:
+		f.seek(size)
+		if pids and not f.read().endswith("end of it\n\n"):
+			return pids[0]
+	for pid in pids:
+		os.kill(pid, signal.SIGCONT)
+	return None
+
+
+def queue_dies():
+	"""In the middle of an append to an mbox: mda ends it, for nobody would hear of it, and the next delivery cuts off what it wrote."""
+	with Site("mailbox = ~/mbox") as s:
+		path, lines, whole = s.write("carol/mbox", "", CAROL, 0o600), 110000, 0
+		content = "Subject: x\r\n\r\n" + ("x" * 70 + "\r\n") * lines + "end of it"
+		while (pid := stop_in_append(s, path, content)) is None:
+			whole += 1
+			expect(whole < 10, "no delivery was met in the middle")
+			s.log.wait(r"queue: msg=\w+ event=delivered to=carol@", count=whole)
+		s.signal("queue")
+		s.wait_for(lambda: not os.path.exists(f"/proc/{pid}"), "mda goes on with what nobody hears of")
+		text = s.read("carol/mbox")
+		expect(text.count("end of it\n\n") == whole and not text.endswith("end of it\n\n") and os.path.exists(path + ".lock"),
+			"nothing is torn: nothing was tested")
+		s.move_clock(61)
+		s.log.wait(r"queue: msg=\w+ event=delivered to=carol@", count=whole + 1)
+		text = s.read("carol/mbox")
+		expect(len(re.findall("^From ", text, re.M)) == text.count("end of it\n\n") == whole + 1 and
+			text.count("x" * 70 + "\n") == lines * (whole + 1), f"{len(text)} bytes, {text.count('end of it')} of {whole + 1} messages")
+		expect(not os.path.exists(path + ".lock"), "a lock is left")
 
 
 def runner_dies():
@@ -601,8 +651,8 @@ def lmtp_misbehaves():
 			server.close()
 
 
-TESTS = (mbox, mbox_locked, mbox_torn, mbox_links, folders, full, command, exits, signals, hangs, slow_commands, mda_dies, runner_dies, chatters, files,
-	root_runs_nothing, alias_changes, forward, forward_unsafe, forward_user_group, forward_off, forward_loops, forward_between_hosts,
+TESTS = (mbox, mbox_locked, mbox_torn, mbox_links, folders, full, command, exits, signals, hangs, slow_commands, mda_dies, queue_dies, runner_dies,
+	chatters, files, root_runs_nothing, alias_changes, forward, forward_unsafe, forward_user_group, forward_off, forward_loops, forward_between_hosts,
 	forward_large, lmtp_socket, lmtp_misbehaves, srs, srs_secrets_unsafe, owner)
 PEER = None
 

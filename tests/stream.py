@@ -157,8 +157,9 @@ def arrived(server, sinks=()):
 		what = parse(mail)
 		if what is None:
 			continue
-		if not what[1]:
+		if not what[1]:		# nothing that has arrived: in an mbox it may be cut off again, or be under way
 			torn.append(f"{where}: {mail[:300]!r}…")
+			continue
 		counts[(what[0], where)] = counts.get((what[0], where), 0) + 1
 	return counts, torn
 
@@ -188,8 +189,9 @@ def release_held(server):
 
 def settle(server, promises, sinks=(), deadline=None):
 	"""
-	Waits until every promise has arrived and returns the verdict. Whenever nothing has happened for a while the clock is
-	moved, so that nothing waits for its retry; all together by less than the time after which mail is given up.
+	Waits until every promise has arrived, and nothing is torn: what died in the middle of an mbox is cut off by the next
+	delivery to it, and nobody here keeps to its lock. Returns the verdict. Whenever nothing has happened for a while the clock
+	is moved, so that nothing waits for its retry; all together by less than the time after which mail is given up.
 	"""
 	state = {"quiet": 0, "mark": 0, "moves": 0}
 
@@ -198,12 +200,12 @@ def settle(server, promises, sinks=(), deadline=None):
 		mark = server.log.mark()
 		state["quiet"] = state["quiet"] + 1 if mark == state["mark"] else 0
 		state["mark"] = mark
-		if verdict.lost and state["quiet"] >= 5 and state["moves"] < 24:
+		if (verdict.lost or verdict.torn) and state["quiet"] >= 5 and state["moves"] < 24:
 			state["quiet"] = 0
 			state["moves"] += 1
 			release_held(server)
 			server.move_clock(4 * 3600)
-		return not verdict.lost
+		return not verdict.lost and not verdict.torn
 	try:
 		server.log.wait_for(all_there, "not all has arrived", deadline)
 	except mt.Failed:
