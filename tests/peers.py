@@ -67,6 +67,13 @@ def apt(archives, *words):
 		"APT::Install-Recommends=0", "-o", "APT::Sandbox::User=root", "-y", "-qq", *words]).stdout
 
 
+def download(archives, packages):
+	"""(name, version) of all that they need, which is in the archives then."""
+	wanted = re.findall(r"^Inst (\S+) (?:\[\S+\] )?\((\S+)", apt(archives, "-s", "install", *packages), re.M)
+	apt(archives, "--download-only", "install", *packages)
+	return wanted
+
+
 def make_places(root):
 	for name in ("bin", "sbin", "lib", "lib64"):
 		os.makedirs(os.path.join(root, "usr", name), exist_ok=True)
@@ -87,8 +94,11 @@ def unpack(root=None, packages=None):
 	shutil.rmtree(root, ignore_errors=True)
 	archives = os.path.join(FOLDER, "archives")
 	os.makedirs(os.path.join(archives, "partial"), exist_ok=True)
-	wanted = re.findall(r"^Inst (\S+) (?:\[\S+\] )?\((\S+)", apt(archives, "-s", "install", *packages), re.M)
-	apt(archives, "--download-only", "install", *packages)
+	try:
+		wanted = download(archives, packages)
+	except mt.Failed:		# a fresh machine has no package lists; an old one may have lists that name packages that are gone
+		mt.run(["apt-get", "update", "-qq"])
+		wanted = download(archives, packages)
 	make_places(root)
 	for name, version in wanted:
 		package, = glob.glob(os.path.join(archives, f"{name}_{version.replace(':', '%3a')}_*.deb"))
