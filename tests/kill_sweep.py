@@ -26,6 +26,7 @@ import stream
 
 KILLS = 5			# of each process, over one stream
 MAILS_BETWEEN = 6
+SUSPECTS = 30
 KILL_BIN = os.path.join(mt.TOP, "build/kill/bin")
 BROKEN_BIN = os.path.join(mt.TOP, "build/broken-early/bin")
 # What must have been hit for the sweep to mean anything, whether or not an undisturbed run shows it: calls and their kinds.
@@ -103,6 +104,33 @@ def kill_once(server, process):
 	server.log.wait(rf"event=restarted process={process}", since)
 
 
+def many_suspects():
+	"""In flight at two deaths: each recipient is tried alone from then on, and when nothing dies of them they are done at once."""
+	site = Site()
+	server, check = site.server, False
+	try:
+		server.start()
+		site.far.add("dot silence")
+		promise = stream.Promise("suspects", stream.SMALL, [f"user{i}@{stream.REMOTE}" for i in range(SUSPECTS)])
+		with mt.Client(server.address) as c:
+			c.expect(220)
+			c.say("EHLO suspects.example", 250)
+			stream.Stream.send(c, promise)
+		for death in range(1, 3):
+			server.log.wait_for(lambda: site.far.seen.count("(dot)") >= death, "it is not in flight")
+			mark = server.log.mark()
+			kill_once(server, "delivery")
+			server.log.wait(r"event=deferred to=user", mark, count=SUSPECTS)
+		site.far.clear()
+		server.move_clock(3600)		# once
+		server.log.wait(r"queue: msg=\w+ event=delivered to=user", count=SUSPECTS)
+		if len(site.far.mails) != SUSPECTS:
+			raise mt.Failed(f"{len(site.far.mails)} mails for {SUSPECTS} recipients, of which each should have been tried alone")
+		check = True
+	finally:
+		site.close(check)
+
+
 def run_streams(report):
 	duplicates = {}
 
@@ -110,6 +138,7 @@ def run_streams(report):
 		duplicates[process] = kill_in_stream(process).duplicates
 	for process in ("all", "minimta", *mt.CHILDREN):
 		report.case(f"{process} killed {KILLS} times", one, process)
+	report.case(f"{SUSPECTS} recipients in flight at two deaths", many_suspects)
 	print("        delivered twice: " + ", ".join(f"{p} {n}" for p, n in duplicates.items()), flush=True)
 
 
