@@ -35,7 +35,7 @@ LIB	:= \
 	lib/conf_value.c \
 	lib/ipc.c \
 	lib/log.c \
-	lib/memory.c \
+	lib/alloc.c \
 	lib/landlock.c \
 	lib/messages.c \
 	lib/pack.c \

@@ -15,9 +15,9 @@
 #include <syslog.h>
 #include <unistd.h>
 
+#include "lib/alloc.h"
 #include "lib/clock.h"
 #include "lib/log.h"
-#include "lib/memory.h"
 #include "lib/pack.h"
 #include "lib/process.h"
 #include "logger/keep.h"
@@ -133,7 +133,7 @@ on_control(void *arg, struct ipc *master, struct ipc_message *m)
 	unpack_str_to(&u, line, sizeof(line));
 	if (!unpack_end(&u))
 		line[0] = '\0';
-	if (memory_has(SEARCH_NEEDED)) {
+	if (alloc_has(SEARCH_NEEDED)) {
 		keep_answer(lg->keep, m->fd, may_read, line);
 		return 0;
 	}

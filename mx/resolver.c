@@ -19,9 +19,9 @@
 #include <sys/random.h>
 #include <sys/time.h>
 
+#include "lib/alloc.h"
 #include "lib/hash.h"
 #include "lib/log.h"
-#include "lib/memory.h"
 #include "mx/dns_cache.h"
 #include "mx/dns_face.h"
 
@@ -408,7 +408,7 @@ has_memory(struct direct *d)
 
 	if (had && d->asked++ % MEMORY_EVERY != 0)
 		return true;
-	d->starved = !memory_has(MEMORY_NEEDED);
+	d->starved = !alloc_has(MEMORY_NEEDED);
 	if (d->starved) {
 		dns_cache_shrink(d->cache);
 		malloc_trim(0);

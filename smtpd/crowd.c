@@ -11,8 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/alloc.h"
 #include "lib/log.h"
-#include "lib/memory.h"
 #include "smtpd/network.h"
 #include "smtpd/session.h"
 #include "smtpd/smtpd.h"
@@ -76,14 +76,14 @@ crowd_starve(struct smtpd *srv)
 static bool
 has_memory(struct smtpd *srv)
 {
-	if (srv->reserve != NULL && (srv->memory_asked++ % SLACK_EVERY != 0 || memory_has(SLACK)))
+	if (srv->reserve != NULL && (srv->memory_asked++ % SLACK_EVERY != 0 || alloc_has(SLACK)))
 		return true;
 	if (srv->reserve != NULL) {
 		crowd_starve(srv);
 		return false;
 	}
 	malloc_trim(0);
-	if (!memory_has(RESERVE + 2 * SLACK) || (srv->reserve = malloc(RESERVE)) == NULL)
+	if (!alloc_has(RESERVE + 2 * SLACK) || (srv->reserve = malloc(RESERVE)) == NULL)
 		return false;
 	log_info("event=memory-back sessions=%u", srv->n_sessions);
 	return true;

@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/alloc.h"
 #include "lib/log.h"
-#include "lib/memory.h"
 #include "lib/pack.h"
 #include "smtpd/crowd.h"
 #include "smtpd/guard.h"
@@ -308,10 +308,10 @@ has_memory_twice(struct session *s)
 {
 	size_t need = s->tx->len + COPY_SLACK;
 
-	if (s->tx->len < COPY_LEAST || memory_has(need))
+	if (s->tx->len < COPY_LEAST || alloc_has(need))
 		return true;
 	crowd_starve(s->srv);
-	return memory_has(need);
+	return alloc_has(need);
 }
 
 static void
