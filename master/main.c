@@ -26,13 +26,15 @@
 #endif
 
 static const char usage[] =
-	"usage: minimta [-fnT] [-c file]\n"
+	"usage: minimta [-fhnT] [-c file]\n"
 	"       minimta --setup [-c file]\n"
 	"	-c file	read this configuration instead of " CONFIGURATION "\n"
 	"	-f	stay in the foreground\n"
 	"	-n	check the configuration, print it back, and exit\n"
 	"	--setup	make users, directories and a first configuration, where they are missing, and exit\n"
-	"	-T	for tests: let the control socket set the clock\n";
+	"	-T	for tests: let the control socket set the clock\n"
+	"	-h	this\n"
+	"minimta(8) and minimta.conf(5) have the rest; minimtactl speaks with a running server.\n";
 
 static void
 to_syslog(void *arg, enum log_level level, const char *line)
@@ -219,19 +221,20 @@ int
 main(int argc, char **argv)
 {
 	struct master m = { .stop_group = -1, .ready_pipe = -1, .stray = { -1, -1 } };
-	static const struct option longs[] = { { "setup", no_argument, NULL, 'S' }, { 0 } };
+	static const struct option longs[] = { { "setup", no_argument, NULL, 'S' }, { "help", no_argument, NULL, 'h' }, { 0 } };
 	const char *path = CONFIGURATION;
 	bool check = false, setup = false;
 	char err[1024];
 	int opt;
 
-	while ((opt = getopt_long(argc, argv, "c:fnT", longs, NULL)) != -1)
+	while ((opt = getopt_long(argc, argv, "c:fhnT", longs, NULL)) != -1)
 		switch (opt) {
 		case 'c': path = optarg; break;
 		case 'f': m.foreground = true; break;
 		case 'n': check = true; break;
 		case 'S': setup = true; break;
 		case 'T': m.test_clock = true; break;
+		case 'h': fputs(usage, stdout); return EX_OK;
 		default: fputs(usage, stderr); return EX_USAGE;
 		}
 	if (optind != argc) {

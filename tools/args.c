@@ -12,6 +12,8 @@
 
 #include "tools/args.h"
 
+#define HELP	256		/* --help: -h is another mailer's "hops so far", with an argument */
+
 /* With ':' an argument follows or is attached; with '::' it is attached or there is none. */
 #define OPTIONS	"+:A::B:C:D::E::F:GIL:N:O:R:S:UV:X:b:cd::e:f:h:ijmno:p:q::r:stvx"
 
@@ -270,10 +272,20 @@ settle(struct args *a, const char *returned, char *why, size_t size)
 	return 0;
 }
 
+static int
+not_known(int letter, const char *word, char *why, size_t size)
+{
+	const char *short_form = (char[]){ '-', (char)optopt, '\0' };
+
+	snprintf(why, size, letter == ':' ? "%s needs an argument; sendmail(8) has the list" :
+	    "%.40s is not known; --help shows the usual options, sendmail(8) all", optopt != 0 ? short_form : word);
+	return EX_USAGE;
+}
+
 int
 args_parse(struct args *a, int argc, char **argv, char *why, size_t size)
 {
-	static const struct option longs[] = { { "json", no_argument, NULL, 'j' }, { 0 } };
+	static const struct option longs[] = { { "json", no_argument, NULL, 'j' }, { "help", no_argument, NULL, HELP }, { 0 } };
 	const char *returned = NULL;
 	int letter, rc;
 
@@ -286,10 +298,11 @@ args_parse(struct args *a, int argc, char **argv, char *why, size_t size)
 	optind = 0;			/* glibc: begin anew, forget all */
 	opterr = 0;
 	while ((letter = getopt_long(argc, argv, OPTIONS, longs, NULL)) != -1) {
-		if (letter == ':' || letter == '?') {
-			snprintf(why, size, letter == ':' ? "-%c needs an argument; sendmail(8) has the list" :
-			    "-%c is not known; sendmail(8) has the list", optopt != 0 ? optopt : '-');
-			return EX_USAGE;
+		if (letter == ':' || letter == '?')
+			return not_known(letter, argv[optind - 1], why, size);
+		if (letter == HELP) {
+			a->mode = ARGS_HELP;
+			return 0;
 		}
 		if (letter == 'R')
 			returned = optarg;

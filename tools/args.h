@@ -20,6 +20,7 @@ enum args_mode {
 	ARGS_TRY,			/* -bh: a session as if from an address */
 	ARGS_DAEMON,			/* -bd, -bl: start the server */
 	ARGS_DAEMON_FOREGROUND,		/* -bD */
+	ARGS_HELP,			/* --help: how the name it was called by is used */
 };
 
 enum args_when {

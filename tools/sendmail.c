@@ -396,6 +396,42 @@ run_send(const struct args *a, const char *path)
 	return rc;
 }
 
+/* ---- --help ---- */
+
+static const struct { const char *name, *text; } helps[] = {
+	{ "mailq", "usage: mailq [-j] [-C file]\n\nLists the mail that waits, and why; -j as JSON. minimtactl queue -h tells what can be done with it.\n" },
+	{ "newaliases", "usage: newaliases [-C file]\n\nHas the file of aliases read again, and shows what is wrong in it. Changes are seen without it, too.\n" },
+	{ "hoststat", "usage: hoststat [-C file]\n\nLists where mail waits to go, and what is wrong there, as minimtactl queue hops does.\n" },
+	{ "rmail", "usage: rmail recipient ...\n\nSends the message on standard input; its first line may say, as UUCP does, who the sender is.\n" },
+	{ "", "usage: sendmail [options] recipient ... < message\n"
+	    "       sendmail -t [options] < message\n\n"
+	    "Hands the message on standard input to minimta; with 0 as exit code it is on stable storage.\n\n"
+	    "  -t           recipients are in To, Cc and Bcc of the message\n"
+	    "  -i           a line with a lone dot does not end the message\n"
+	    "  -f address   the sender, who hears of failures; '<>' for nobody\n"
+	    "  -F name      the sender's full name\n"
+	    "  -odi         wait until it is delivered; the exit code is the result\n"
+	    "  -v           show the dialog with the server\n"
+	    "  -C file      the configuration that names the server's socket\n\n"
+	    "  -bp          list the queue, as mailq\n"
+	    "  -bv address  what would become of mail for an address; sends none\n"
+	    "  -bs          SMTP on standard input and output\n"
+	    "  -q           try all waiting mail now\n\n"
+	    "sendmail(8) has the rest. For example: printf 'Subject: test\\n\\nHello\\n' | sendmail -i root\n" },
+};
+
+static int
+print_usage(const char *path)
+{
+	const char *slash = strrchr(path, '/'), *name = slash != NULL ? slash + 1 : path;
+	size_t i = 0;
+
+	while (helps[i].name[0] != '\0' && strcmp(helps[i].name, name) != 0)
+		i++;
+	fputs(helps[i].text, stdout);
+	return fflush(stdout) == 0 ? EX_OK : EX_IOERR;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -412,6 +448,8 @@ main(int argc, char **argv)
 		return complain(rc, "%s", why);
 	if (a.warning[0] != '\0')
 		complain(0, "%s", a.warning);
+	if (a.mode == ARGS_HELP)
+		return print_usage(argv[0]);
 	if ((rc = call_path(path, a.config, why, sizeof(why))) != 0)
 		return complain(rc, "%s", why);
 	switch (a.mode) {
@@ -433,6 +471,7 @@ main(int argc, char **argv)
 	case ARGS_SMTP:
 		return run_smtp(path);
 	case ARGS_SEND:
+	case ARGS_HELP:
 		break;
 	}
 	return run_send(&a, path);
