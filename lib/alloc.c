@@ -4,7 +4,6 @@
  */
 #include "lib/alloc.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -66,6 +65,19 @@ alloc_printf(const char *fmt, ...)
 	text = alloc_vprintf(fmt, ap);
 	va_end(ap);
 	return text;
+}
+
+FILE *
+alloc_stream(char **text, size_t *len)
+{
+	return alloc_must(open_memstream(text, len));
+}
+
+void
+alloc_stream_end(FILE *f)
+{
+	if (fclose(f) != 0)
+		alloc_must(NULL);
 }
 
 bool

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "lib/address.h"
+#include "lib/alloc.h"
 #include "lib/clock.h"
 #include "lib/ids.h"
 #include "lib/log.h"
@@ -152,13 +153,11 @@ keep_pauses(struct request *r, const char *hop, const char *what)
 {
 	char *names = NULL;
 	size_t len;
-	FILE *f = open_memstream(&names, &len);
+	FILE *f = alloc_stream(&names, &len);
 
-	if (f == NULL || (r->own = strdup(hop)) == NULL)
-		log_fatal("event=out-of-memory");
+	r->own = alloc_text(hop);
 	dispatch_each_hop(r->queue->dispatch, note_hop, f);
-	if (fclose(f) != 0)
-		log_fatal("event=out-of-memory");
+	alloc_stream_end(f);
 	r->with = what;
 	r->reading = true;
 	r->admin->pausing = true;
@@ -303,13 +302,11 @@ static const char filters[] = "messages' ids, @domain, to=, from=, reason=, hop=
 static bool
 is_route(const struct conf *conf, const char *hop)
 {
-	struct route *route = calloc(1, sizeof(*route));
+	struct route *route = alloc_new(1, sizeof(*route));
 	char domain[ADDRESS_DOMAIN_MAX + 1];
 	struct in6_addr address;
 	bool good;
 
-	if (route == NULL)
-		log_fatal("event=out-of-memory");
 	good = strlen(hop) < ROUTE_HOP_MAX && route_parse(route, conf, hop) == 0 && route->n > 0;
 	for (size_t i = 0; good && i < route->n; i++)
 		good = inet_pton(AF_INET, route->hosts[i].name, &address) == 1 ||
@@ -325,13 +322,11 @@ take_hop(struct request *r, const char *text)
 	bool good;
 
 	if (strcmp(text, "normal") == 0)
-		r->own = strdup("");
+		r->own = alloc_text("");
 	else if (strncmp(text, "mx:", 3) == 0 || strncmp(text, "relay", 5) == 0)
-		r->own = strdup(text);
-	else if (asprintf(&r->own, colon == NULL || strchr(colon, ']') != NULL ? "relay:%s:25" : "relay:%s", text) < 0)
-		r->own = NULL;
-	if (r->own == NULL)
-		log_fatal("event=out-of-memory");
+		r->own = alloc_text(text);
+	else
+		r->own = alloc_printf(colon == NULL || strchr(colon, ']') != NULL ? "relay:%s:25" : "relay:%s", text);
 	good = r->own[0] == '\0' || is_route(r->queue->p.conf, r->own);
 	if (!good)
 		request_answer(r, "error: %.80s is no next hop; expected host, host:port, mx:example.org, or normal", logq(text));
@@ -349,8 +344,7 @@ take_address(struct request *r, const char *text)
 		request_answer(r, "error: %.80s is no address: %s", logq(text), why);
 		return false;
 	}
-	if (asprintf(&r->own, a.domain[0] == '\0' ? "%s@%s" : "%s", a.text, conf_origin(r->queue->p.conf)) < 0)
-		log_fatal("event=out-of-memory");
+	r->own = alloc_printf(a.domain[0] == '\0' ? "%s@%s" : "%s", a.text, conf_origin(r->queue->p.conf));
 	r->with = r->own;
 	return true;
 }
@@ -482,8 +476,7 @@ admin_on_control(void *arg, struct ipc *ipc, struct ipc_message *m)
 		close(m->fd);
 		return 0;
 	}
-	if ((r = calloc(1, sizeof(*r))) == NULL)
-		log_fatal("event=out-of-memory");
+	r = alloc_new(1, sizeof(*r));
 	r->admin = ad;
 	r->queue = ad->queue;
 	r->caller = caller_new(ad->queue->p.base, m->fd, request_more, on_gone, r);
@@ -505,10 +498,8 @@ admin_on_control(void *arg, struct ipc *ipc, struct ipc_message *m)
 struct admin *
 admin_new(struct queue *q)
 {
-	struct admin *ad = calloc(1, sizeof(*ad));
+	struct admin *ad = alloc_new(1, sizeof(*ad));
 
-	if (ad == NULL)
-		log_fatal("event=out-of-memory");
 	ad->queue = q;
 	LIST_INIT(&ad->requests);
 	return ad;

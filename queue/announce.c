@@ -5,9 +5,9 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "lib/alloc.h"
 #include "lib/ids.h"
 #include "lib/killpoint.h"
-#include "lib/log.h"
 #include "queue/log_private.h"
 
 static void	announce_go(struct log *l);
@@ -41,12 +41,10 @@ tell_damage(struct log *l, const struct recover_damage *d)
 static void
 tell_message(struct log *l, struct message *m, const struct log_envelope *e)
 {
-	struct log_rcpt_state *open = calloc(m->n_open, sizeof(*open));
+	struct log_rcpt_state *open = alloc_new(m->n_open, sizeof(*open));
 	struct log_message shown = e->message;
 	uint32_t n = 0;
 
-	if (open == NULL)
-		log_fatal("event=out-of-memory");
 	for (uint32_t i = 0; i < m->n_open; i++)
 		if (m->open[i].index < e->message.n_rcpts)
 			open[n++] = (struct log_rcpt_state){ .index = m->open[i].index, .state = m->open[i].state,
@@ -148,9 +146,7 @@ announce_start(struct log *l, struct recover *r)
 
 	for (size_t i = 0; i < r->n_damage; i++)
 		tell_damage(l, &r->damage[i]);
-	a->ids = calloc(r->index.n_messages + 1, sizeof(*a->ids));
-	if (a->ids == NULL)
-		log_fatal("event=out-of-memory");
+	a->ids = alloc_new(r->index.n_messages + 1, sizeof(*a->ids));
 	while ((m = idmap_next(&r->index.messages, &at)) != NULL)
 		a->ids[a->n++] = m->id;
 	qsort(a->ids, a->n, sizeof(*a->ids), by_id);

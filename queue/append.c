@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/alloc.h"
 #include "lib/ids.h"
 #include "lib/log.h"
 #include "lib/messages.h"
@@ -145,10 +146,8 @@ on_changed(struct work *w)
 static struct request *
 request_new(struct log *l, uint64_t id, void (*on_done)(struct work *), log_done_fn *done, void *arg)
 {
-	struct request *q = calloc(1, sizeof(*q));
+	struct request *q = alloc_new(1, sizeof(*q));
 
-	if (q == NULL)
-		log_fatal("event=out-of-memory");
 	q->append.work.done = on_done;
 	q->log = l;
 	l->requests++;
@@ -297,8 +296,7 @@ log_admin(struct log *l, uint64_t id, uint32_t index, enum log_state to, const c
 		log_later(l, done, arg, "no such message");
 		return;
 	}
-	if ((o = calloc(m->n_open + 1U, sizeof(*o))) == NULL)
-		log_fatal("event=out-of-memory");
+	o = alloc_new(m->n_open + 1U, sizeof(*o));
 	for (uint32_t i = 0; i < m->n_open; i++)
 		if ((index == UINT32_MAX || m->open[i].index == index) && m->open[i].state != to)
 			o[n++] = (struct log_outcome){ .index = m->open[i].index, .state = to,
@@ -343,10 +341,8 @@ accept_parent(struct log *l, struct request *q, const struct log_accept *a)
 		return;
 	parent->pending++;		/* no snapshot of it is taken meanwhile */
 	q->settles = (struct record){ .kind = RECORD_ACCEPT, .id = a->id, .parent = a->parent, .n_outcomes = a->n_outcomes };
-	q->settles.outcomes = calloc(a->n_outcomes + 1U, sizeof(*a->outcomes));
-	q->changes = calloc(a->n_outcomes + 1U, sizeof(*q->changes));
-	if (q->settles.outcomes == NULL || q->changes == NULL)
-		log_fatal("event=out-of-memory");
+	q->settles.outcomes = alloc_new(a->n_outcomes + 1U, sizeof(*a->outcomes));
+	q->changes = alloc_new(a->n_outcomes + 1U, sizeof(*q->changes));
 	for (uint32_t i = 0; i < a->n_outcomes; i++) {
 		const struct index_rcpt *p = index_rcpt(parent, a->outcomes[i].index);
 

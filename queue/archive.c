@@ -10,10 +10,10 @@
 #include <strings.h>
 
 #include "lib/address.h"
+#include "lib/alloc.h"
 #include "lib/conf.h"
 #include "lib/dsn.h"
 #include "lib/envelope.h"
-#include "lib/log.h"
 
 bool
 archive_rcpt(const struct conf *conf, const struct envelope_rcpt *rcpts, uint32_t n, struct envelope_rcpt *to)
@@ -23,8 +23,7 @@ archive_rcpt(const struct conf *conf, const struct envelope_rcpt *rcpts, uint32_
 
 	if (archive[0] == '\0')
 		return false;
-	if (asprintf(&whole, strchr(archive, '@') != NULL ? "%s" : "%s@%s", archive, conf_origin(conf)) < 0)
-		log_fatal("event=out-of-memory");
+	whole = alloc_printf(strchr(archive, '@') != NULL ? "%s" : "%s@%s", archive, conf_origin(conf));
 	for (uint32_t i = 0; i < n; i++)
 		if (strcasecmp(rcpts[i].address, whole) == 0) {
 			free(whole);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/alloc.h"
 #include "lib/ids.h"
 #include "lib/log.h"
 #include "lib/route.h"
@@ -22,8 +23,7 @@ static void
 set_string(char **to, const char *from)
 {
 	free(*to);
-	if ((*to = strdup(from)) == NULL)
-		log_fatal("event=out-of-memory");
+	*to = alloc_text(from);
 }
 
 void
@@ -170,8 +170,8 @@ take_rcpts(struct attempt *a, const struct log_envelope *e)
 	const struct log_envelope_rcpt *from;
 	struct attempt_rcpt *r;
 
-	if (a->rcpts == NULL && (a->rcpts = calloc(size, sizeof(*a->rcpts))) == NULL)
-		log_fatal("event=out-of-memory");
+	if (a->rcpts == NULL)
+		a->rcpts = alloc_new(size, sizeof(*a->rcpts));
 	for (uint32_t i = 0; i < size; i++) {
 		if (!schedule_job_rcpt(a->job, i, &index, &attempts) || index >= e->message.n_rcpts ||
 		    e->rcpts[index].state != LOG_OPEN || reroute(a, e, index, attempts) || has_other_sender(a, e, index, attempts)) {
@@ -263,10 +263,8 @@ on_envelope(void *arg, const struct log_envelope *e, const char *error)
 void
 attempt_start(struct dispatch *d, struct schedule_job *job, enum schedule_action action)
 {
-	struct attempt *a = calloc(1, sizeof(*a));
+	struct attempt *a = alloc_new(1, sizeof(*a));
 
-	if (a == NULL)
-		log_fatal("event=out-of-memory");
 	a->id = ++d->last_id;
 	a->dispatch = d;
 	a->job = job;

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "lib/alloc.h"
 #include "lib/clock.h"
 #include "lib/dsn.h"
 #include "lib/envelope.h"
@@ -28,9 +29,7 @@ put(struct text *t, const void *data, size_t len)
 {
 	if (t->room - t->len < len) {
 		t->room = (t->len + len) * 2 + 4096;
-		t->data = realloc(t->data, t->room);
-		if (t->data == NULL)
-			log_fatal("event=out-of-memory");
+		t->data = alloc_resize(t->data, t->room, 1);
 	}
 	if (len > 0)
 		memcpy(t->data + t->len, data, len);

@@ -9,8 +9,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "lib/alloc.h"
 #include "lib/hash.h"
-#include "lib/log.h"
 
 #define HOUR_MS	(INT64_C(3600) * 1000)
 
@@ -28,10 +28,8 @@ struct bouncecap {
 struct bouncecap *
 bouncecap_new(void)
 {
-	struct bouncecap *b = calloc(1, sizeof(*b));
+	struct bouncecap *b = alloc_new(1, sizeof(*b));
 
-	if (b == NULL)
-		log_fatal("event=out-of-memory");
 	return b;
 }
 
@@ -67,19 +65,16 @@ static struct pace *
 pace_of(struct bouncecap *b, const char *address, int64_t now)
 {
 	size_t len = strlen(address);
-	char *lower = strdup(address);
+	char *lower = alloc_text(address);
 	struct pace *p;
 
-	if (lower == NULL)
-		log_fatal("event=out-of-memory");
 	for (char *c = lower; *c != '\0'; c++)
 		*c = (char)(*c >= 'A' && *c <= 'Z' ? *c + 'a' - 'A' : *c);
 	HASH_FIND(hh, b->paces, lower, len, p);
 	if (p == NULL) {
 		if (HASH_COUNT(b->paces) >= BOUNCECAP_ADDRESSES)
 			make_room(b, now);
-		if ((p = calloc(1, sizeof(*p) + len + 1)) == NULL)
-			log_fatal("event=out-of-memory");
+		p = alloc_new(1, sizeof(*p) + len + 1);
 		memcpy(p->address, lower, len + 1);
 		HASH_ADD_KEYPTR(hh, b->paces, p->address, len, p);
 	}

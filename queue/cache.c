@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-#include "lib/log.h"
+#include "lib/alloc.h"
 #include "queue/index.h"
 
 void
@@ -42,10 +42,8 @@ cache_drop(struct cache *c, struct message *m)
 void
 cache_put(struct cache *c, struct message *m, struct blob *b)
 {
-	struct cached *e = malloc(sizeof(*e));
+	struct cached *e = alloc_raw(sizeof(*e));
 
-	if (e == NULL)
-		log_fatal("event=out-of-memory");
 	cache_drop(c, m);
 	*e = (struct cached){ .message = m, .blob = blob_ref(b) };
 	TAILQ_INSERT_TAIL(&c->list, e, link);

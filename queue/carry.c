@@ -15,6 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/alloc.h"
 #include "lib/clock.h"
 #include "lib/ids.h"
 #include "lib/log.h"
@@ -81,8 +82,7 @@ on_message(void *arg, const struct log_message *m, const struct envelope_sender 
 	(void)n;
 	if (c->n_ids == c->room) {
 		c->room = c->room == 0 ? 64 : 2 * c->room;
-		if ((c->ids = reallocarray(c->ids, c->room, sizeof(*c->ids))) == NULL)
-			log_fatal("event=out-of-memory");
+		c->ids = alloc_resize(c->ids, c->room, sizeof(*c->ids));
 	}
 	c->ids[c->n_ids++] = m->id;
 }
@@ -110,8 +110,7 @@ begin(struct carry *c, int spool)
 	static const struct log_events events = { on_message, on_scanned, on_trouble };
 	struct log_options options = { .segment_size = SEGMENT_BYTES };
 
-	if ((c->base = event_base_new()) == NULL)
-		log_fatal("event=out-of-memory");
+	c->base = alloc_must(event_base_new());
 	clock_init(c->base);
 	c->waiting = true;
 	c->log = log_open(c->base, spool, &options, &events, c, c->error, sizeof(c->error));
@@ -225,21 +224,18 @@ read_header(FILE *f, const char **why_r)
 {
 	char *text = NULL, *line = NULL;
 	size_t len = 0, room = 0;
-	FILE *to = open_memstream(&text, &len);
+	FILE *to = alloc_stream(&text, &len);
 	ssize_t n;
 
-	if (to == NULL)
-		log_fatal("event=out-of-memory");
 	*why_r = "it ends in the middle of its header";
 	while ((n = getline(&line, &room, f)) > 0) {
-		if (fwrite(line, 1, (size_t)n, to) != (size_t)n)
-			log_fatal("event=out-of-memory");
+		fwrite(line, 1, (size_t)n, to);
 		if (n == 1 || ftell(to) > (long)MESSAGE_FILE_HEADER_MAX) {
 			*why_r = n == 1 ? NULL : "its header is too long";
 			break;
 		}
 	}
-	fclose(to);
+	alloc_stream_end(to);
 	free(line);
 	if (*why_r == NULL && strlen(text) == len)
 		return text;
@@ -310,12 +306,10 @@ take_content(struct carry *c, FILE *f, struct log_accept *a, uint64_t size, uint
 static int
 accept_message(struct carry *c, FILE *f, struct message_file *m)
 {
-	uint8_t *buffer = malloc(MSG_INLINE_MAX);
+	uint8_t *buffer = alloc_raw(MSG_INLINE_MAX);
 	struct log_accept a = { .id = log_new_id(c->log), .arrived = m->arrived, .sender = &m->sender, .rcpts = m->rcpts,
 	    .n_rcpts = m->n, .head = m->head, .outcomes = m->outcomes, .n_outcomes = m->n, .content = buffer };
 
-	if (buffer == NULL)
-		log_fatal("event=out-of-memory");
 	c->error[0] = '\0';
 	if (!log_reserve(c->log, m->size)) {
 		snprintf(c->error, sizeof(c->error), LOG_NO_ROOM);

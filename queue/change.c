@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "lib/address.h"
+#include "lib/alloc.h"
 #include "lib/clock.h"
 #include "lib/ids.h"
 #include "lib/log.h"
@@ -90,32 +91,24 @@ doing_free(struct doing *d)
 	free(d);
 }
 
-static void *
-must(void *p)
-{
-	if (p == NULL)
-		log_fatal("event=out-of-memory");
-	return p;
-}
-
 static struct doing *
 doing_new(struct request *r, const struct log_envelope *e, const uint32_t *indexes, uint32_t n)
 {
-	struct doing *d = must(calloc(1, sizeof(*d)));
+	struct doing *d = alloc_new(1, sizeof(*d));
 
 	d->r = r;
 	d->dispatch = r->queue->dispatch;
 	d->id = e->message.id;
 	d->arrived = e->message.arrived;
-	d->sender = must(strdup(e->sender.address));
+	d->sender = alloc_text(e->sender.address);
 	d->n = n;
-	d->indexes = must(calloc(n + 1U, sizeof(*d->indexes)));
-	d->addresses = must(calloc(n + 1U, sizeof(*d->addresses)));
-	d->rcpts = must(calloc(n + 1U, sizeof(*d->rcpts)));
-	d->at = must(calloc(n + 1U, sizeof(*d->at)));
+	d->indexes = alloc_new(n + 1U, sizeof(*d->indexes));
+	d->addresses = alloc_new(n + 1U, sizeof(*d->addresses));
+	d->rcpts = alloc_new(n + 1U, sizeof(*d->rcpts));
+	d->at = alloc_new(n + 1U, sizeof(*d->at));
 	for (uint32_t i = 0; i < n; i++) {
 		d->indexes[i] = indexes[i];
-		d->addresses[i] = must(strdup(e->rcpts[indexes[i]].rcpt.address));
+		d->addresses[i] = alloc_text(e->rcpts[indexes[i]].rcpt.address);
 		log_info("msg=%s event=%s to=%s uid=%u", id_text(d->id), r->change->word, logq(d->addresses[i]), r->uid);
 	}
 	r->pending++;
@@ -160,14 +153,12 @@ static struct log_outcome *
 outcomes(const struct request *r, const struct log_envelope *e, const uint32_t *indexes, uint32_t n, enum log_state state,
     const char *what)
 {
-	struct log_outcome *o = must(calloc(n + 1U, sizeof(*o)));
+	struct log_outcome *o = alloc_new(n + 1U, sizeof(*o));
 
 	for (uint32_t i = 0; i < n; i++) {
 		const struct log_envelope_rcpt *p = &e->rcpts[indexes[i]];
-		char *text;
+		char *text = alloc_printf("%s by uid %u", what, r->uid);
 
-		if (asprintf(&text, "%s by uid %u", what, r->uid) < 0)
-			log_fatal("event=out-of-memory");
 		o[i] = (struct log_outcome){ .index = indexes[i], .state = state, .attempts = p->attempts, .text = text,
 		    .at = clock_wall(), .marks = p->marks, .past = past_add(p->past, p->at, p->text,
 		    e->message.n_rcpts > PAST_MANY_RCPTS ? PAST_LITTLE : RECORD_PAST_MAX) };
@@ -199,7 +190,7 @@ set_state(struct request *r, const struct log_envelope *e, const uint32_t *index
 static void
 visit(struct request *r, const struct log_envelope *e)
 {
-	uint32_t *indexes = must(calloc(e->message.n_rcpts + 1U, sizeof(*indexes))), n = request_select(r, e, indexes), kept = 0;
+	uint32_t *indexes = alloc_new(e->message.n_rcpts + 1U, sizeof(*indexes)), n = request_select(r, e, indexes), kept = 0;
 
 	for (uint32_t i = 0; i < n; i++)
 		if (r->change->fits == NULL || r->change->fits(r, e, indexes[i]))
@@ -307,7 +298,7 @@ apply_bounce(struct request *r, const struct log_envelope *e, const uint32_t *in
 	struct attempt a = { .message = e->message.id, .arrived = e->message.arrived, .sender = e->sender.address,
 	    .session = e->sender.session, .envid = e->sender.envid, .ret = e->sender.ret, .flags = e->message.flags,
 	    .size = e->message.size };
-	struct attempt_rcpt *rcpts = must(calloc(n, sizeof(*rcpts)));
+	struct attempt_rcpt *rcpts = alloc_new(n, sizeof(*rcpts));
 	const char *why = r->with[0] != '\0' ? r->with : "Returned by the administrator of this server.";
 
 	drop(r, e, indexes, n);
@@ -316,7 +307,7 @@ apply_bounce(struct request *r, const struct log_envelope *e, const uint32_t *in
 
 		rcpts[i] = (struct attempt_rcpt){ .index = indexes[i], .attempts = from->attempts, .before_at = from->at,
 		    .marks = from->marks, .marks_before = from->marks, .past_room = RECORD_PAST_MAX,
-		    .before = must(strdup(from->text)), .past = must(strdup(from->past)) };
+		    .before = alloc_text(from->text), .past = alloc_text(from->past) };
 		envelope_copy_rcpt(&rcpts[i].rcpt, &from->rcpt);
 		attempt_set(&rcpts[i], RESULT_FAILED, "5.0.0", why);
 		log_info("msg=%s event=returned to=%s uid=%u", id_text(e->message.id), logq(from->rcpt.address), r->uid);
@@ -358,7 +349,7 @@ replace(struct request *r, const struct log_envelope *e, const uint32_t *indexes
 	if (!log_find(r->queue->log, e->message.id, &m))
 		m.n_rcpts = e->message.n_rcpts;		/* it has just gone, and log_edit will say so */
 	drop(r, e, indexes, n);
-	o = must(reallocarray(o, 2U * n + 1, sizeof(*o)));
+	o = alloc_resize(o, 2U * n + 1, sizeof(*o));
 	for (uint32_t i = 0; i < n; i++) {
 		if (e->rcpts[indexes[i]].state != LOG_HELD) {
 			doing_schedule(d, &rcpts[i], m.n_rcpts + i);
@@ -367,8 +358,8 @@ replace(struct request *r, const struct log_envelope *e, const uint32_t *indexes
 		o[n_o] = o[i];
 		o[n_o].index = m.n_rcpts + i;
 		o[n_o].state = LOG_HELD;
-		o[n_o].text = must(strdup(o[i].text));
-		o[n_o].past = must(strdup(o[i].past));
+		o[n_o].text = alloc_text(o[i].text);
+		o[n_o].past = alloc_text(o[i].past);
 		n_o++;
 	}
 	log_edit(r->queue->log, e->message.id, o, n_o, rcpts, n, on_done, d);
@@ -378,7 +369,7 @@ replace(struct request *r, const struct log_envelope *e, const uint32_t *indexes
 static void
 apply_reroute(struct request *r, const struct log_envelope *e, const uint32_t *indexes, uint32_t n)
 {
-	struct envelope_rcpt *rcpts = must(calloc(n, sizeof(*rcpts)));
+	struct envelope_rcpt *rcpts = alloc_new(n, sizeof(*rcpts));
 
 	for (uint32_t i = 0; i < n; i++) {
 		rcpts[i] = e->rcpts[indexes[i]].rcpt;
@@ -400,7 +391,7 @@ change_reroute(struct request *r)
 static void
 apply_replace(struct request *r, const struct log_envelope *e, const uint32_t *indexes, uint32_t n)
 {
-	struct envelope_rcpt *rcpts = must(calloc(n, sizeof(*rcpts)));
+	struct envelope_rcpt *rcpts = alloc_new(n, sizeof(*rcpts));
 	const char *at = strrchr(r->with, '@');
 
 	for (uint32_t i = 0; i < n; i++) {
@@ -449,10 +440,10 @@ apply_add(struct request *r, const struct log_envelope *e, const uint32_t *index
 	d = doing_new(r, e, &(uint32_t){ 0 }, 0);
 	free(d->rcpts);
 	free(d->at);
-	d->rcpts = must(calloc(1, sizeof(*d->rcpts)));
-	d->at = must(calloc(1, sizeof(*d->at)));
+	d->rcpts = alloc_new(1, sizeof(*d->rcpts));
+	d->at = alloc_new(1, sizeof(*d->at));
 	d->indexes[0] = m.n_rcpts;
-	d->addresses[0] = must(strdup(r->with));
+	d->addresses[0] = alloc_text(r->with);
 	d->n = 1;
 	doing_schedule(d, &rcpt, m.n_rcpts);
 	log_info("msg=%s event=added to=%s uid=%u", id_text(d->id), logq(r->with), r->uid);

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/alloc.h"
 #include "lib/ids.h"
 #include "lib/log.h"
 #include "lib/messages.h"
@@ -151,10 +152,10 @@ read_next(struct child *c)
 void
 child_begin(struct attempt *a, struct attempt_rcpt *r, const char *sender, const char *field, child_fn *callback, void *arg)
 {
-	struct child *c = calloc(1, sizeof(*c));
+	struct child *c = alloc_new(1, sizeof(*c));
 
-	if (c == NULL || (c->sender = strdup(sender)) == NULL || asprintf(&c->head, "%s%s", field, a->head) < 0)
-		log_fatal("event=out-of-memory");
+	c->sender = alloc_text(sender);
+	c->head = alloc_printf("%s%s", field, a->head);
 	c->attempt = a;
 	c->rcpt = r;
 	c->callback = callback;
@@ -163,8 +164,8 @@ child_begin(struct attempt *a, struct attempt_rcpt *r, const char *sender, const
 	c->reserved = log_reserve(log_of(c), a->size);
 	if (a->size > MSG_INLINE_MAX)
 		c->file = log_file_new(log_of(c), c->id);
-	else if ((c->content = malloc(a->size + 1)) == NULL)
-		log_fatal("event=out-of-memory");
+	else
+		c->content = alloc_raw(a->size + 1);
 	/* Also where there is no room: the answer must come from the loop, as that of a read does. */
 	log_read_content(log_of(c), a->message, 0, MSG_CHUNK_MAX, c->reserved ? on_content : on_no_room, c);
 }

@@ -14,6 +14,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "lib/alloc.h"
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "queue/writer.h"
@@ -104,10 +105,8 @@ news_done(struct work *w)
 static void
 news_send(struct commit *c, struct news what)
 {
-	struct news *n = malloc(sizeof(*n));
+	struct news *n = alloc_raw(sizeof(*n));
 
-	if (n == NULL)
-		log_fatal("event=out-of-memory");
 	*n = what;
 	n->work.done = news_done;
 	n->commit = c;

@@ -12,8 +12,8 @@
 #include <strings.h>
 
 #include "lib/address.h"
+#include "lib/alloc.h"
 #include "lib/ids.h"
-#include "lib/log.h"
 #include "lib/route.h"
 #include "queue/attempt.h"
 #include "queue/await.h"
@@ -494,10 +494,9 @@ struct dispatch *
 dispatch_new(struct queue *q)
 {
 	struct schedule_limits limits = limits_of(q->p.conf);
-	struct dispatch *d = calloc(1, sizeof(*d));
+	struct dispatch *d = alloc_new(1, sizeof(*d));
 
-	if (d == NULL || (d->turn = event_new(q->p.base, -1, 0, on_turn, d)) == NULL)
-		log_fatal("event=out-of-memory");
+	d->turn = alloc_must(event_new(q->p.base, -1, 0, on_turn, d));
 	d->queue = q;
 	set_times(d);
 	LIST_INIT(&d->tells);

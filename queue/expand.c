@@ -10,9 +10,9 @@
 #include <string.h>
 
 #include "lib/address.h"
+#include "lib/alloc.h"
 #include "lib/clock.h"
 #include "lib/hash.h"
-#include "lib/log.h"
 #include "lib/pack.h"
 
 #define ANSWER_MS	30000
@@ -70,11 +70,9 @@ on_deadline(void *arg)
 void
 expand_ask(struct expand *e, struct ipc *lookup, const char *address, const char *sender, expand_fn *done, void *arg)
 {
-	struct question *q = calloc(1, sizeof(*q));
+	struct question *q = alloc_new(1, sizeof(*q));
 	struct pack p;
 
-	if (q == NULL)
-		log_fatal("event=out-of-memory");
 	q->id = ++e->last_id;
 	q->expand = e;
 	q->lookup = lookup;
@@ -99,9 +97,7 @@ add_target(struct question *q, char *address, enum target_kind kind, uint64_t id
 
 	if (q->n == q->room) {
 		q->room = q->room == 0 ? 4 : q->room * 2;
-		q->targets = reallocarray(q->targets, q->room, sizeof(*q->targets));
-		if (q->targets == NULL)
-			log_fatal("event=out-of-memory");
+		q->targets = alloc_resize(q->targets, q->room, sizeof(*q->targets));
 	}
 	q->targets[q->n++] = (struct envelope_rcpt){ .address = address, .local = local, .final = local, .forwarded = !local,
 	    .part = parts[kind], .part_id = id };
@@ -179,10 +175,8 @@ expand_peer_down(struct expand *e, struct ipc *ipc)
 struct expand *
 expand_new(void)
 {
-	struct expand *e = calloc(1, sizeof(*e));
+	struct expand *e = alloc_new(1, sizeof(*e));
 
-	if (e == NULL)
-		log_fatal("event=out-of-memory");
 	return e;
 }
 

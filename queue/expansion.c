@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/alloc.h"
 #include "lib/dsn.h"
 #include "lib/ids.h"
 #include "lib/log.h"
@@ -35,10 +36,8 @@ static bool
 is_new(struct attempt *a, const struct envelope_rcpt *r)
 {
 	size_t size = strlen(r->address) + 20;
-	struct seen *s = malloc(sizeof(*s) + size), *known;
+	struct seen *s = alloc_raw(sizeof(*s) + size), *known;
 
-	if (s == NULL)
-		log_fatal("event=out-of-memory");
 	snprintf(s->address, size, "%s %" PRIx64, r->address, r->part_id);
 	HASH_FIND_STR(a->seen, s->address, known);
 	if (known != NULL)
@@ -127,8 +126,7 @@ own_orcpt(const char *address)
 
 	for (const char *c = address; *c != '\0'; c++)
 		ascii &= (unsigned char)*c < 0x80;
-	if (asprintf(&orcpt, "%s;%s", ascii ? "rfc822" : "utf-8", address) < 0)
-		log_fatal("event=out-of-memory");
+	orcpt = alloc_printf("%s;%s", ascii ? "rfc822" : "utf-8", address);
 	return orcpt;
 }
 
@@ -147,8 +145,8 @@ expansion_pass_on(struct attempt_rcpt *r)
 		struct envelope_rcpt *t = &r->targets[i];
 
 		t->notify = notify;
-		if (t->orcpt == NULL && r->rcpt.orcpt != NULL && (t->orcpt = strdup(r->rcpt.orcpt)) == NULL)
-			log_fatal("event=out-of-memory");
+		if (t->orcpt == NULL)
+			t->orcpt = alloc_text(r->rcpt.orcpt);
 		if (t->orcpt == NULL && r->n_targets == 1 && strlen(r->rcpt.address) + 8 < DSN_ORCPT_MAX)
 			t->orcpt = own_orcpt(r->rcpt.address);
 	}
@@ -181,11 +179,10 @@ record_now(void *arg)
 static void
 tell_expanded(struct attempt *a, const struct attempt_rcpt *r, struct about *about)
 {
-	struct attempt_rcpt *one = calloc(1, sizeof(*one));
+	struct attempt_rcpt *one = alloc_new(1, sizeof(*one));
 
-	if (one == NULL || (r->before != NULL && (one->before = strdup(r->before)) == NULL) ||
-	    (r->past != NULL && (one->past = strdup(r->past)) == NULL))
-		log_fatal("event=out-of-memory");
+	one->before = alloc_text(r->before);
+	one->past = alloc_text(r->past);
 	one->index = r->index;
 	one->attempts = r->attempts;
 	one->before_at = r->before_at;
@@ -202,10 +199,8 @@ tell_expanded(struct attempt *a, const struct attempt_rcpt *r, struct about *abo
 static void
 record(struct attempt *a, struct attempt_rcpt *r)
 {
-	struct about *about;
+	struct about *about = alloc_raw(sizeof(*about));
 
-	if ((about = malloc(sizeof(*about))) == NULL)
-		log_fatal("event=out-of-memory");
 	*about = (struct about){ a, r };
 	drop_seen(a, r);
 	expansion_pass_on(r);
@@ -244,8 +239,8 @@ take_answer(struct attempt *a, struct attempt_rcpt *r, struct expand_answer *e)
 			expansion_saw(a, &r->rcpt);
 			break;
 		}
-		if (e->owner[0] != '\0' && strcmp(e->owner, a->sender) != 0 && (r->owner = strdup(e->owner)) == NULL)
-			log_fatal("event=out-of-memory");
+		if (e->owner[0] != '\0' && strcmp(e->owner, a->sender) != 0)
+			r->owner = alloc_text(e->owner);
 		r->targets = e->targets;
 		r->n_targets = e->n;
 		e->targets = NULL;
@@ -290,8 +285,7 @@ expansion_begin(struct attempt *a)
 			attempt_set(&a->rcpts[i], RESULT_DIRECT, "2.0.0", "");
 			continue;
 		}
-		if ((about = malloc(sizeof(*about))) == NULL)
-			log_fatal("event=out-of-memory");
+		about = alloc_raw(sizeof(*about));
 		*about = (struct about){ a, &a->rcpts[i] };
 		a->waiting++;
 		expand_ask(a->dispatch->queue->expand, a->ipc, a->rcpts[i].rcpt.address, a->sender, on_answer, about);

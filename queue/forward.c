@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/alloc.h"
 #include "lib/ids.h"
 #include "lib/log.h"
 #include "queue/attempt.h"
@@ -83,8 +84,7 @@ forward(struct attempt *a, struct attempt_rcpt *r)
 		forward_next(a);
 		return;
 	}
-	if ((about = malloc(sizeof(*about))) == NULL)
-		log_fatal("event=out-of-memory");
+	about = alloc_raw(sizeof(*about));
 	*about = (struct about){ a, r };
 	a->reading = true;
 	inherit(r, a->dispatch->queue->p.conf);

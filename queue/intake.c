@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/queue.h>
 
+#include "lib/alloc.h"
 #include "lib/clock.h"
 #include "lib/hash.h"
 #include "lib/ids.h"
@@ -80,10 +81,8 @@ struct intake {
 struct intake *
 intake_new(struct queue *q)
 {
-	struct intake *in = calloc(1, sizeof(*in));
+	struct intake *in = alloc_new(1, sizeof(*in));
 
-	if (in == NULL)
-		log_fatal("event=out-of-memory");
 	in->queue = q;
 	LIST_INIT(&in->senders);
 	TAILQ_INIT(&in->orphans);
@@ -146,8 +145,7 @@ find_sender(struct intake *in, struct ipc *ipc)
 	LIST_FOREACH(s, &in->senders, next)
 		if (s->ipc == ipc)
 			return s;
-	if ((s = calloc(1, sizeof(*s))) == NULL)
-		log_fatal("event=out-of-memory");
+	s = alloc_new(1, sizeof(*s));
 	s->ipc = ipc;
 	LIST_INSERT_HEAD(&in->senders, s, next);
 	return s;
@@ -241,10 +239,8 @@ on_written(void *arg, const char *error)
 static void
 write_piece(struct transaction *t, const void *data, size_t len, size_t credit)
 {
-	struct write *w;
+	struct write *w = alloc_new(1, sizeof(*w));
 
-	if ((w = calloc(1, sizeof(*w))) == NULL)
-		log_fatal("event=out-of-memory");
 	w->intake = t->intake;
 	w->transaction = t;
 	w->credit = (uint32_t)credit;
@@ -267,8 +263,7 @@ intake_on_begin(void *arg, struct ipc *ipc, struct ipc_message *m)
 		return ipc_fail(ipc, "transaction %" PRIu64 " begun twice", m->id);
 	if (HASH_COUNT(s->transactions) >= q->most.connections + SPARE_TRANSACTIONS)
 		return ipc_fail(ipc, "more than %u transactions at once", q->most.connections + SPARE_TRANSACTIONS);
-	if ((t = calloc(1, sizeof(*t))) == NULL)
-		log_fatal("event=out-of-memory");
+	t = alloc_new(1, sizeof(*t));
 	unpack_init(&u, m->data, m->len);
 	if (envelope_unpack_sender(&u, &t->from) != 0 || !unpack_end(&u)) {
 		envelope_free_sender(&t->from);
@@ -312,9 +307,7 @@ check_token(const struct queue *q, const struct transaction *t, const struct env
 static void
 add_rcpt(struct transaction *t, const struct envelope_rcpt *r)
 {
-	t->rcpts = reallocarray(t->rcpts, t->n_rcpts + 1, sizeof(*t->rcpts));
-	if (t->rcpts == NULL)
-		log_fatal("event=out-of-memory");
+	t->rcpts = alloc_resize(t->rcpts, t->n_rcpts + 1, sizeof(*t->rcpts));
 	t->rcpts[t->n_rcpts++] = *r;
 }
 
@@ -358,9 +351,7 @@ take_content(struct transaction *t, const void *data, size_t len)
 	size_t before = (size_t)t->received - len;
 
 	if (t->file == NULL && t->received <= MSG_INLINE_MAX) {
-		t->content = realloc(t->content, before + len);
-		if (t->content == NULL)
-			log_fatal("event=out-of-memory");
+		t->content = alloc_resize(t->content, before + len, 1);
 		memcpy(t->content + before, data, len);
 		t->owed += (uint32_t)len;
 		return;
@@ -492,8 +483,7 @@ make_head(struct transaction *t, struct unpack *u)
 	if (unpack_end(u) && strlen(before) + n < HEAD_MAX && n >= 2 && strcmp(after + n - 2, "\r\n") == 0) {
 		if (t->message == 0)
 			t->message = log_new_id(t->intake->queue->log);
-		if (asprintf(&head, "%s%s%s", before, id_text(t->message), after) < 0)
-			log_fatal("event=out-of-memory");
+		head = alloc_printf("%s%s%s", before, id_text(t->message), after);
 	}
 	free(before);
 	free(after);

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/alloc.h"
 #include "lib/log.h"
 #include "queue/disk.h"
 #include "queue/log_private.h"
@@ -57,10 +58,9 @@ large_name(char to[LARGE_NAME_MAX], uint64_t id)
 struct log_file *
 log_file_new(struct log *l, uint64_t id)
 {
-	struct log_file *f = calloc(1, sizeof(*f));
+	struct log_file *f = alloc_new(1, sizeof(*f));
 
-	if (f == NULL || (f->chunk = malloc(RECORD_CHUNK)) == NULL)
-		log_fatal("event=out-of-memory");
+	f->chunk = alloc_raw(RECORD_CHUNK);
 	f->log = l;
 	f->id = id;
 	f->fd = -1;
@@ -160,10 +160,8 @@ piece_done(struct work *w)
 static struct piece *
 piece_add(struct log_file *f, bool last, log_done_fn *done, void *arg)
 {
-	struct piece *p = calloc(1, sizeof(*p));
+	struct piece *p = alloc_new(1, sizeof(*p));
 
-	if (p == NULL)
-		log_fatal("event=out-of-memory");
 	p->work.run = piece_run;
 	p->work.done = piece_done;
 	p->file = f;
@@ -176,9 +174,7 @@ piece_add(struct log_file *f, bool last, log_done_fn *done, void *arg)
 		p->data = f->chunk;
 		f->chunk = NULL;
 		f->chunk_len = 0;
-		f->sums = realloc(f->sums, (f->n_sums + 1U) * sizeof(*f->sums));
-		if (f->sums == NULL)
-			log_fatal("event=out-of-memory");
+		f->sums = alloc_resize(f->sums, f->n_sums + 1U, sizeof(*f->sums));
 		f->sums[f->n_sums++] = XXH3_64bits(p->data, p->len);
 	}
 	STAILQ_INSERT_TAIL(&f->pieces, p, next);
@@ -193,8 +189,8 @@ log_file_write(struct log_file *f, const void *data, size_t len, log_done_fn *do
 	size_t n;
 
 	while (len > 0) {
-		if (f->chunk == NULL && (f->chunk = malloc(RECORD_CHUNK)) == NULL)
-			log_fatal("event=out-of-memory");
+		if (f->chunk == NULL)
+			f->chunk = alloc_raw(RECORD_CHUNK);
 		n = RECORD_CHUNK - f->chunk_len < len ? RECORD_CHUNK - f->chunk_len : len;
 		memcpy(f->chunk + f->chunk_len, from, n);
 		f->chunk_len += n;
@@ -272,9 +268,7 @@ on_large_name(void *arg, const char *name)
 
 	if (sscanf(name, "%16" SCNx64 "%n", &id, &end) != 1 || end != 16 || name[16] != '\0' || id >= s->below)
 		return;
-	s->ids = realloc(s->ids, (s->n + 1) * sizeof(*s->ids));
-	if (s->ids == NULL)
-		log_fatal("event=out-of-memory");
+	s->ids = alloc_resize(s->ids, s->n + 1, sizeof(*s->ids));
 	s->ids[s->n++] = id;
 }
 
@@ -301,10 +295,8 @@ sweep_done(struct work *w)
 void
 large_sweep(struct log *l, uint64_t below)
 {
-	struct sweep *s = calloc(1, sizeof(*s));
+	struct sweep *s = alloc_new(1, sizeof(*s));
 
-	if (s == NULL)
-		log_fatal("event=out-of-memory");
 	s->work.run = sweep_run;
 	s->work.done = sweep_done;
 	s->log = l;

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/alloc.h"
 #include "lib/log.h"
 #include "queue/disk.h"
 #include "queue/log_private.h"
@@ -60,8 +61,7 @@ log_later(struct log *l, log_done_fn *done, void *arg, const char *error)
 
 	if (done == NULL)
 		return;
-	if ((later = calloc(1, sizeof(*later))) == NULL)
-		log_fatal("event=out-of-memory");
+	later = alloc_new(1, sizeof(*later));
 	later->work.done = later_done;
 	later->done = done;
 	later->arg = arg;
@@ -93,10 +93,8 @@ removal_done(struct work *w)
 void
 log_unlink(struct log *l, int dirfd, const char *name, const char *kind)
 {
-	struct removal *r = calloc(1, sizeof(*r));
+	struct removal *r = alloc_new(1, sizeof(*r));
 
-	if (r == NULL)
-		log_fatal("event=out-of-memory");
 	r->work.run = removal_run;
 	r->work.done = removal_done;
 	r->dirfd = dirfd;
@@ -154,10 +152,8 @@ indexing_done(struct work *w)
 static void
 segment_index(struct log *l, struct segment *s)
 {
-	struct indexing *i = calloc(1, sizeof(*i));
+	struct indexing *i = alloc_new(1, sizeof(*i));
 
-	if (i == NULL)
-		log_fatal("event=out-of-memory");
 	i->work.run = indexing_run;
 	i->work.done = indexing_done;
 	i->log = l;
@@ -307,11 +303,9 @@ struct log *
 log_open(struct event_base *base, int dirfd, const struct log_options *options, const struct log_events *events, void *arg,
     char *err, size_t size)
 {
-	struct log *l = calloc(1, sizeof(*l));
-	struct starting *st = calloc(1, sizeof(*st));
+	struct log *l = alloc_new(1, sizeof(*l));
+	struct starting *st = alloc_new(1, sizeof(*st));
 
-	if (l == NULL || st == NULL)
-		log_fatal("event=out-of-memory");
 	*l = (struct log){ .base = base, .dirfd = dirfd, .segfd = -1, .largefd = -1, .asidefd = -1, .lockfd = -1,
 	    .options = *options, .events = *events, .arg = arg };
 	TAILQ_INIT(&l->waiting);
@@ -414,13 +408,11 @@ log_is_open(struct log *l, uint64_t id, uint32_t index, enum log_state *state_r)
 void
 log_each(struct log *l, bool (*fn)(void *, const struct log_message *), void *arg)
 {
-	uint64_t *ids = calloc(l->index.n_messages + 1, sizeof(*ids));
+	uint64_t *ids = alloc_new(l->index.n_messages + 1, sizeof(*ids));
 	struct log_message shown;
 	struct message *m;
 	size_t at = 0, n = 0;
 
-	if (ids == NULL)
-		log_fatal("event=out-of-memory");
 	while ((m = idmap_next(&l->index.messages, &at)) != NULL)
 		if (m->announced)
 			ids[n++] = m->id;

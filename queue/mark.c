@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/log.h"
+#include "lib/alloc.h"
 #include "queue/disk.h"
 
 #define FILE_NAME	"reading"
@@ -93,11 +93,9 @@ struct mark *
 mark_open(int dirfd)
 {
 	static bool registered;
-	struct mark *m = calloc(1, sizeof(*m));
+	struct mark *m = alloc_new(1, sizeof(*m));
 	int fd = disk_open(dirfd, FILE_NAME, O_RDWR | O_CREAT, "reading");
 
-	if (m == NULL)
-		log_fatal("event=out-of-memory");
 	if (fd >= 0 && disk_allocate(fd, sizeof(struct file), "reading") == 0)
 		m->file = disk_map(fd, sizeof(struct file));
 	if (fd >= 0)

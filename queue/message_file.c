@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/alloc.h"
 #include "lib/ids.h"
 #include "lib/log.h"
 #include "lib/pack.h"
@@ -144,10 +145,8 @@ number(const char *text, int base, uint64_t most, uint64_t *r)
 static char *
 copy(const char *text)
 {
-	char *s = strdup(text);
+	char *s = alloc_text(text);
 
-	if (s == NULL)
-		log_fatal("event=out-of-memory");
 	return s;
 }
 
@@ -174,10 +173,8 @@ take_rcpt(struct parse *p)
 			return wrong(p, "the recipient's value %zu is no number that it can have", i + 1);
 	if (m->n == p->room) {
 		p->room = p->room == 0 ? 4 : 2 * p->room;
-		m->rcpts = reallocarray(m->rcpts, p->room, sizeof(*m->rcpts));
-		m->outcomes = reallocarray(m->outcomes, p->room, sizeof(*m->outcomes));
-		if (m->rcpts == NULL || m->outcomes == NULL)
-			log_fatal("event=out-of-memory");
+		m->rcpts = alloc_resize(m->rcpts, p->room, sizeof(*m->rcpts));
+		m->outcomes = alloc_resize(m->outcomes, p->room, sizeof(*m->outcomes));
 	}
 	r = &m->rcpts[m->n];
 	o = &m->outcomes[m->n];

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/alloc.h"
 #include "lib/clock.h"
 #include "lib/ids.h"
 #include "lib/log.h"
@@ -18,10 +19,8 @@ char *
 notice_write(const struct notice *n, size_t *len_r)
 {
 	char date[64], *text = NULL;
-	FILE *f = open_memstream(&text, len_r);
+	FILE *f = alloc_stream(&text, len_r);
 
-	if (f == NULL)
-		log_fatal("event=out-of-memory");
 	fprintf(f, "Date: %s\r\nFrom: Mail Delivery System <MAILER-DAEMON@%s>\r\nTo: <%s>\r\n",
 	    clock_rfc5322(date, sizeof(date), (time_t)n->now), n->hostname, n->to);
 	fprintf(f, "Subject: Message %s is held\r\nMessage-ID: <%s.notice@%s>\r\nAuto-Submitted: auto-generated\r\n", n->held, n->id,
@@ -38,8 +37,7 @@ notice_write(const struct notice *n, size_t *len_r)
 	    n->held, n->held);
 	fprintf(f, "There may be others: \"minimtactl queue list\" marks them with a \"!\" behind their number.\r\n"
 	    "A message that ends a process shows a fault in this program. Please keep it for its authors.\r\n");
-	if (fclose(f) != 0)
-		log_fatal("event=out-of-memory");
+	alloc_stream_end(f);
 	return text;
 }
 
@@ -97,8 +95,8 @@ notice_held(struct queue *q, uint64_t message, const struct notice *about)
 	if (q->noticed_ms != 0 && clock_ms() - q->noticed_ms < NOTICE_EVERY_MS)
 		return;
 	q->noticed_ms = clock_ms();
-	if ((a = calloc(1, sizeof(*a))) == NULL || asprintf(&a->to.address, "postmaster@%s", conf_origin(q->p.conf)) < 0)
-		log_fatal("event=out-of-memory");
+	a = alloc_new(1, sizeof(*a));
+	a->to.address = alloc_printf("postmaster@%s", conf_origin(q->p.conf));
 	a->queue = q;
 	a->to.local = true;
 	a->id = log_new_id(q->log);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/alloc.h"
 #include "lib/ids.h"
 #include "lib/log.h"
 #include "lib/route.h"
@@ -45,8 +46,7 @@ outcome_write(struct queue *q, uint64_t message, const struct log_outcome *o, si
 
 	if (n == 0 || !log_find(q->log, message, &m))
 		return;
-	if ((r = malloc(sizeof(*r))) == NULL)
-		log_fatal("event=out-of-memory");
+	r = alloc_raw(sizeof(*r));
 	*r = (struct recorded){ q, message };
 	log_outcomes(q->log, message, o, n, on_recorded, r);
 }
@@ -57,9 +57,8 @@ outcome_text(const struct attempt_rcpt *r)
 {
 	char *text = NULL;
 
-	if (asprintf(&text, "%s%s%scode=%u status=%s %.*s", r->host[0] != '\0' ? "host=" : "", r->host,
-	    r->host[0] != '\0' ? " " : "", r->code, r->enhanced, TEXT_MAX, r->text) < 0)
-		log_fatal("event=out-of-memory");
+	text = alloc_printf("%s%s%scode=%u status=%s %.*s", r->host[0] != '\0' ? "host=" : "", r->host,
+	    r->host[0] != '\0' ? " " : "", r->code, r->enhanced, TEXT_MAX, r->text);
 	for (char *c = text; *c != '\0'; c++)
 		if ((unsigned char)*c < 0x20 || *c == 0x7f)
 			*c = ' ';
@@ -82,9 +81,7 @@ outcome_recall(struct attempt_rcpt *r, enum attempt_result result, const char *e
 	host_len = strlen("host=");
 	if (code > last + host_len && strncmp(last, "host=", host_len) == 0) {
 		free(r->host);
-		r->host = strndup(last + host_len, (size_t)(code - last) - host_len - 1);
-		if (r->host == NULL)
-			log_fatal("event=out-of-memory");
+		r->host = alloc_text_len(last + host_len, (size_t)(code - last) - host_len - 1);
 	}
 }
 
@@ -95,8 +92,8 @@ outcome_of(const struct attempt_rcpt *r, enum log_state state)
 	    .marks = r->marks, .at = r->before_at };
 
 	if (r->untried) {
-		o.text = r->before == NULL ? NULL : strdup(r->before);
-		o.past = r->past == NULL ? NULL : strdup(r->past);
+		o.text = alloc_text(r->before);
+		o.past = alloc_text(r->past);
 		return o;
 	}
 	o.attempts++;
@@ -109,10 +106,8 @@ outcome_of(const struct attempt_rcpt *r, enum log_state state)
 struct log_outcome *
 outcome_list(const struct attempt_rcpt *r, uint32_t n, enum log_state state)
 {
-	struct log_outcome *o = calloc(n + 1U, sizeof(*o));
+	struct log_outcome *o = alloc_new(n + 1U, sizeof(*o));
 
-	if (o == NULL)
-		log_fatal("event=out-of-memory");
 	for (uint32_t i = 0; i < n; i++)
 		o[i] = outcome_of(&r[i], state);
 	return o;
@@ -269,11 +264,9 @@ mark_warned(const struct attempt *a, struct attempt_rcpt *rcpts, uint32_t n)
 static struct attempt_rcpt *
 take(struct attempt *a, bool (*is)(const struct attempt *, const struct attempt_rcpt *), uint32_t *n_r)
 {
-	struct attempt_rcpt *taken = calloc(a->n + 1, sizeof(*taken));
+	struct attempt_rcpt *taken = alloc_new(a->n + 1, sizeof(*taken));
 	uint32_t kept = 0;
 
-	if (taken == NULL)
-		log_fatal("event=out-of-memory");
 	*n_r = 0;
 	for (uint32_t i = 0; i < a->n; i++) {
 		if (is(a, &a->rcpts[i]))
@@ -308,11 +301,9 @@ tell(struct attempt *a)
 static void
 record(struct attempt *a)
 {
-	struct log_outcome *o = calloc(a->n + 1, sizeof(*o));
+	struct log_outcome *o = alloc_new(a->n + 1, sizeof(*o));
 	uint32_t n = 0;
 
-	if (o == NULL)
-		log_fatal("event=out-of-memory");
 	for (uint32_t i = 0; i < a->n; i++)
 		if (!a->rcpts[i].untried &&
 		    (a->rcpts[i].result == RESULT_DELIVERED || a->rcpts[i].result == RESULT_DEFERRED))

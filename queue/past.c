@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/log.h"
+#include "lib/alloc.h"
 
 /* How much of an answer is kept: no half character at its end. */
 static size_t
@@ -52,19 +52,16 @@ past_add(const char *past, int64_t at, const char *text, size_t most)
 {
 	size_t len = text_length(text), times;
 	const char *rest = past == NULL ? "" : past, *tab = strchr(rest, '\t');
-	char *r = NULL;
-	int n;
+	char *r;
 
 	if (at == 0 || len == 0) {
-		n = asprintf(&r, "%s", rest);
+		r = alloc_text(rest);
 	} else if (tab != NULL && strncmp(tab + 1, text, len) == 0 && tab[1 + len] == '\n') {
 		times = (size_t)(tab - rest);
-		n = asprintf(&r, "%" PRId64 " %.*s%s", at, (int)times, rest, tab);
+		r = alloc_printf("%" PRId64 " %.*s%s", at, (int)times, rest, tab);
 	} else {
-		n = asprintf(&r, "%" PRId64 "\t%.*s\n%s", at, (int)len, text, rest);
+		r = alloc_printf("%" PRId64 "\t%.*s\n%s", at, (int)len, text, rest);
 	}
-	if (n < 0)
-		log_fatal("event=out-of-memory");
 	cut(r, most);
 	return r;
 }

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/log.h"
+#include "lib/alloc.h"
 #include "queue/disk.h"
 #include "queue/log_private.h"
 
@@ -36,8 +36,7 @@ pauses_read(int spool)
 
 	if (fd < 0 || disk_size(fd, &size) != 0 || size > FILE_MAX)
 		size = 0;
-	if ((names = calloc(1, (size_t)size + 1)) == NULL)
-		log_fatal("event=out-of-memory");
+	names = alloc_new(1, (size_t)size + 1);
 	if (size > 0 && disk_read(fd, names, (size_t)size, 0) != 0)
 		*names = '\0';
 	disk_close(fd);
@@ -81,10 +80,8 @@ void
 pauses_write(struct log *l, const char *names, log_done_fn *done, void *arg)
 {
 	size_t len = strlen(names) + 1;
-	struct keeping *k = calloc(1, sizeof(*k) + len);
+	struct keeping *k = alloc_new(1, sizeof(*k) + len);
 
-	if (k == NULL)
-		log_fatal("event=out-of-memory");
 	k->work.run = run;
 	k->work.done = finished;
 	k->dirfd = l->dirfd;

@@ -12,6 +12,7 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include "lib/alloc.h"
 #include "lib/log.h"
 #include "lib/messages.h"
 #include "queue/disk.h"
@@ -147,8 +148,7 @@ chunk_read(struct read *r)
 	large_name(name, r->id);
 	r->data_len = (size_t)(r->size - at < RECORD_CHUNK ? r->size - at : RECORD_CHUNK);
 	r->data_skip = (size_t)(r->offset - at);
-	if ((r->data = malloc(r->data_len)) == NULL)
-		log_fatal("event=out-of-memory");
+	r->data = alloc_raw(r->data_len);
 	if ((fd = disk_open(r->log->largefd, name, O_RDONLY, "large")) < 0 ||
 	    disk_read(fd, r->data, r->data_len, at) != 0)
 		read_failed(r, strerror(errno));
@@ -212,8 +212,7 @@ envelope_build(struct read *r)
 	    .flags = base->sender.flags, .n_rcpts = n };
 	e->sender = base->sender;
 	e->head = base->head;
-	if ((e->rcpts = calloc(n > 0 ? n : 1, sizeof(*e->rcpts))) == NULL)
-		log_fatal("event=out-of-memory");
+	e->rcpts = alloc_new(n, sizeof(*e->rcpts));
 	for (uint32_t i = 0; i < n; i++)
 		e->rcpts[i].text = e->rcpts[i].past = "";
 	for (size_t i = 0; i < r->result.n_records; i++)
@@ -236,9 +235,7 @@ read_one(struct read *r, struct opened *o)
 			return;
 	if (r->on_content && !r->in_file)
 		return;
-	r->result.records = calloc(r->n_places, sizeof(struct record));
-	if (r->result.records == NULL)
-		log_fatal("event=out-of-memory");
+	r->result.records = alloc_new(r->n_places, sizeof(struct record));
 	for (size_t i = 0; i < r->n_places; i++) {
 		if (place_decode(r, &r->places[i], &r->result.records[i]) != 0)
 			return;
@@ -349,9 +346,7 @@ read_plan(struct read *r, struct message *m)
 
 	r->size = m->size;
 	r->in_file = m->in_file;
-	r->places = calloc(m->n_slots + 1U, sizeof(*r->places));
-	if (r->places == NULL)
-		log_fatal("event=out-of-memory");
+	r->places = alloc_new(m->n_slots + 1U, sizeof(*r->places));
 	place_add(r, m->base, b);
 	for (uint32_t i = 0; i < m->n_slots && !r->on_content; i++)
 		if (m->slots[i].refs > 0) {
@@ -399,10 +394,8 @@ read_start(struct read *r, bool hidden)
 static struct read *
 read_new(struct log *l, uint64_t id, void *arg)
 {
-	struct read *r = calloc(1, sizeof(*r));
+	struct read *r = alloc_new(1, sizeof(*r));
 
-	if (r == NULL)
-		log_fatal("event=out-of-memory");
 	r->work.run = read_run;
 	r->work.done = read_done;
 	r->log = l;
@@ -464,11 +457,9 @@ on_envelope(void *arg, struct message *m, const struct read_result *result, cons
 static struct read *
 envelope_new(struct log *l, uint64_t id, log_envelope_fn *fn, void *arg)
 {
-	struct envelope_call *call = malloc(sizeof(*call));
+	struct envelope_call *call = alloc_raw(sizeof(*call));
 	struct read *r;
 
-	if (call == NULL)
-		log_fatal("event=out-of-memory");
 	*call = (struct envelope_call){ fn, arg };
 	r = read_new(l, id, call);
 	r->on_message = on_envelope;

@@ -6,8 +6,8 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "lib/alloc.h"
 #include "lib/ids.h"
-#include "lib/log.h"
 #include "queue/disk.h"
 #include "queue/log_private.h"
 #include "queue/writer.h"
@@ -82,8 +82,7 @@ remove_free(struct log *l)
 		s = l->index.segments[i];
 		if (!index_segment_free(&l->index, s) || s->kept)
 			continue;
-		if ((v = calloc(1, sizeof(*v))) == NULL)
-			log_fatal("event=out-of-memory");
+		v = alloc_new(1, sizeof(*v));
 		v->work.run = leaving_run;
 		v->work.done = leaving_done;
 		v->log = l;
@@ -172,11 +171,9 @@ snapshot(const struct message *m, const struct read_result *res, bool whole, str
 	const struct log_envelope *e = &res->envelope;
 	const struct record *base = &res->records[0];
 	uint32_t first = whole ? 0 : m->base_rcpts, n = e->message.n_rcpts, n_out = 0;
-	struct envelope_rcpt *added = calloc(n + 1U, sizeof(*added));
-	struct log_outcome *out = calloc(n + 1U, sizeof(*out));
+	struct envelope_rcpt *added = alloc_new(n + 1U, sizeof(*added));
+	struct log_outcome *out = alloc_new(n + 1U, sizeof(*out));
 
-	if (added == NULL || out == NULL)
-		log_fatal("event=out-of-memory");
 	for (uint32_t i = 0; i < n; i++) {
 		const struct log_envelope_rcpt *p = &e->rcpts[i];
 
@@ -257,10 +254,8 @@ on_read(void *arg, struct message *m, const struct read_result *res, const char 
 static void
 move_start(struct log *l, struct message *m)
 {
-	struct move *v = calloc(1, sizeof(*v));
+	struct move *v = alloc_new(1, sizeof(*v));
 
-	if (v == NULL)
-		log_fatal("event=out-of-memory");
 	*v = (struct move){ .log = l, .id = m->id, .version = m->version, .bytes = m->base.length };
 	m->moving = true;
 	l->reclaim.under_way++;
@@ -314,10 +309,8 @@ on_end_again(struct log *l, void *arg, uint32_t by)
 static void
 end_say_again(struct log *l, struct segment *s, uint32_t grave)
 {
-	struct end_again *e = malloc(sizeof(*e));
+	struct end_again *e = alloc_raw(sizeof(*e));
 
-	if (e == NULL)
-		log_fatal("event=out-of-memory");
 	*e = (struct end_again){ .segment = s->header.number, .grave = grave, .id = s->graves[grave].id };
 	l->reclaim.under_way++;
 	log_append_end_again(l, e->id, on_end_again, e);

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/alloc.h"
 #include "lib/log.h"
 #include "lib/messages.h"
 
@@ -45,10 +46,8 @@ record_kind_find(const char *word, size_t len)
 struct blob *
 blob_new(size_t len)
 {
-	struct blob *b = malloc(sizeof(*b) + len);
+	struct blob *b = alloc_raw(sizeof(*b) + len);
 
-	if (b == NULL)
-		log_fatal("event=out-of-memory");
 	*b = (struct blob){ .refs = 1, .len = len };
 	return b;
 }
@@ -78,8 +77,7 @@ grow_put(struct grow *g, const void *data, size_t len)
 {
 	if (g->len + len > g->room) {
 		g->room = (g->len + len) * 2;
-		if ((g->data = realloc(g->data, g->room)) == NULL)
-			log_fatal("event=out-of-memory");
+		g->data = alloc_resize(g->data, g->room, 1);
 	}
 	if (len > 0)
 		memcpy(g->data + g->len, data, len);
@@ -242,8 +240,7 @@ list_new(struct unpack *u, uint32_t n, size_t least, size_t size)
 		u->bad = true;
 		return NULL;
 	}
-	if ((list = calloc(n > 0 ? n : 1, size)) == NULL)
-		log_fatal("event=out-of-memory");
+	list = alloc_new(n, size);
 	return list;
 }
 
@@ -258,8 +255,7 @@ decode_text(struct unpack *u, size_t most)
 		u->bad = true;
 		len = 0;
 	}
-	if ((text = strndup(at, len)) == NULL)
-		log_fatal("event=out-of-memory");
+	text = alloc_text_len(at, len);
 	return text;
 }
 

@@ -13,8 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/alloc.h"
 #include "lib/killpoint.h"
-#include "lib/log.h"
 #include "queue/disk.h"
 #include "queue/segindex.h"
 #include "queue/writer.h"
@@ -33,9 +33,7 @@ on_name(void *arg, const char *name)
 
 	if (sscanf(name, "%8" SCNx32 ".seg%n", &number, &end) != 1 || end != 12 || name[12] != '\0' || number == 0)
 		return;
-	names->numbers = realloc(names->numbers, (names->n + 1) * sizeof(*names->numbers));
-	if (names->numbers == NULL)
-		log_fatal("event=out-of-memory");
+	names->numbers = alloc_resize(names->numbers, names->n + 1, sizeof(*names->numbers));
 	names->numbers[names->n++] = number;
 }
 
@@ -50,9 +48,7 @@ by_number(const void *a, const void *b)
 static void
 damage_add(struct recover *r, uint32_t number, uint64_t from, uint64_t to, bool torn)
 {
-	r->damage = realloc(r->damage, (r->n_damage + 1) * sizeof(*r->damage));
-	if (r->damage == NULL)
-		log_fatal("event=out-of-memory");
+	r->damage = alloc_resize(r->damage, r->n_damage + 1, sizeof(*r->damage));
 	r->damage[r->n_damage++] = (struct recover_damage){ .segment = number, .from = from, .to = to, .torn = torn };
 }
 
@@ -310,9 +306,7 @@ recover_run(struct recover *r)
 {
 	struct reading reading = { .r = r, .fd = -1 };
 
-	r->indexed = calloc(r->index.n_segments + 1, sizeof(*r->indexed));
-	if (r->indexed == NULL)
-		log_fatal("event=out-of-memory");
+	r->indexed = alloc_new(r->index.n_segments + 1, sizeof(*r->indexed));
 	for (size_t i = 0; i < r->index.n_segments; i++) {
 		reading.s = r->index.segments[i];
 		r->indexed[i] = !r->all && segindex_load(r->dirfd, &reading.s->header, on_payload, &reading) == 0;

@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/log.h"
+#include "lib/alloc.h"
 #include "lib/pack.h"
 #include "queue/disk.h"
 #include "queue/writer.h"
@@ -66,8 +66,7 @@ put(struct builder *b, const void *data, size_t len)
 {
 	if (b->len + len > b->room) {
 		b->room = (b->len + len) * 2;
-		if ((b->data = realloc(b->data, b->room)) == NULL)
-			log_fatal("event=out-of-memory");
+		b->data = alloc_resize(b->data, b->room, 1);
 	}
 	memcpy(b->data + b->len, data, len);
 	b->len += len;
@@ -142,8 +141,7 @@ segindex_write(int dirfd, const struct segment_header *h, uint64_t limit, uint64
 
 	if (segindex_source(&source, &fd, dirfd, h->number) != 0)
 		return -1;
-	if ((b.data = calloc(1, b.room)) == NULL)
-		log_fatal("event=out-of-memory");
+	b.data = alloc_new(1, b.room);
 	segment_scan(h, &source, limit, known, &events, &b);
 	disk_close(fd);
 	if (!b.damaged) {

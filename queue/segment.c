@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/log.h"
+#include "lib/alloc.h"
 
 #define SUM_AT		1U		/* "@", then 16 digits */
 #define SUM_DIGITS	16U
@@ -203,8 +203,7 @@ window_load(struct scan *s, uint64_t at, size_t len)
 
 	if (len > s->window_room) {
 		free(s->window);
-		if ((s->window = malloc(len)) == NULL)
-			log_fatal("event=out-of-memory");
+		s->window = alloc_raw(len);
 		s->window_room = len;
 	}
 	s->window_at = at;
@@ -240,9 +239,7 @@ window_at(struct scan *s, uint64_t at, size_t len)
 static void
 damage_add(struct scan *s, uint64_t from, uint64_t to)
 {
-	s->damage = realloc(s->damage, (s->n_damage + 1) * sizeof(*s->damage));
-	if (s->damage == NULL)
-		log_fatal("event=out-of-memory");
+	s->damage = alloc_resize(s->damage, s->n_damage + 1, sizeof(*s->damage));
 	s->damage[s->n_damage].from = from;
 	s->damage[s->n_damage++].to = to;
 }

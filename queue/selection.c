@@ -10,6 +10,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "lib/alloc.h"
 #include "lib/ids.h"
 #include "lib/log.h"
 
@@ -84,9 +85,7 @@ take_id(struct selection *f, const char *word, char *why, size_t size)
 		snprintf(why, size, "more than %d messages are named; name fewer", SELECTION_IDS_MAX);
 		return -1;
 	}
-	f->ids = reallocarray(f->ids, f->n_ids + 1, sizeof(*f->ids));
-	if (f->ids == NULL)
-		log_fatal("event=out-of-memory");
+	f->ids = alloc_resize(f->ids, f->n_ids + 1, sizeof(*f->ids));
 	for (at = f->n_ids++; at > 0 && f->ids[at - 1] > id; at--)
 		f->ids[at] = f->ids[at - 1];
 	f->ids[at] = id;

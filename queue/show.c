@@ -6,11 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/alloc.h"
 #include "lib/clock.h"
 #include "lib/dsn.h"
 #include "lib/header.h"
 #include "lib/ids.h"
-#include "lib/log.h"
 #include "lib/route.h"
 #include "queue/past.h"
 #include "queue/request.h"
@@ -197,8 +197,7 @@ request_walk(struct request *r, void (*visit)(struct request *, const struct log
 	size_t room = 1;
 
 	log_each(r->queue->log, count_one, &room);
-	if ((r->ids = calloc(room, sizeof(*r->ids))) == NULL)
-		log_fatal("event=out-of-memory");
+	r->ids = alloc_new(room, sizeof(*r->ids));
 	log_each(r->queue->log, take_one, r);
 	r->visit = visit;
 	r->visited = visited;
@@ -238,10 +237,8 @@ say_rcpt(struct request *r, const struct log_envelope *e, uint32_t index, size_t
 static void
 list_one(struct request *r, const struct log_envelope *e)
 {
-	uint32_t *indexes = calloc(e->message.n_rcpts + 1U, sizeof(*indexes)), n;
+	uint32_t *indexes = alloc_new(e->message.n_rcpts + 1U, sizeof(*indexes)), n;
 
-	if (indexes == NULL)
-		log_fatal("event=out-of-memory");
 	if ((n = request_select(r, e, indexes)) > 0) {
 		r->shown++;
 		r->bytes += e->message.size;

@@ -5,7 +5,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "lib/log.h"
+#include "lib/alloc.h"
 #include "lib/messages.h"
 #include "queue/disk.h"
 #include "queue/log_private.h"
@@ -49,8 +49,7 @@ space_look(struct log *l)
 
 	if (l->space.looking || l->closing)
 		return;
-	if ((k = calloc(1, sizeof(*k))) == NULL)
-		log_fatal("event=out-of-memory");
+	k = alloc_new(1, sizeof(*k));
 	k->work.run = look_run;
 	k->work.done = look_done;
 	k->log = l;

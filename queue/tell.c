@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "lib/address.h"
+#include "lib/alloc.h"
 #include "lib/dsn.h"
 #include "lib/header.h"
 #include "lib/ids.h"
@@ -150,7 +151,7 @@ write_text(struct tell *g, const char *content, size_t header_len, size_t len, s
 {
 	static const enum bounce_action actions[] = { [TELL_FAILED] = BOUNCE_FAILED, [TELL_DELAYED] = BOUNCE_DELAYED,
 	    [TELL_DELIVERED] = BOUNCE_DELIVERED, [TELL_EXPANDED] = BOUNCE_DELIVERED };
-	struct bounce_rcpt *rcpts = calloc(g->n, sizeof(*rcpts));
+	struct bounce_rcpt *rcpts = alloc_new(g->n, sizeof(*rcpts));
 	const struct conf *conf = g->dispatch->queue->p.conf;
 	char id[ID_TEXT], original[ID_TEXT], *text;
 	struct bounce b = { .action = actions[g->kind], .hostname = conf->hostname, .id = id, .original_id = original,
@@ -159,8 +160,6 @@ write_text(struct tell *g, const char *content, size_t header_len, size_t len, s
 	    .until = g->arrived + (conf->expire_ms + dispatch_longer_ms(g->dispatch, &g->rcpts[0].rcpt)) / 1000,
 	    .content = content, .header_len = header_len, .content_len = len, .rcpts = rcpts, .n_rcpts = g->n };
 
-	if (rcpts == NULL)
-		log_fatal("event=out-of-memory");
 	snprintf(id, sizeof(id), "%s", id_text(g->id));
 	snprintf(original, sizeof(original), "%s", id_text(g->message));
 	b.boundary = id_random() << 24 ^ id_random();
@@ -243,8 +242,7 @@ on_content(void *arg, const void *data, size_t len, const char *error)
 static void
 set_address(struct envelope_rcpt *to, const char *address)
 {
-	if ((to->address = strdup(address)) == NULL)
-		log_fatal("event=out-of-memory");
+	to->address = alloc_text(address);
 }
 
 /* A bounce that comes back goes to whom the configuration names, once: what he does not get is dropped. */
@@ -256,8 +254,8 @@ find_again(const struct dispatch *d, const struct attempt *a, enum tell_kind kin
 
 	if (kind != TELL_FAILED || c->double_bounce_to[0] == '\0' || strcmp(a->session, NOTICE_SESSION) == 0)
 		return "the message has no sender (it may be a bounce itself)";
-	if (asprintf(&whole, strchr(c->double_bounce_to, '@') != NULL ? "%s" : "%s@%s", c->double_bounce_to, conf_origin(c)) < 0)
-		log_fatal("event=out-of-memory");
+	whole = alloc_printf(strchr(c->double_bounce_to, '@') != NULL ? "%s" : "%s@%s", c->double_bounce_to,
+	    conf_origin(c));
 	to->address = whole;
 	to->local = conf_is_local(c, strrchr(whole, '@') + 1);
 	if (!bouncecap_take(d->cap, whole, c->bounces, clock_ms())) {
@@ -331,9 +329,7 @@ find_gathering(const struct dispatch *d, uint64_t message)
 static void
 join(struct tell *g, struct attempt_rcpt *rcpts, uint32_t n)
 {
-	g->rcpts = reallocarray(g->rcpts, (size_t)g->n + n, sizeof(*rcpts));
-	if (g->rcpts == NULL)
-		log_fatal("event=out-of-memory");
+	g->rcpts = alloc_resize(g->rcpts, (size_t)g->n + n, sizeof(*rcpts));
 	memcpy(g->rcpts + g->n, rcpts, n * sizeof(*rcpts));
 	g->n += n;
 	free(rcpts);
@@ -342,10 +338,10 @@ join(struct tell *g, struct attempt_rcpt *rcpts, uint32_t n)
 static struct tell *
 new_tell(struct dispatch *d, const struct attempt *a, enum tell_kind kind, const struct envelope_rcpt *to)
 {
-	struct tell *g = calloc(1, sizeof(*g));
+	struct tell *g = alloc_new(1, sizeof(*g));
 
-	if (g == NULL || (g->session = strdup(a->session)) == NULL || (a->envid != NULL && (g->envid = strdup(a->envid)) == NULL))
-		log_fatal("event=out-of-memory");
+	g->session = alloc_text(a->session);
+	g->envid = alloc_text(a->envid);
 	g->dispatch = d;
 	g->kind = kind;
 	g->message = a->message;
@@ -366,11 +362,9 @@ new_tell(struct dispatch *d, const struct attempt *a, enum tell_kind kind, const
 static void
 split_silent(const struct dispatch *d, const struct attempt *a, struct attempt_rcpt *rcpts, uint32_t *n)
 {
-	struct attempt_rcpt *silent = calloc(*n + 1, sizeof(*silent));
+	struct attempt_rcpt *silent = alloc_new(*n + 1, sizeof(*silent));
 	uint32_t kept = 0, left = 0;
 
-	if (silent == NULL)
-		log_fatal("event=out-of-memory");
 	for (uint32_t i = 0; i < *n; i++)
 		if (tell_wants(a, &rcpts[i], TELL_FAILED))
 			rcpts[kept++] = rcpts[i];

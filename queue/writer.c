@@ -13,7 +13,7 @@
 #include <sys/random.h>
 #include <time.h>
 
-#include "lib/log.h"
+#include "lib/alloc.h"
 #include "queue/disk.h"
 
 #define BATCH_MOST	(4U << 20)	/* bytes in one batch: bounds how long others wait for it */
@@ -192,8 +192,7 @@ batch_room(struct writer *w, uint64_t size)
 	if (size > w->batch_room) {
 		free(w->batch);
 		w->batch_room = (size_t)segment_align(size, 1U << 16);
-		if ((w->batch = malloc(w->batch_room)) == NULL)
-			log_fatal("event=out-of-memory");
+		w->batch = alloc_raw(w->batch_room);
 	}
 	return w->batch;
 }
