@@ -45,8 +45,10 @@ print_list(const struct conf *c, const struct conf_option *o, FILE *f)
 	const char *text;
 	char buffer[80];
 
-	if (item(c, o, 0, buffer) == NULL)		/* what an empty list is: its default */
+	if (item(c, o, 0, buffer) == NULL) {		/* it cannot be written, and is the default where it is one */
+		fprintf(f, "# %s is not set\n", o->name);
 		return;
+	}
 	fprintf(f, "%s = { ", o->name);
 	for (size_t n = 0; (text = item(c, o, n, buffer)) != NULL; n++) {
 		fputs(n > 0 ? ", " : "", f);

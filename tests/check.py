@@ -83,6 +83,25 @@ def part_man(report):
 		report.fail("manual pages", "none in man/")
 	for page in pages:
 		report.case(f"mandoc {os.path.basename(page)}", lambda: mt.run(["mandoc", "-T", "lint", "-W", "warning", page]))
+	report.case("every command has a manual", every_command_has_a_manual)
+
+
+def every_command_has_a_manual():
+	text = open(os.path.join(mt.TOP, "man/minimtactl.8")).read()
+	told = {" ".join(m.split()[:2]) for m in re.findall(r"(?:^\.It (?:Xo )?|, )Cm ([a-z]+(?: [a-z]+)?)", text, re.M)}
+	listed = re.findall(r"^  ([a-z]+(?: [a-z]+)?)(?: | [A-Z[-].*?)  ", mt.run([os.path.join(mt.BIN, "minimtactl"), "-h"]).stdout, re.M)
+	if len(listed) < 40 or set(listed) - told:
+		raise mt.Failed(f"of {len(listed)} commands minimtactl(8) does not explain: {sorted(set(listed) - told)}")
+
+
+def every_option_has_a_manual():
+	text = mt.run([os.path.join(mt.BIN, "minimta"), "-n", "-c", os.path.join(mt.TOP, "minimta.conf")]).stdout
+	names = re.findall(r"^(?:# )?([a-z_0-9]+) (?:=|is not set)", text, re.M)
+	manual = open(os.path.join(mt.TOP, "man/minimta.conf.5")).read()
+	example = open(os.path.join(mt.TOP, "minimta.conf")).read()
+	silent = [n for n in names if f"\n.It Ic {n} No" not in manual or f"\n#{n} = " not in example]
+	if len(names) < 70 or silent:
+		raise mt.Failed(f"of {len(names)} options these are not in minimta.conf(5) or not in minimta.conf: {silent}")
 
 
 def part_conf(report):
@@ -97,6 +116,7 @@ def part_conf(report):
 		if once != twice or "hostname" not in once:
 			raise mt.Failed(f"printed first:\n{once}\nthen:\n{twice}")
 	report.case("example configuration", round_trip)
+	report.case("every option has a manual", every_option_has_a_manual)
 
 
 def part_install(report):
