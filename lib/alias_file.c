@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lib/alloc.h"
 #include "lib/clock.h"
 #include "lib/log.h"
 
@@ -33,10 +34,9 @@ struct alias_file {
 struct alias_file *
 alias_file_new(const char *path, uid_t started_by, bool quiet)
 {
-	struct alias_file *f = calloc(1, sizeof(*f));
+	struct alias_file *f = alloc_new(1, sizeof(*f));
 
-	if (f == NULL || (f->path = strdup(path)) == NULL)
-		log_fatal("event=out-of-memory");
+	f->path = alloc_text(path);
 	f->started_by = started_by;
 	f->quiet = quiet;
 	if (path[0] == '\0')
@@ -102,11 +102,9 @@ static char *
 read_all(int fd, const struct stat *st, size_t *len_r)
 {
 	size_t room = (size_t)st->st_size + 1, len = 0;
-	char *text = malloc(room);
+	char *text = alloc_raw(room);
 	ssize_t n = 0;
 
-	if (text == NULL)
-		log_fatal("event=out-of-memory");
 	while (len < room && (n = read(fd, text + len, room - len)) > 0)
 		len += (size_t)n;
 	if (n < 0) {
@@ -222,8 +220,7 @@ find_target(const struct alias_list *list, enum alias_kind kind, uint64_t id, ui
 		const struct alias_target *t = &list->targets[i];
 
 		if (t->kind == kind && alias_target_id(t) == id) {
-			if ((text = strdup(t->text)) == NULL)
-				log_fatal("event=out-of-memory");
+			text = alloc_text(t->text);
 		} else if (t->kind == ALIAS_INCLUDE && depth < LISTS_MAX) {
 			if (alias_file_include(&included, t->text, started_by, err, size) != 0) {
 				*later_r = true;

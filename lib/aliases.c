@@ -12,6 +12,7 @@
 #include <xxhash.h>
 
 #include "lib/address.h"
+#include "lib/alloc.h"
 #include "lib/command.h"
 #include "lib/log.h"
 #include "lib/mailbox.h"
@@ -28,14 +29,6 @@ struct reader {
 	size_t		 item_len;
 };
 
-static void *
-must(void *p)
-{
-	if (p == NULL)
-		log_fatal("event=out-of-memory");
-	return p;
-}
-
 static char *error_at(const struct reader *, unsigned line, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 static char *
@@ -47,8 +40,7 @@ error_at(const struct reader *r, unsigned line, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	if (asprintf(&error, "%s:%u: %s", r->file, line, text) < 0)
-		log_fatal("event=out-of-memory");
+	error = alloc_printf("%s:%u: %s", r->file, line, text);
 	return error;
 }
 
@@ -176,7 +168,7 @@ take_item(struct reader *r, char stop)
 static char *
 unquote(const char *item)
 {
-	char *inside = must(strdup(item)), *to = inside;
+	char *inside = alloc_text(item), *to = inside;
 
 	if (*item != '"')
 		goto no;
@@ -202,9 +194,9 @@ list_add(struct alias_list *l, enum alias_kind kind, const char *text)
 {
 	if (l->n == l->room) {
 		l->room = l->room > 0 ? l->room * 2 : 4;
-		l->targets = must(reallocarray(l->targets, l->room, sizeof(*l->targets)));
+		l->targets = alloc_resize(l->targets, l->room, sizeof(*l->targets));
 	}
-	l->targets[l->n++] = (struct alias_target){ kind, must(strdup(text)) };
+	l->targets[l->n++] = (struct alias_target){ kind, alloc_text(text) };
 }
 
 static char *
@@ -355,7 +347,7 @@ static void
 remember_error(struct aliases *a, const char *error)
 {
 	if (a->n_errors < ALIASES_ERRORS_MAX)
-		a->errors[a->n_errors] = must(strdup(error));
+		a->errors[a->n_errors] = alloc_text(error);
 	a->n_errors++;
 }
 
@@ -367,7 +359,7 @@ take_domain_name(const char *item)
 	int rc = address_domain(name + 1, plain != NULL ? plain + 1 : item + 1, ADDRESS_UTF8);
 
 	free(plain);
-	return rc == 0 && name[1] != '[' ? mailbox_lower(must(strdup(name))) : NULL;
+	return rc == 0 && name[1] != '[' ? mailbox_lower(alloc_text(name)) : NULL;
 }
 
 /* The name of an entry, canonical and in lower case, or NULL. */
@@ -383,7 +375,7 @@ take_name(struct reader *r)
 		return take_domain_name(r->item);
 	if (address_parse(&a, r->item, ADDRESS_UTF8 | ADDRESS_BARE, NULL) != ADDRESS_OK)
 		return NULL;
-	name = must(strdup(a.domain[0] != '\0' ? a.text : a.local));
+	name = alloc_text(a.domain[0] != '\0' ? a.text : a.local);
 	return mailbox_lower(name);
 }
 
@@ -419,7 +411,7 @@ take_entry(struct aliases *a, struct reader *r)
 		return;
 	}
 	r->p++;
-	alias = must(calloc(1, sizeof(*alias)));
+	alias = alloc_new(1, sizeof(*alias));
 	alias->name = name;
 	alias->line = line;
 	list_take(&alias->list, r);
@@ -444,7 +436,7 @@ struct aliases *
 aliases_parse(const char *file, const char *text, size_t len, enum alias_source source)
 {
 	struct reader r = { .file = file, .p = text, .end = text + len, .line = 1, .source = source };
-	struct aliases *a = must(calloc(1, sizeof(*a)));
+	struct aliases *a = alloc_new(1, sizeof(*a));
 	char *error;
 
 	for (skip_empty_lines(&r); r.p < r.end; skip_empty_lines(&r)) {

@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "lib/alloc.h"
 #include "lib/clock.h"
 #include "lib/log.h"
 
@@ -85,13 +86,12 @@ on_slow(void *arg)
 struct caller *
 caller_new(struct event_base *base, int fd, void (*more)(void *), void (*gone)(void *), void *arg)
 {
-	struct caller *c = calloc(1, sizeof(*c));
+	struct caller *c = alloc_new(1, sizeof(*c));
 
 	evutil_make_socket_nonblocking(fd);
-	if (c == NULL || (c->out = evbuffer_new()) == NULL ||
-	    (c->writable = event_new(base, fd, EV_WRITE, on_turn, c)) == NULL ||
-	    (c->turn = event_new(base, -1, 0, on_turn, c)) == NULL)
-		log_fatal("event=out-of-memory");
+	c->out = alloc_must(evbuffer_new());
+	c->writable = alloc_must(event_new(base, fd, EV_WRITE, on_turn, c));
+	c->turn = alloc_must(event_new(base, -1, 0, on_turn, c));
 	c->fd = fd;
 	c->more = more;
 	c->gone = gone;

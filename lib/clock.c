@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <stdio.h>
 
+#include "lib/alloc.h"
 #include "lib/clock.h"
-#include "lib/log.h"
 
 /* One process has one clock: the exception to "no globals", like the log's level. */
 static struct {
@@ -26,9 +26,7 @@ clock_init(struct event_base *base)
 {
 	if (clk.event != NULL)
 		event_free(clk.event);
-	clk.event = base ? event_new(base, -1, 0, run_due, NULL) : NULL;
-	if (base != NULL && clk.event == NULL)
-		log_fatal("event=out-of-memory");
+	clk.event = base ? alloc_must(event_new(base, -1, 0, run_due, NULL)) : NULL;
 }
 
 static int64_t
@@ -187,8 +185,7 @@ timer_start(struct timer *t, int64_t after_ms)
 	if (t->slot == 0) {
 		if (clk.n == clk.room) {
 			clk.room = clk.room ? 2 * clk.room : 64;
-			if ((clk.heap = realloc(clk.heap, clk.room * sizeof(*clk.heap))) == NULL)
-				log_fatal("event=out-of-memory");
+			clk.heap = alloc_resize(clk.heap, clk.room, sizeof(*clk.heap));
 		}
 		place(t, clk.n++);
 	}

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/log.h"
+#include "lib/alloc.h"
 
 #define SHELL_ONLY	"|&;<>()$`*?[]{}~#"
 
@@ -48,11 +48,9 @@ take_word(const char **p, char **to)
 int
 command_split(const char *text, char *argv[COMMAND_WORDS_MAX + 1], const char **why_r)
 {
-	char *to = malloc(strlen(text) + 1), *first = to;
+	char *to = alloc_raw(strlen(text) + 1), *first = to;
 	int n = 0;
 
-	if (to == NULL)
-		log_fatal("event=out-of-memory");
 	for (*why_r = NULL; *why_r == NULL;) {
 		while (is_blank(*text))
 			text++;

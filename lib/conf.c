@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "lib/address.h"
+#include "lib/alloc.h"
 #include "lib/conf_option.h"
 #include "lib/log.h"
 #include "lib/token.h"
@@ -132,13 +133,6 @@ const struct conf_option conf_destination_options[CONF_DESTINATION_OPTIONS] = {
 	{ "helo",		CONF_HOSTNAME,	AT(helo),		.value = NULL },
 };
 
-static void
-out_of_memory(const void *p)
-{
-	if (p == NULL)
-		log_fatal("event=out-of-memory");
-}
-
 const struct conf_option *
 conf_option_find(const char *name)
 {
@@ -187,7 +181,7 @@ static void
 complete_list(char ***to)
 {
 	if (*to == NULL)
-		out_of_memory(*to = calloc(1, sizeof(char *)));
+		*to = alloc_new(1, sizeof(char *));
 }
 
 /* What is left open in a section. */
@@ -195,7 +189,7 @@ static void
 complete_string(char **to, const char *with)
 {
 	if (*to == NULL)
-		out_of_memory(*to = strdup(with));
+		*to = alloc_text(with);
 }
 
 static void
@@ -237,15 +231,13 @@ complete(struct conf *c, const char *own_name, char why[CONF_WHY])
 		if (conf_option_set(c, conf_option_find("listen"), listen[i], why) != 0)
 			return -1;
 	complete_destinations(c);
-	if (c->lmtp_domains == NULL)
-		out_of_memory(c->lmtp_domains = calloc(1, sizeof(char *)));
+	complete_list(&c->lmtp_domains);
 	complete_list(&c->relay_domains);
 	complete_list(&c->canonical);
 	complete_list(&c->masquerade);
 	complete_list(&c->masquerade_not);
 	if (c->dns_servers == NULL) {
-		c->dns_servers = calloc(1, sizeof(char *));
-		out_of_memory(c->dns_servers);
+		c->dns_servers = alloc_new(1, sizeof(char *));
 	}
 	return 0;
 }
@@ -254,14 +246,12 @@ complete(struct conf *c, const char *own_name, char why[CONF_WHY])
 static struct conf *
 parse(const char *text, size_t len, const char *name, const char *own_name, char *err, size_t size)
 {
-	struct conf *c = calloc(1, sizeof(*c));
+	struct conf *c = alloc_new(1, sizeof(*c));
 	const struct conf_option *wrong;
 	int lines[CONF_OPTIONS] = { 0 }, line;
 	char why[CONF_WHY], found[256];
 
-	out_of_memory(c);
-	c->name = strdup(name);
-	out_of_memory(c->name);
+	c->name = alloc_text(name);
 	conf_table_defaults(c, conf_options, CONF_OPTIONS);
 	if (conf_parse(c, text, len, name, lines, err, size) != 0)
 		goto fail;
@@ -291,11 +281,10 @@ fail:
 static char *
 slurp(int fd, size_t *len_r, const char **why_r)
 {
-	char *text = malloc(CONF_FILE_MAX + 1);
+	char *text = alloc_raw(CONF_FILE_MAX + 1);
 	size_t len = 0;
 	ssize_t n;
 
-	out_of_memory(text);
 	while ((n = read(fd, text + len, CONF_FILE_MAX + 1 - len)) != 0) {
 		if (n < 0 && errno == EINTR)
 			continue;

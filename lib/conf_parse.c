@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/alloc.h"
 #include "lib/conf_option.h"
 #include "lib/log.h"
 
@@ -178,8 +179,8 @@ scan_section(struct scan *s)
 		return 0;
 	if (p->n_kept == SECTIONS_MAX)
 		return fail(p, s->line, "this is one section too many; there may be %d", SECTIONS_MAX);
-	if (p->n_kept % 32 == 0 && (p->kept_lines = reallocarray(p->kept_lines, p->n_kept + 32, sizeof(int))) == NULL)
-		log_fatal("event=out-of-memory");
+	if (p->n_kept % 32 == 0)
+		p->kept_lines = alloc_resize(p->kept_lines, p->n_kept + 32, sizeof(int));
 	p->kept_lines[p->n_kept++] = s->line;
 	return 0;
 }
@@ -195,8 +196,8 @@ scan_name(struct scan *s)
 			return 0;
 	if (p->n_names == NAMES_MAX)
 		return fail(p, s->line, "%s is one name too many; there may be %d", logq(s->word), NAMES_MAX);
-	if (p->n_names % 32 == 0 && (p->names = reallocarray(p->names, p->n_names + 32, WORD_LEN)) == NULL)
-		log_fatal("event=out-of-memory");
+	if (p->n_names % 32 == 0)
+		p->names = alloc_resize(p->names, p->n_names + 32, WORD_LEN);
 	memcpy(p->names[p->n_names++], s->word, WORD_LEN);
 	return 0;
 }
@@ -445,10 +446,8 @@ make_table(cfg_opt_t *to, const struct conf_option *table, size_t n, cfg_callbac
 static cfg_opt_t *
 make_kept_table(const struct parse *p)
 {
-	cfg_opt_t *to = calloc(p->n_names + 1, sizeof(*to));
+	cfg_opt_t *to = alloc_new(p->n_names + 1, sizeof(*to));
 
-	if (to == NULL)
-		log_fatal("event=out-of-memory");
 	for (size_t i = 0; i < p->n_names; i++)
 		to[i] = (cfg_opt_t)CFG_STR_CB(p->names[i], NULL, CFGF_NODEFAULT | CFGF_LIST, on_kept_value);
 	to[p->n_names] = (cfg_opt_t)CFG_END();
@@ -472,8 +471,7 @@ run(struct parse *p, const char *text)
 	for (size_t i = 0; conf_section_kinds[i] != NULL; i++)
 		options[n++] = (cfg_opt_t)CFG_SEC(conf_section_kinds[i], kept, flags);
 	options[n] = (cfg_opt_t)CFG_END();
-	if ((cfg = cfg_init(options, CFGF_NONE)) == NULL)
-		log_fatal("event=out-of-memory");
+	cfg = alloc_must(cfg_init(options, CFGF_NONE));
 	cfg_set_error_function(cfg, on_error);
 	cfg_set_validate_func(cfg, "relay", on_section);
 	cfg_set_validate_func(cfg, "sender", on_section);
@@ -496,8 +494,7 @@ conf_parse(struct conf *conf, const char *text, size_t len, const char *name, in
 	char *copy;
 	int rc;
 
-	if ((copy = malloc(len + 1)) == NULL)
-		log_fatal("event=out-of-memory");
+	copy = alloc_raw(len + 1);
 	memcpy(copy, text, len);
 	copy[len] = '\0';
 	current = &p;

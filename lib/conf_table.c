@@ -5,31 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/alloc.h"
 #include "lib/conf_option.h"
 #include "lib/log.h"
 
 #define WORD_MAX	63		/* longer ones are like nothing */
 
 const char *const conf_section_kinds[] = { "filter", "exempt", "refuse", "client_domains", NULL };
-
-static void *
-grown(void *list, size_t n, size_t size)
-{
-	list = reallocarray(list, n, size);
-	if (list == NULL)
-		log_fatal("event=out-of-memory");
-	return list;
-}
-
-static char *
-copied(const char *text)
-{
-	char *s = strdup(text);
-
-	if (s == NULL)
-		log_fatal("event=out-of-memory");
-	return s;
-}
 
 /* ---- tables ---- */
 
@@ -144,9 +126,9 @@ conf_section_add(struct conf *c, const char *kind, const char *title, int line)
 {
 	struct conf_section *s;
 
-	c->sections = grown(c->sections, c->n_sections + 1, sizeof(*c->sections));
+	c->sections = alloc_resize(c->sections, c->n_sections + 1, sizeof(*c->sections));
 	s = &c->sections[c->n_sections++];
-	*s = (struct conf_section){ .kind = copied(kind), .title = copied(title), .line = line };
+	*s = (struct conf_section){ .kind = alloc_text(kind), .title = alloc_text(title), .line = line };
 	return s;
 }
 
@@ -156,12 +138,12 @@ conf_section_put(struct conf_section *s, const char *name, const char *value, bo
 	struct conf_entry *e;
 
 	if (first) {
-		s->entries = grown(s->entries, s->n + 1, sizeof(*s->entries));
-		s->entries[s->n++] = (struct conf_entry){ .name = copied(name), .line = line };
+		s->entries = alloc_resize(s->entries, s->n + 1, sizeof(*s->entries));
+		s->entries[s->n++] = (struct conf_entry){ .name = alloc_text(name), .line = line };
 	}
 	e = &s->entries[s->n - 1];
-	e->values = grown(e->values, e->n + 1, sizeof(*e->values));
-	e->values[e->n++] = copied(value);
+	e->values = alloc_resize(e->values, e->n + 1, sizeof(*e->values));
+	e->values[e->n++] = alloc_text(value);
 }
 
 void

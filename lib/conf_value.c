@@ -11,6 +11,7 @@
 #include <sys/un.h>
 
 #include "lib/address.h"
+#include "lib/alloc.h"
 #include "lib/conf_option.h"
 #include "lib/log.h"
 #include "lib/mailbox.h"
@@ -26,25 +27,6 @@ conf_wrong(char why[CONF_WHY], const char *fmt, ...)
 	return -1;
 }
 
-static void *
-grow(void *list, size_t n, size_t size)
-{
-	list = reallocarray(list, n, size);
-	if (list == NULL)
-		log_fatal("event=out-of-memory");
-	return list;
-}
-
-static char *
-copy(const char *text)
-{
-	char *s = strdup(text);
-
-	if (s == NULL)
-		log_fatal("event=out-of-memory");
-	return s;
-}
-
 static int
 set_listen(struct conf_listen **list, size_t *n, const char *text, char why[CONF_WHY])
 {
@@ -55,7 +37,7 @@ set_listen(struct conf_listen **list, size_t *n, const char *text, char why[CONF
 	for (size_t i = 0; i < *n; i++)
 		if (strcmp((*list)[i].name, l.name) == 0 && strcmp(strrchr(l.name, ':'), ":0") != 0)
 			return conf_wrong(why, "%s is given twice; name each address once", l.name);
-	*list = grow(*list, *n + 1, sizeof(l));
+	*list = alloc_resize(*list, *n + 1, sizeof(l));
 	(*list)[(*n)++] = l;
 	return 0;
 }
@@ -67,7 +49,7 @@ set_network(struct conf_networks *networks, const char *text, char why[CONF_WHY]
 
 	if (conf_network(&n, text, why) != 0)
 		return -1;
-	networks->list = grow(networks->list, networks->n + 1, sizeof(n));
+	networks->list = alloc_resize(networks->list, networks->n + 1, sizeof(n));
 	networks->list[networks->n++] = n;
 	return 0;
 }
@@ -80,8 +62,8 @@ append(char ***list, const char *text, char why[CONF_WHY])
 	for (; *list != NULL && (*list)[n] != NULL; n++)
 		if (strcmp((*list)[n], text) == 0)
 			return conf_wrong(why, "%s is given twice; name each once", logq(text));
-	*list = grow(*list, n + 2, sizeof(char *));
-	(*list)[n] = copy(text);
+	*list = alloc_resize(*list, n + 2, sizeof(char *));
+	(*list)[n] = alloc_text(text);
 	(*list)[n + 1] = NULL;
 	return 0;
 }
@@ -120,7 +102,7 @@ set_server(char ***list, const char *text, char why[CONF_WHY])
 static int
 set_text(char **to, const char *text)
 {
-	char *new = copy(text);
+	char *new = alloc_text(text);
 
 	free(*to);
 	*to = new;
@@ -504,9 +486,9 @@ conf_destination_add(struct conf *c, const char *kind, const char *title, char w
 			    ", as a relay and as a destination" : "");
 			return NULL;
 		}
-	c->destinations = grow(c->destinations, c->n_destinations + 1, sizeof(*c->destinations));
+	c->destinations = alloc_resize(c->destinations, c->n_destinations + 1, sizeof(*c->destinations));
 	d = &c->destinations[c->n_destinations++];
-	*d = (struct conf_destination){ .domain = copy(name), .by_sender = by_sender, .inet = -1 };
+	*d = (struct conf_destination){ .domain = alloc_text(name), .by_sender = by_sender, .inet = -1 };
 	return d;
 }
 
@@ -523,8 +505,8 @@ add_host(struct conf_destination *d, const char *text, char why[CONF_WHY])
 			return conf_wrong(why, "%s is given twice; name each once", logq(text));
 	if (d->n_hosts == CONF_HOSTS_MAX)
 		return conf_wrong(why, "%s is one host too many; name up to %d", logq(text), CONF_HOSTS_MAX);
-	d->hosts = grow(d->hosts, d->n_hosts + 1, sizeof(*d->hosts));
-	d->hosts[d->n_hosts++] = (struct conf_host){ copy(name), (uint16_t)port };
+	d->hosts = alloc_resize(d->hosts, d->n_hosts + 1, sizeof(*d->hosts));
+	d->hosts[d->n_hosts++] = (struct conf_host){ alloc_text(name), (uint16_t)port };
 	return 0;
 }
 

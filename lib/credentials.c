@@ -9,22 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/log.h"
+#include "lib/alloc.h"
 
 struct credentials {
 	struct credential	*list;
 	size_t			 n;
 };
-
-static char *
-copy(const char *from, size_t len)
-{
-	char *to = strndup(from, len);
-
-	if (to == NULL)
-		log_fatal("event=out-of-memory");
-	return to;
-}
 
 /* The next word of a line; false: there is none, or it is too long. */
 static bool
@@ -61,10 +51,8 @@ take_line(struct credentials *c, const char *at, const char *end)
 	for (size_t i = 0; i < c->n; i++)
 		if (strlen(c->list[i].name) == name_len && memcmp(c->list[i].name, name, name_len) == 0)
 			return "this name is there before; keep one";
-	c->list = reallocarray(c->list, c->n + 1, sizeof(*c->list));
-	if (c->list == NULL)
-		log_fatal("event=out-of-memory");
-	c->list[c->n++] = (struct credential){ copy(name, name_len), copy(user, user_len), copy(at, (size_t)(end - at)) };
+	c->list = alloc_resize(c->list, c->n + 1, sizeof(*c->list));
+	c->list[c->n++] = (struct credential){ alloc_text_len(name, name_len), alloc_text_len(user, user_len), alloc_text_len(at, (size_t)(end - at)) };
 	return NULL;
 }
 
@@ -79,11 +67,9 @@ is_empty(const char *at, const char *end)
 struct credentials *
 credentials_parse(const char *text, size_t len, char *err, size_t size)
 {
-	struct credentials *c = calloc(1, sizeof(*c));
+	struct credentials *c = alloc_new(1, sizeof(*c));
 	const char *end = text + len, *line_end, *next, *why;
 
-	if (c == NULL)
-		log_fatal("event=out-of-memory");
 	for (int line = 1; text < end; line++, text = next) {
 		line_end = memchr(text, '\n', (size_t)(end - text));
 		next = line_end != NULL ? line_end + 1 : end;

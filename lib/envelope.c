@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/alloc.h"
 #include "lib/dsn.h"
-#include "lib/log.h"
 
 #define ENVELOPE_FLAGS	(ENVELOPE_8BIT | ENVELOPE_UTF8 | ENVELOPE_DOTS | ENVELOPE_TRUSTED | ENVELOPE_LONG_LINES | \
 	ENVELOPE_HEADER_8BIT | ENVELOPE_SPF_FAIL | ENVELOPE_JUNK | ENVELOPE_LATER)
@@ -155,21 +155,11 @@ envelope_free_rcpt(struct envelope_rcpt *r)
 	memset(r, 0, sizeof(*r));
 }
 
-static char *
-copy(const char *s)
-{
-	char *to = s == NULL ? NULL : strdup(s);
-
-	if (s != NULL && to == NULL)
-		log_fatal("event=out-of-memory");
-	return to;
-}
-
 void
 envelope_copy_rcpt(struct envelope_rcpt *to, const struct envelope_rcpt *from)
 {
 	*to = *from;
-	to->address = copy(from->address);
-	to->orcpt = copy(from->orcpt);
-	to->hop = copy(from->hop);
+	to->address = alloc_text(from->address);
+	to->orcpt = alloc_text(from->orcpt);
+	to->hop = alloc_text(from->hop);
 }

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "lib/log.h"
+#include "lib/alloc.h"
 
 #define FOUND_MAX	1200		/* an address with quotes, escapes and a route that is not stripped here */
 
@@ -88,10 +88,8 @@ header_count(const char *block, size_t len, const char *name)
 static char *
 unfold(const char *value, size_t len)
 {
-	char *text = malloc(len + 1), *to = text;
+	char *text = alloc_raw(len + 1), *to = text;
 
-	if (text == NULL)
-		log_fatal("event=out-of-memory");
 	while (len > 0 && (is_space(*value) || *value == '\r' || *value == '\n')) {
 		value++;
 		len--;

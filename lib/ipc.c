@@ -19,6 +19,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "lib/alloc.h"
 #include "lib/ipc.h"
 #include "lib/log.h"
 #include "lib/pack.h"
@@ -89,10 +90,10 @@ struct ipc *
 ipc_new(struct event_base *base, int fd, enum proc self, enum proc peer, uint32_t instance,
     const struct ipc_handler *handlers, ipc_down_fn *on_down, void *arg)
 {
-	struct ipc *ipc = calloc(1, sizeof(*ipc));
+	struct ipc *ipc = alloc_new(1, sizeof(*ipc));
 
-	if (ipc == NULL || (ipc->in = malloc(IN_SIZE)) == NULL || (ipc->out = evbuffer_new()) == NULL)
-		log_fatal("event=out-of-memory");
+	ipc->in = alloc_raw(IN_SIZE);
+	ipc->out = alloc_must(evbuffer_new());
 	evutil_make_socket_nonblocking(fd);
 	ipc->fd = fd;
 	ipc->self = self;
@@ -103,11 +104,9 @@ ipc_new(struct event_base *base, int fd, enum proc self, enum proc peer, uint32_
 	ipc->on_down = on_down;
 	ipc->arg = arg;
 	STAILQ_INIT(&ipc->out_fds);
-	ipc->readable = event_new(base, fd, EV_READ | EV_PERSIST, on_readable, ipc);
-	ipc->writable = event_new(base, fd, EV_WRITE, on_writable, ipc);
-	ipc->turn = event_new(base, -1, 0, on_turn, ipc);
-	if (ipc->readable == NULL || ipc->writable == NULL || ipc->turn == NULL)
-		log_fatal("event=out-of-memory");
+	ipc->readable = alloc_must(event_new(base, fd, EV_READ | EV_PERSIST, on_readable, ipc));
+	ipc->writable = alloc_must(event_new(base, fd, EV_WRITE, on_writable, ipc));
+	ipc->turn = alloc_must(event_new(base, -1, 0, on_turn, ipc));
 	event_add(ipc->readable, NULL);
 	return ipc;
 }
@@ -206,10 +205,8 @@ ipc_fail(struct ipc *ipc, const char *fmt, ...)
 static void
 queue_fd(struct ipc *ipc, int fd)
 {
-	struct out_fd *o = malloc(sizeof(*o));
+	struct out_fd *o = alloc_raw(sizeof(*o));
 
-	if (o == NULL)
-		log_fatal("event=out-of-memory");
 	o->at = ipc->out_at + evbuffer_get_length(ipc->out);
 	o->fd = fd;
 	STAILQ_INSERT_TAIL(&ipc->out_fds, o, next);

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/alloc.h"
 #include "lib/dsn.h"
-#include "lib/log.h"
 
 #define RESULT_IS_TROUBLE	1
 #define RESULT_HAS_DSN		2
@@ -83,8 +83,7 @@ unpack_targets(struct unpack *u, struct job_result *r)
 
 	if (!unpack_ok(u) || n == 0 || n > JOB_TARGETS_MAX)
 		return -1;
-	if ((r->targets = calloc(n, sizeof(*r->targets))) == NULL)
-		log_fatal("event=out-of-memory");
+	r->targets = alloc_new(n, sizeof(*r->targets));
 	for (; r->n_targets < n; r->n_targets++)
 		if (envelope_unpack_rcpt(u, &r->targets[r->n_targets]) != 0)
 			return -1;

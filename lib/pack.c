@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/alloc.h"
 #include "lib/log.h"
 #include "lib/messages.h"
 #include "lib/pack.h"
@@ -33,8 +34,7 @@ put(struct pack *p, const void *data, size_t len)
 	while (room < p->len + len)
 		room *= 2;
 	if (room != p->room) {
-		if ((p->data = realloc(p->data, room)) == NULL)
-			log_fatal("event=out-of-memory");
+		p->data = alloc_resize(p->data, room, 1);
 		p->room = room;
 	}
 	if (len > 0)
@@ -187,10 +187,8 @@ unpack_str(struct unpack *u)
 {
 	size_t len;
 	const char *s = take_text(u, &len);
-	char *copy = strndup(s, len);
+	char *copy = alloc_text_len(s, len);
 
-	if (copy == NULL)
-		log_fatal("event=out-of-memory");
 	return copy;
 }
 

@@ -13,6 +13,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "lib/alloc.h"
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/pack.h"
@@ -301,9 +302,7 @@ on_listener(void *arg, struct ipc *master, struct ipc_message *m)
 	(void)master;
 	if (m->fd < 0)
 		log_fatal("event=start-failed what=\"no descriptor left for a listener\"");
-	p->listeners = reallocarray(p->listeners, p->n_listeners + 1, sizeof(*p->listeners));
-	if (p->listeners == NULL)
-		log_fatal("event=out-of-memory");
+	p->listeners = alloc_resize(p->listeners, p->n_listeners + 1, sizeof(*p->listeners));
 	l = &p->listeners[p->n_listeners++];
 	l->fd = m->fd;
 	unpack_init(&u, m->data, m->len);
@@ -510,7 +509,7 @@ check_version(void)
 void
 process_init(struct process *p, enum proc self)
 {
-	struct private *pr = calloc(1, sizeof(*pr));
+	struct private *pr = alloc_new(1, sizeof(*pr));
 
 	log_init(proc_name(self));
 	check_version();
@@ -524,8 +523,7 @@ process_init(struct process *p, enum proc self)
 	signal(SIGHUP, SIG_IGN);
 	refuse_inspection();
 	tzset();			/* reads the zone's file while it can be seen */
-	if (pr == NULL || (p->base = event_base_new()) == NULL)
-		log_fatal("event=out-of-memory");
+	p->base = alloc_must(event_base_new());
 	clock_init(p->base);
 	p->self = self;
 	p->private = pr;

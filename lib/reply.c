@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/alloc.h"
 #include "lib/log.h"
 
 #define REPLY_OUT_MAX	510		/* RFC 5321, 4.5.3.1.5: 512 with CRLF */
@@ -107,10 +108,8 @@ bad(struct reply *r, const char *why)
 static void
 append_text(struct reply *r, const char *from, size_t len)
 {
-	char *text = realloc(r->text, r->text_len + len + 2), *to;
+	char *text = alloc_resize(r->text, r->text_len + len + 2, 1), *to;
 
-	if (text == NULL)
-		log_fatal("event=out-of-memory");
 	r->text = text;
 	to = text + r->text_len;
 	if (r->lines > 0)

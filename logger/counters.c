@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/log.h"
+#include "lib/alloc.h"
 #include "logger/counters_cells.h"
 
 #define REASON_MAX	56
@@ -38,10 +38,8 @@ counters_day(time_t t)
 struct counters *
 counters_new(void)
 {
-	struct counters *c = calloc(1, sizeof(*c));
+	struct counters *c = alloc_new(1, sizeof(*c));
 
-	if (c == NULL)
-		log_fatal("event=out-of-memory");
 	return c;
 }
 
@@ -116,10 +114,8 @@ weight(const struct row *r)
 static struct row *
 add_row(struct counters *c, enum kind kind, const char *name)
 {
-	struct row *r = calloc(1, sizeof(*r));
+	struct row *r = alloc_new(1, sizeof(*r));
 
-	if (r == NULL)
-		log_fatal("event=out-of-memory");
 	snprintf(r->name, sizeof(r->name), "%s", name);
 	HASH_ADD_STR(c->rows[kind], name, r);
 	return r;

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <xxhash.h>
 
-#include "lib/log.h"
+#include "lib/alloc.h"
 #include "logger/counters_cells.h"
 
 static void
@@ -76,10 +76,8 @@ counters_print(const struct counters *c, FILE *to)
 {
 	char *text = NULL;
 	size_t len = 0;
-	FILE *f = open_memstream(&text, &len);
+	FILE *f = alloc_stream(&text, &len);
 
-	if (f == NULL)
-		log_fatal("event=out-of-memory");
 	print_all(c, f);
 	fclose(f);
 	fwrite(text, 1, len, to);

@@ -12,8 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lib/alloc.h"
 #include "lib/clock.h"
-#include "lib/log.h"
 #include "logger/journal.h"
 
 #define GATHER_BYTES	(256U * 1024)
@@ -83,10 +83,9 @@ find_files(struct journal *j)
 struct journal *
 journal_new(int folder, uint64_t size_most, int64_t keep_ms)
 {
-	struct journal *j = calloc(1, sizeof(*j));
+	struct journal *j = alloc_new(1, sizeof(*j));
 
-	if (j == NULL || (j->gathered = malloc(GATHER_BYTES)) == NULL)
-		log_fatal("event=out-of-memory");
+	j->gathered = alloc_raw(GATHER_BYTES);
 	j->folder = folder;
 	j->fd = -1;
 	journal_limit(j, size_most, keep_ms);

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "filters/decision.h"
+#include "lib/alloc.h"
 #include "lib/caller.h"
 #include "lib/clock.h"
 #include "lib/conf.h"
@@ -68,11 +69,9 @@ make_folder(const char *path)
 struct keep *
 keep_open(const struct conf *conf)
 {
-	struct keep *k = calloc(1, sizeof(*k));
+	struct keep *k = alloc_new(1, sizeof(*k));
 	char path[4096];
 
-	if (k == NULL)
-		log_fatal("event=out-of-memory");
 	snprintf(path, sizeof(path), "%s" FOLDER, conf->state);
 	k->folder = make_folder(path);
 	if (k->folder < 0)
@@ -155,8 +154,7 @@ keep_start(struct keep *k, struct event_base *base)
 	if (k->folder >= 0 && tallies_load(k->counters, k->folder, &why) < 0)
 		log_error("event=counters-damaged what=%s", logq(why));
 	k->searches = searches_new(base, k->journal);
-	if ((k->turn = event_new(base, -1, 0, on_turn, k)) == NULL)
-		log_fatal("event=out-of-memory");
+	k->turn = alloc_must(event_new(base, -1, 0, on_turn, k));
 	timer_set(&k->tidy, on_tidy, k);
 	timer_start(&k->tidy, TIDY_MS);
 }
@@ -263,10 +261,8 @@ tell_counters(struct keep *k, int fd)
 	struct caller *c = caller_new(k->base, fd, NULL, on_gone, NULL);
 	char *text = NULL;
 	size_t len = 0;
-	FILE *f = open_memstream(&text, &len);
+	FILE *f = alloc_stream(&text, &len);
 
-	if (f == NULL)
-		log_fatal("event=out-of-memory");
 	fprintf(f, "ok\nnow=%" PRId64 "\n", (int64_t)clock_wall());
 	counters_print(k->counters, f);
 	fclose(f);

@@ -219,9 +219,7 @@ main(void)
 	}
 	log_set_sink(sink, &lg);
 	setvbuf(stderr, NULL, _IOFBF, GATHER_BYTES);
-	lg.turn = event_new(lg.process.base, -1, 0, on_turn, &lg);
-	if (lg.turn == NULL)
-		log_fatal("event=out-of-memory");
+	lg.turn = alloc_must(event_new(lg.process.base, -1, 0, on_turn, &lg));
 	lg.keep = keep_open(lg.process.conf);
 	process_sandbox(&lg.process);
 	keep_start(lg.keep, lg.process.base);

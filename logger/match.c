@@ -10,8 +10,8 @@
 #include <strings.h>
 #include <uthash.h>
 
+#include "lib/alloc.h"
 #include "lib/ids.h"
-#include "lib/log.h"
 #include "logger/match.h"
 
 #define WHAT_MAX	1000
@@ -86,10 +86,8 @@ read_what(struct match *m, const char *what)
 struct match *
 match_new(const char *what, const char **why)
 {
-	struct match *m = calloc(1, sizeof(*m));
+	struct match *m = alloc_new(1, sizeof(*m));
 
-	if (m == NULL)
-		log_fatal("event=out-of-memory");
 	if (read_what(m, what))
 		return m;
 	free(m);
@@ -147,8 +145,7 @@ note(struct match *m, char kind, const char *id, bool whole, unsigned most)
 		HASH_DEL(m->found, n);
 		free(n);
 	}
-	if ((n = calloc(1, sizeof(*n))) == NULL)
-		log_fatal("event=out-of-memory");
+	n = alloc_new(1, sizeof(*n));
 	snprintf(n->name, sizeof(n->name), "%c%s", kind, id);
 	n->whole = whole;
 	HASH_ADD_STR(m->found, name, n);

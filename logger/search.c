@@ -13,8 +13,8 @@
 #include <unistd.h>
 
 #include "filters/decision.h"
+#include "lib/alloc.h"
 #include "lib/caller.h"
-#include "lib/log.h"
 #include "lib/pairs.h"
 #include "logger/journal.h"
 #include "logger/match.h"
@@ -246,8 +246,8 @@ search_start(struct searches *all, int fd, const char *what, int64_t since)
 		refuse(fd, why);
 		return;
 	}
-	if ((s = calloc(1, sizeof(*s))) == NULL || (s->turn = event_new(all->base, -1, 0, on_turn, s)) == NULL)
-		log_fatal("event=out-of-memory");
+	s = alloc_new(1, sizeof(*s));
+	s->turn = alloc_must(event_new(all->base, -1, 0, on_turn, s));
 	s->all = all;
 	s->match = match;
 	s->since_ms = since * 1000;
@@ -264,10 +264,8 @@ search_start(struct searches *all, int fd, const char *what, int64_t since)
 struct searches *
 searches_new(struct event_base *base, struct journal *journal)
 {
-	struct searches *all = calloc(1, sizeof(*all));
+	struct searches *all = alloc_new(1, sizeof(*all));
 
-	if (all == NULL)
-		log_fatal("event=out-of-memory");
 	all->base = base;
 	all->journal = journal;
 	LIST_INIT(&all->list);

@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "lib/log.h"
+#include "lib/alloc.h"
 #include "logger/tallies.h"
 
 #define NAME		"counters"
@@ -30,8 +30,7 @@ load(struct counters *c, int folder, const char *name)
 		return errno == ENOENT ? 0 : -1;
 	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size <= SIZE_MAX_HERE) {
 		size = (size_t)st.st_size;
-		if ((text = malloc(size + 1)) == NULL)
-			log_fatal("event=out-of-memory");
+		text = alloc_raw(size + 1);
 		while (len < size && (n = read(fd, text + len, size - len)) > 0)
 			len += (size_t)n;
 		if (len == size && counters_read(c, text, len) == 0)

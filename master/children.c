@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "lib/alloc.h"
 #include "lib/log.h"
 #include "lib/pack.h"
 #include "lib/process.h"
@@ -86,10 +87,8 @@ on_patience_over(void *arg)
 static struct child *
 child_new(struct master *m, enum proc proc)
 {
-	struct child *c = calloc(1, sizeof(*c));
+	struct child *c = alloc_new(1, sizeof(*c));
 
-	if (c == NULL)
-		log_fatal("event=out-of-memory");
 	c->master = m;
 	c->proc = proc;
 	c->pause_ms = PAUSE_FIRST_MS;

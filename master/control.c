@@ -15,6 +15,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "lib/alloc.h"
 #include "lib/log.h"
 #include "lib/pack.h"
 #include "master/control_caller.h"
@@ -174,8 +175,7 @@ set_log_level(struct master *m, const char *name)
 	struct child *ch;
 
 	free(m->conf->log_level);
-	if ((m->conf->log_level = strdup(name)) == NULL)
-		log_fatal("event=out-of-memory");
+	m->conf->log_level = alloc_text(name);
 	TAILQ_FOREACH(ch, &m->children, next)
 		if (ch->ipc != NULL)
 			ipc_send(ch->ipc, MSG_LOG_LEVEL, 0, &byte, sizeof(byte), -1);
@@ -315,14 +315,12 @@ on_accept(evutil_socket_t fd, short what, void *arg)
 		close(peer);
 		return;
 	}
-	if ((c = calloc(1, sizeof(*c))) == NULL || (c->line = malloc(LINE_MAX_HERE + 1)) == NULL)
-		log_fatal("event=out-of-memory");
+	c = alloc_new(1, sizeof(*c));
+	c->line = alloc_raw(LINE_MAX_HERE + 1);
 	c->control = ctl;
 	c->fd = peer;
 	c->uid = cred.uid;
-	c->readable = event_new(ctl->master->base, peer, EV_READ | EV_PERSIST, on_readable, c);
-	if (c->readable == NULL)
-		log_fatal("event=out-of-memory");
+	c->readable = alloc_must(event_new(ctl->master->base, peer, EV_READ | EV_PERSIST, on_readable, c));
 	event_add(c->readable, NULL);
 	timer_set(&c->deadline, on_deadline, c);
 	timer_start(&c->deadline, LINE_MS);
@@ -346,10 +344,8 @@ int
 control_open(struct master *m, char *err, size_t size)
 {
 	struct sockaddr_un sun = { .sun_family = AF_UNIX };
-	struct control *ctl = calloc(1, sizeof(*ctl));
+	struct control *ctl = alloc_new(1, sizeof(*ctl));
 
-	if (ctl == NULL)
-		log_fatal("event=out-of-memory");
 	m->control = ctl;
 	ctl->master = m;
 	LIST_INIT(&ctl->callers);
@@ -370,9 +366,7 @@ control_open(struct master *m, char *err, size_t size)
 		snprintf(err, size, "control socket %s: %s", sun.sun_path, strerror(errno));
 		return -1;
 	}
-	ctl->accept = event_new(m->base, ctl->fd, EV_READ | EV_PERSIST, on_accept, ctl);
-	if (ctl->accept == NULL)
-		log_fatal("event=out-of-memory");
+	ctl->accept = alloc_must(event_new(m->base, ctl->fd, EV_READ | EV_PERSIST, on_accept, ctl));
 	event_add(ctl->accept, NULL);
 	return 0;
 }

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "lib/log.h"
+#include "lib/alloc.h"
 #include "lib/pack.h"
 #include "master/control_caller.h"
 
@@ -22,9 +22,7 @@ await(struct caller *c, const struct child *ch)
 {
 	bool awaited = ch->silent < SILENT_SOME;
 
-	c->answers = reallocarray(c->answers, c->n_answers + 1, sizeof(*c->answers));
-	if (c->answers == NULL)
-		log_fatal("event=out-of-memory");
+	c->answers = alloc_resize(c->answers, c->n_answers + 1, sizeof(*c->answers));
 	c->answers[c->n_answers++] = (struct said){ ch->proc, ch->instance, awaited, NULL };
 	c->waiting += awaited;
 }
@@ -113,10 +111,8 @@ report(struct caller *c)
 	struct master *m = c->control->master;
 	char *text = NULL;
 	size_t size;
-	FILE *f = open_memstream(&text, &size);
+	FILE *f = alloc_stream(&text, &size);
 
-	if (f == NULL)
-		log_fatal("event=out-of-memory");
 	fprintf(f, "ok\n");
 	if (!c->quiet) {
 		fprintf(f, "minimta version=%s pid=%d uptime_s=%" PRId64 " rss_kb=%lu hostname=%s\n", MASTER_VERSION,

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "filters/chain.h"
+#include "lib/alloc.h"
 #include "lib/log.h"
 #include "lib/sandbox.h"
 #include "master/master.h"
@@ -107,8 +108,7 @@ master_choose_log(const struct master *m, struct conf *conf)
 	if (*conf->log_to != '\0')
 		return;
 	free(conf->log_to);
-	if ((conf->log_to = strdup(m->foreground ? "stderr" : "syslog")) == NULL)
-		log_fatal("event=out-of-memory");
+	conf->log_to = alloc_text(m->foreground ? "stderr" : "syslog");
 }
 
 static void
@@ -171,8 +171,7 @@ serve(struct master *m)
 		log_fatal("event=start-failed what=%s", logq(err));
 	if (!m->foreground)
 		into_background(m);
-	if ((m->base = event_base_new()) == NULL)
-		log_fatal("event=out-of-memory");
+	m->base = alloc_must(event_base_new());
 	clock_init(m->base);
 	m->started_ms = clock_ms();
 	if (getrandom(m->secret, sizeof(m->secret), 0) != sizeof(m->secret) ||
@@ -210,11 +209,9 @@ remember_path(struct master *m, const char *path)
 	char here[4096];
 
 	if (path[0] == '/' || getcwd(here, sizeof(here)) == NULL)
-		m->conf_path = strdup(path);
-	else if (asprintf(&m->conf_path, "%s/%s", here, path) < 0)
-		m->conf_path = NULL;
-	if (m->conf_path == NULL)
-		log_fatal("event=out-of-memory");
+		m->conf_path = alloc_text(path);
+	else
+		m->conf_path = alloc_printf("%s/%s", here, path);
 }
 
 int

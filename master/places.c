@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lib/alloc.h"
 #include "lib/log.h"
 #include "lib/sandbox.h"
 #include "master/master.h"
@@ -196,10 +197,8 @@ int
 places_listen(const struct conf *conf, const struct listener *old, size_t n_old, struct listener **new_r, char *err,
     size_t size)
 {
-	struct listener *all = calloc(conf->n_listen + 1, sizeof(*all)), *l;
+	struct listener *all = alloc_new(conf->n_listen + 1, sizeof(*all)), *l;
 
-	if (all == NULL)
-		log_fatal("event=out-of-memory");
 	for (size_t i = 0; i < conf->n_listen; i++) {
 		l = &all[i];
 		l->at = conf->listen[i];

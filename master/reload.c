@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 
 #include "filters/chain.h"
+#include "lib/alloc.h"
 #include "lib/log.h"
 #include "master/master.h"
 
@@ -47,10 +48,9 @@ static void	on_deadline(void *);
 static struct change *
 change_new(struct master *m, unsigned procs)
 {
-	struct change *ch = calloc(1, sizeof(*ch));
+	struct change *ch = alloc_new(1, sizeof(*ch));
 
-	if (ch == NULL || (ch->answer = open_memstream(&ch->text, &ch->text_size)) == NULL)
-		log_fatal("event=out-of-memory");
+	ch->answer = alloc_stream(&ch->text, &ch->text_size);
 	ch->master = m;
 	ch->procs = procs;
 	timer_set(&ch->deadline, on_deadline, ch);
@@ -90,8 +90,7 @@ keep_string(struct change *ch, const char *option, char **new, char **old)
 		return;
 	log_warn("event=needs-restart option=%s value=%s", option, logq(*new));
 	fprintf(ch->answer, "warning: %s changes only when minimta is restarted; until then it is %s\n", option, *old);
-	if ((*new = strdup(*old)) == NULL)
-		log_fatal("event=out-of-memory");
+	*new = alloc_text(*old);
 	free(other);
 }
 

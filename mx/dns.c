@@ -4,7 +4,7 @@
  */
 #include <stdlib.h>
 
-#include "lib/log.h"
+#include "lib/alloc.h"
 #include "mx/dns_face.h"
 
 void
@@ -48,10 +48,8 @@ question_run(void *arg)
 static struct dns_question *
 question_new(struct dns *dns, enum dns_type type, dns_done_fn *done, void *arg)
 {
-	struct dns_question *q = calloc(1, dns->face->question_size);
+	struct dns_question *q = alloc_new(1, dns->face->question_size);
 
-	if (q == NULL)
-		log_fatal("out of memory");
 	q->dns = dns;
 	q->done = done;
 	q->arg = arg;

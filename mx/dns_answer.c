@@ -10,7 +10,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "lib/log.h"
+#include "lib/alloc.h"
 #include "mx/dns_answer.h"
 
 #define ALIASES_MAX	12	/* CNAMEs in a row; public resolvers stop between 8 and 16 */
@@ -179,9 +179,7 @@ void
 dns_answer_fail(struct dns_answer *a, enum dns_type type, enum dns_result result, enum dns_why why)
 {
 	*a = (struct dns_answer){ .type = type, .result = result, .why = dns_why_text(why) };
-	a->canonical = strdup("");
-	if (a->canonical == NULL)
-		log_fatal("out of memory");
+	a->canonical = alloc_text("");
 }
 
 static bool
@@ -246,9 +244,7 @@ rdata_name(const ns_msg *m, const ns_rr *rr, size_t skip, char to[NS_MAXDNAME])
 static void
 record_bytes(struct dns_record *r, const void *bytes, size_t len)
 {
-	r->bytes = malloc(len + 1);
-	if (r->bytes == NULL)
-		log_fatal("out of memory");
+	r->bytes = alloc_raw(len + 1);
 	if (len > 0)
 		memcpy(r->bytes, bytes, len);
 	r->bytes[len] = '\0';
@@ -267,9 +263,7 @@ read_txt(struct dns_record *r, const ns_rr *rr)
 			return -1;
 		len += *s;
 	}
-	r->bytes = malloc(len + 1);
-	if (r->bytes == NULL)
-		log_fatal("out of memory");
+	r->bytes = alloc_raw(len + 1);
 	for (r->len = 0; p < end; p += 1 + *p) {
 		memcpy(r->bytes + r->len, p + 1, *p);
 		r->len += *p;
@@ -363,9 +357,7 @@ follow_aliases(struct dns_answer *a, ns_msg *m, char owner[NS_MAXDNAME])
 			return DNS_WHY_ALIAS_NAME;
 		memcpy(owner, next, NS_MAXDNAME);
 		free(a->canonical);
-		a->canonical = strdup(next);
-		if (a->canonical == NULL)
-			log_fatal("out of memory");
+		a->canonical = alloc_text(next);
 	}
 	return found == -1 ? DNS_WHY_NONSENSE : DNS_WHY_NONE;
 }
@@ -415,9 +407,7 @@ gather(struct dns_answer *a, ns_msg *m, const char *owner)
 	size_t dropped = 0;
 	ns_rr rr;
 
-	a->records = calloc(DNS_RECORDS_MAX, sizeof(*a->records));
-	if (a->records == NULL)
-		log_fatal("out of memory");
+	a->records = alloc_new(DNS_RECORDS_MAX, sizeof(*a->records));
 	for (int i = 0; i < ns_msg_count(*m, ns_s_an); i++) {
 		if (ns_parserr(m, ns_s_an, i, &rr) != 0)
 			return DNS_WHY_NONSENSE;

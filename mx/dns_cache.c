@@ -9,6 +9,7 @@
 #include <sys/queue.h>
 #include <sys/random.h>
 
+#include "lib/alloc.h"
 #include "lib/hash.h"
 #include "lib/log.h"
 #include "lib/pack.h"
@@ -41,10 +42,8 @@ struct dns_cache {
 struct dns_cache *
 dns_cache_new(size_t bytes_max)
 {
-	struct dns_cache *c = calloc(1, sizeof(*c));
+	struct dns_cache *c = alloc_new(1, sizeof(*c));
 
-	if (c == NULL)
-		log_fatal("out of memory");
 	c->bytes_max = bytes_max;
 	TAILQ_INIT(&c->by_use);
 	if (getrandom(c->salt, sizeof(c->salt), 0) != (ssize_t)sizeof(c->salt))

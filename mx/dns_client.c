@@ -9,9 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/alloc.h"
 #include "lib/hash.h"
 #include "lib/ipc.h"
-#include "lib/log.h"
 #include "lib/pack.h"
 #include "mx/dns_face.h"
 
@@ -71,8 +71,7 @@ client_ask(struct dns_question *q, const char *name, uint32_t deadline_ms)
 
 	r->id = ++c->last_id;
 	r->until_ms = clock_ms() + deadline_ms;
-	if ((r->name = strdup(name)) == NULL)
-		log_fatal("event=out-of-memory");
+	r->name = alloc_text(name);
 	HASH_ADD(hh, c->open, id, sizeof(r->id), r);
 	if (c->ipc != NULL)
 		remote_send(c, r);
@@ -118,11 +117,9 @@ static const struct dns_face client_face = {
 struct dns *
 dns_new_client(struct event_base *base)
 {
-	struct client *c = calloc(1, sizeof(*c));
+	struct client *c = alloc_new(1, sizeof(*c));
 
 	(void)base;			/* its timers are lib/clock's */
-	if (c == NULL)
-		log_fatal("out of memory");
 	dns_face_init(&c->dns, &client_face);
 	return &c->dns;
 }

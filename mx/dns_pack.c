@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/log.h"
+#include "lib/alloc.h"
 #include "lib/pack.h"
 #include "mx/dns_answer.h"
 
@@ -63,9 +63,7 @@ unpack_record(struct unpack *u, enum dns_type type, struct dns_record *r)
 		memcpy(&r->aaaa, bytes, len);
 		return 0;
 	}
-	r->bytes = calloc(1, len + 1);
-	if (r->bytes == NULL)
-		log_fatal("out of memory");
+	r->bytes = alloc_new(1, len + 1);
 	if (len > 0)
 		memcpy(r->bytes, bytes, len);
 	r->len = len;
@@ -99,9 +97,7 @@ dns_unpack_answer(struct unpack *u, struct dns_answer *a)
 	    why >= DNS_WHY_COUNT || n > DNS_RECORDS_MAX || (result == DNS_OK) != (n > 0) ||
 	    (result == DNS_OK) != (why == DNS_WHY_NONE) || strlen(a->canonical) > DNS_NAME_MAX)
 		goto fail;
-	a->records = calloc(n + 1, sizeof(*a->records));
-	if (a->records == NULL)
-		log_fatal("out of memory");
+	a->records = alloc_new(n + 1, sizeof(*a->records));
 	for (; a->n < n; a->n++)
 		if (unpack_record(u, a->type, &a->records[a->n]) == -1)
 			goto fail;

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "lib/address.h"
+#include "lib/alloc.h"
 #include "lib/log.h"
 #include "mx/mx.h"
 
@@ -68,10 +69,8 @@ on_hosts(void *arg, const struct mx_list *list)
 	struct asked *a = arg;
 	char *text = NULL;
 	size_t len;
-	FILE *f = open_memstream(&text, &len);
+	FILE *f = alloc_stream(&text, &len);
 
-	if (f == NULL)
-		log_fatal("event=out-of-memory");
 	fprintf(f, "ok\n");
 	for (size_t i = 0; i < list->n; i++)
 		put_address(f, &list->list[i]);
@@ -102,8 +101,7 @@ explain_domain(struct explain *x, const struct conf *conf, int fd, const char *l
 		answer(fd, busy, sizeof(busy) - 1);
 		return;
 	}
-	if ((a = calloc(1, sizeof(*a))) == NULL)
-		log_fatal("event=out-of-memory");
+	a = alloc_new(1, sizeof(*a));
 	a->explain = x;
 	a->fd = fd;
 	LIST_INSERT_HEAD(&x->asked, a, next);
@@ -120,10 +118,8 @@ explain_is_idle(const struct explain *x)
 struct explain *
 explain_new(struct dns *dns)
 {
-	struct explain *x = calloc(1, sizeof(*x));
+	struct explain *x = alloc_new(1, sizeof(*x));
 
-	if (x == NULL)
-		log_fatal("event=out-of-memory");
 	x->dns = dns;
 	LIST_INIT(&x->asked);
 	return x;

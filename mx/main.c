@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "lib/alloc.h"
 #include "lib/hash.h"
 #include "lib/log.h"
 #include "lib/pack.h"
@@ -110,9 +111,7 @@ on_dns_ask(void *arg, struct ipc *peer, struct ipc_message *m)
 	r->n_questions++;
 	if (too_many(r, peer))
 		return ipc_fail(peer, "more than %d open DNS questions", ASKED_MAX);
-	a = calloc(1, sizeof(*a));
-	if (a == NULL)
-		log_fatal("out of memory");
+	a = alloc_new(1, sizeof(*a));
 	a->resolver = r;
 	a->key.peer = peer;
 	a->key.id = m->id;

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "lib/alloc.h"
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "mx/dns_answer.h"
@@ -372,10 +373,9 @@ take_literal(struct mx_lookup *l, const struct mx_address *a)
 static struct mx_lookup *
 lookup_new(struct dns *dns, const struct mx_options *o, uint32_t deadline_ms, mx_done_fn *done, void *arg)
 {
-	struct mx_lookup *l = calloc(1, sizeof(*l));
+	struct mx_lookup *l = alloc_new(1, sizeof(*l));
 
-	if (l == NULL || (l->own = calloc(o->n_own + 1, sizeof(*l->own))) == NULL)
-		log_fatal("out of memory");
+	l->own = alloc_new(o->n_own + 1, sizeof(*l->own));
 	l->dns = dns;
 	l->done = done;
 	l->arg = arg;

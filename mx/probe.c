@@ -15,6 +15,7 @@
 
 #include <event2/event.h>
 
+#include "lib/alloc.h"
 #include "lib/clock.h"
 #include "lib/conf.h"
 #include "lib/ids.h"
@@ -299,10 +300,8 @@ probe_connect(struct probe *p, const struct mx_address *a)
 		hang_up(p);
 		return;
 	}
-	p->read_event = event_new(p->base, p->fd, EV_READ | EV_PERSIST, on_readable, p);
-	p->write_event = event_new(p->base, p->fd, EV_WRITE, on_connected, p);
-	if (p->read_event == NULL || p->write_event == NULL)
-		log_fatal("event=memory where=probe");
+	p->read_event = alloc_must(event_new(p->base, p->fd, EV_READ | EV_PERSIST, on_readable, p));
+	p->write_event = alloc_must(event_new(p->base, p->fd, EV_WRITE, on_connected, p));
 	event_add(p->write_event, NULL);
 	timer_start(&p->connecting, CONNECT_MS);
 }
@@ -352,10 +351,9 @@ struct probe *
 probe_start(struct event_base *base, struct dns *dns, const struct address *address, const struct route *route,
     const struct mx_options *options, probe_done_fn *done, void *arg)
 {
-	struct probe *p = calloc(1, sizeof(*p));
+	struct probe *p = alloc_new(1, sizeof(*p));
 
-	if (p == NULL || (p->over_event = event_new(base, -1, 0, on_over, p)) == NULL)
-		log_fatal("event=memory where=probe");
+	p->over_event = alloc_must(event_new(base, -1, 0, on_over, p));
 	p->base = base;
 	p->dns = dns;
 	p->address = *address;

@@ -139,9 +139,7 @@ on_socket_state(void *arg, ares_socket_t fd, int readable, int writable)
 		watch_free(w);
 	if (!readable && !writable)
 		return;
-	w = calloc(1, sizeof(*w));
-	if (w == NULL)
-		log_fatal("out of memory");
+	w = alloc_new(1, sizeof(*w));
 	w->channel = ch;
 	w->fd = fd;
 	w->event = event_new(ch->direct->base, fd,
@@ -184,7 +182,7 @@ channel_run(void *arg)
 static struct channel *
 channel_new(struct direct *d, char *err, size_t size)
 {
-	struct channel *ch = calloc(1, sizeof(*ch));
+	struct channel *ch = alloc_new(1, sizeof(*ch));
 	struct in_addr placeholder = { htonl(INADDR_LOOPBACK) };
 	char lookups[] = "b";
 	struct ares_options options = {
@@ -204,8 +202,6 @@ channel_new(struct direct *d, char *err, size_t size)
 	    ARES_OPT_DOMAINS | ARES_OPT_LOOKUPS | ARES_OPT_SORTLIST | ARES_OPT_EDNSPSZ | ARES_OPT_SOCK_STATE_CB;
 	int status;
 
-	if (ch == NULL)
-		log_fatal("out of memory");
 	status = ares_init_options(&ch->ares, &options, given);
 	if (status != ARES_SUCCESS) {
 		snprintf(err, size, "cannot start c-ares: %s", ares_strerror(status));
@@ -336,10 +332,8 @@ key_make(char *key, size_t size, enum dns_type type, const char *name)
 static struct query *
 query_new(struct direct *d, enum dns_type type, const char *name, const char *key, size_t key_len)
 {
-	struct query *query = calloc(1, sizeof(*query));
+	struct query *query = alloc_new(1, sizeof(*query));
 
-	if (query == NULL)
-		log_fatal("out of memory");
 	query->direct = d;
 	query->type = type;
 	snprintf(query->name, sizeof(query->name), "%s", name);
@@ -510,9 +504,8 @@ add_server(struct direct *d, const char *text, char *err, size_t size)
 	loopback = is_v4 ? ntohl(v4->sin_addr.s_addr) >> 24 == 127 : IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr);
 	d->trusted = loopback && (d->trusted || d->n_servers == 0);
 	inet_ntop(ss.ss_family, is_v4 ? (const void *)&v4->sin_addr : &v6->sin6_addr, address, sizeof(address));
-	if (asprintf(&longer, "%s%s%s%s%s:%u", d->servers != NULL ? d->servers : "", d->n_servers > 0 ? "," : "",
-	    is_v4 ? "" : "[", address, is_v4 ? "" : "]", port != 0 ? port : 53) == -1)
-		log_fatal("out of memory");
+	longer = alloc_printf("%s%s%s%s%s:%u", d->servers != NULL ? d->servers : "", d->n_servers > 0 ? "," : "",
+	    is_v4 ? "" : "[", address, is_v4 ? "" : "]", port != 0 ? port : 53);
 	free(d->servers);
 	d->servers = longer;
 	d->n_servers++;
@@ -554,11 +547,9 @@ static const struct dns_face direct_face = {
 struct dns *
 dns_new_direct(struct event_base *base, char *const *servers, char *err, size_t size)
 {
-	struct direct *d = calloc(1, sizeof(*d));
+	struct direct *d = alloc_new(1, sizeof(*d));
 	int result = 0;
 
-	if (d == NULL)
-		log_fatal("out of memory");
 	dns_face_init(&d->dns, &direct_face);
 	d->base = base;
 	d->cache = dns_cache_new(DNS_CACHE_BYTES);

@@ -143,17 +143,9 @@ number(const char *text, int base, uint64_t most, uint64_t *r)
 }
 
 static char *
-copy(const char *text)
-{
-	char *s = alloc_text(text);
-
-	return s;
-}
-
-static char *
 copy_optional(const char *text)
 {
-	return *text == '\0' ? NULL : copy(text);
+	return *text == '\0' ? NULL : alloc_text(text);
 }
 
 static int
@@ -179,10 +171,10 @@ take_rcpt(struct parse *p)
 	r = &m->rcpts[m->n];
 	o = &m->outcomes[m->n];
 	*r = (struct envelope_rcpt){ .local = v[1], .final = v[2], .forwarded = v[3], .notify = (uint8_t)v[4], .part = (uint8_t)v[5],
-	    .part_id = v[6], .address = copy(p->words[12]), .orcpt = copy_optional(p->words[13]), .hop = copy_optional(p->words[14]) };
+	    .part_id = v[6], .address = alloc_text(p->words[12]), .orcpt = copy_optional(p->words[13]), .hop = copy_optional(p->words[14]) };
 	*o = (struct log_outcome){ .index = m->n, .state = v[0] != 0 ? LOG_HELD : LOG_OPEN, .attempts = (uint32_t)v[7],
-	    .next_try = (int64_t)v[8], .at = (int64_t)v[9], .marks = (uint8_t)v[10], .text = copy(p->words[15]),
-	    .past = copy(p->words[16]) };
+	    .next_try = (int64_t)v[8], .at = (int64_t)v[9], .marks = (uint8_t)v[10], .text = alloc_text(p->words[15]),
+	    .past = alloc_text(p->words[16]) };
 	m->n++;
 	return 0;
 }
@@ -215,13 +207,13 @@ take_value(struct parse *p, enum name which)
 		m->arrived = (int64_t)n;
 		break;
 	case SENDER:
-		s->address = copy(p->words[1]);
+		s->address = alloc_text(p->words[1]);
 		break;
 	case CLIENT:
-		s->client = copy(p->words[1]);
+		s->client = alloc_text(p->words[1]);
 		break;
 	case SESSION:
-		s->session = copy(p->words[1]);
+		s->session = alloc_text(p->words[1]);
 		break;
 	case SESSION_ID:
 		return take_number(p, UINT64_MAX, &s->session_id);
@@ -239,7 +231,7 @@ take_value(struct parse *p, enum name which)
 		s->envid = copy_optional(p->words[1]);
 		break;
 	case HEAD:
-		m->head = copy(p->words[1]);
+		m->head = alloc_text(p->words[1]);
 		break;
 	case CONTENT:
 		return take_number(p, INT64_MAX, &m->size);
