@@ -301,7 +301,8 @@ sendmail_SRC	:= \
 	tools/mailq.c \
 	tools/report.c \
 	tools/submit.c \
-	tools/verify.c
+	tools/verify.c \
+	tools/streams.c
 
 minimtactl_SRC	:= \
 	tools/minimtactl.c \
@@ -329,7 +330,8 @@ minimtactl_SRC	:= \
 	tools/check_dmarc.c \
 	tools/check_dnsbl.c \
 	tools/check_sender.c \
-	tools/check_iprev.c
+	tools/check_iprev.c \
+	tools/streams.c
 
 mailstat_SRC	:= \
 	tools/mailstat.c \
@@ -337,7 +339,8 @@ mailstat_SRC	:= \
 	tools/lines.c \
 	tools/stats.c \
 	tools/stats_html.c \
-	tools/stats_print.c
+	tools/stats_print.c \
+	tools/streams.c
 
 PROGRAMS := $(strip $(foreach p,minimta smtpd resolver lookup queue delivery mda logger sendmail minimtactl mailstat,\
 	$(if $($(p)_SRC),$(p))))

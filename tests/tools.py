@@ -126,6 +126,44 @@ class Tools:
 		if "x@far.example" in self.call("mailq"):
 			raise mt.Failed("still in mailq")
 
+	def hostile_words(self):
+		"""A header may hold what steers a terminal; it is shown, and steers nothing."""
+		since = self.server.log.mark()
+		self.sendmail("-i", "-f", "alice@demo.example", "x@far.example", text="Subject: \x1b]0;title\x07 \u202eback\n\nx\n")
+		mail_id = self.server.log.wait(r"msg=(\w+) .*x@far\.example.*code=451", since).group(1)
+		shown = self.call("minimtactl", "queue", "show", mail_id)
+		if "Subject: ?]0;title? ?back" not in shown or "\x1b" in shown:
+			raise mt.Failed(f"queue show says {shown!r}")
+		if "\x1b]0;title" not in "".join(json.loads(self.call("minimtactl", "-j", "queue", "show", mail_id))["header"]):
+			raise mt.Failed("the JSON has another header")
+		self.call("minimtactl", "queue", "remove", mail_id)
+
+	def output_lost(self):
+		"""A full disk, or a pipe that nobody reads: what was cut short does not look whole."""
+		for name, *arguments in (("mailq",), ("sendmail", "-bp"), ("sendmail", "--help"), ("minimtactl", "-j", "queue", "list"),
+		    ("minimtactl", "status"), ("minimtactl", "help"), ("mailstat",), ("mailstat", "--html")):
+			path = os.path.join(self.links if name == "mailq" else mt.BIN, name)
+			environment = {**os.environ, "MINIMTA_CONTROL": self.server.control}
+			with open("/dev/full", "w") as full:
+				done = subprocess.run([path, *arguments], stdout=full, stderr=subprocess.PIPE, text=True, env=environment)
+			if done.returncode != 74 or "No space left" not in done.stderr:
+				raise mt.Failed(f"{name} {arguments} on a full disk: exit {done.returncode}, {done.stderr!r}")
+			read, write = os.pipe()
+			os.close(read)
+			done = subprocess.run([path, *arguments], stdout=write, stderr=subprocess.PIPE, text=True, env=environment, restore_signals=False)
+			os.close(write)
+			if done.returncode != 74 or done.stderr:
+				raise mt.Failed(f"{name} {arguments} into a closed pipe: exit {done.returncode}, {done.stderr!r}")
+			done = subprocess.run(["sh", "-c", '"$0" "$@" >&-', path, *arguments], stderr=subprocess.PIPE, text=True, env=environment)
+			if done.returncode != 0 or done.stderr:
+				raise mt.Failed(f"{name} {arguments} without an output: exit {done.returncode}, {done.stderr!r}")
+		# What was accepted must not be sent again for want of a transcript.
+		with open("/dev/full", "w") as full:
+			done = subprocess.run([os.path.join(mt.BIN, "sendmail"), "-v", "-f", "alice@demo.example", "bob@demo.example"], input="x\n",
+				text=True, stdout=full, stderr=subprocess.PIPE, env=environment)
+		if done.returncode != 0:
+			raise mt.Failed(f"sendmail -v on a full disk: exit {done.returncode}, {done.stderr!r}")
+
 	def status(self):
 		text = self.call("minimtactl", "status")
 		for process in mt.CHILDREN:
@@ -196,7 +234,8 @@ class Tools:
 		self.server.honest_mail()
 
 
-CASES = ("plain", "dot_ends", "from_headers", "sender_and_name", "odd_flags", "usage", "unknown_user", "aliases", "queue", "status",
+CASES = ("plain", "dot_ends", "from_headers", "sender_and_name", "odd_flags", "usage", "unknown_user", "aliases", "queue", "hostile_words", "output_lost",
+	"status",
 	"second_master", "bad_configuration", "memory", "control_garbage", "away")
 
 

@@ -37,6 +37,7 @@ changes_print(FILE *from, FILE *to)
 	int rc = -1;
 
 	while (rc != 0 && getline(&line, &room, from) > 0) {
+		lines_tame(line);
 		lines_cut(line, f, FIELDS);
 		if (f[0][0] == 'K') {
 			fprintf(to, "%-14s %s\n", f[1], f[3]);

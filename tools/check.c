@@ -426,7 +426,7 @@ check_list(FILE *to)
 
 	for (size_t i = 0; i < N_ENTRIES; i++) {
 		snprintf(line, sizeof(line), "%s %s", entries[i].verb, entries[i].name);
-		fprintf(to, "  %-26s  %s\n", line, entries[i].help);
+		fprintf(to, "  %-28s  %s\n", line, entries[i].help);
 	}
 }
 

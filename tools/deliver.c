@@ -11,6 +11,7 @@
 #include <sysexits.h>
 
 #include "tools/call.h"
+#include "tools/lines.h"
 
 #define PATIENCE_MIN	30		/* until the next line; the queue itself tries for hours */
 
@@ -37,6 +38,7 @@ take_line(char *line, FILE *results, FILE *errors)
 	const char *fields[FIELDS] = { "", "", "", "", "" };
 	size_t n = 0;
 
+	lines_tame(line);
 	for (char *at = line, *f; n < FIELDS && (f = strsep(&at, "\t")) != NULL;)
 		fields[n++] = f;
 	if (strcmp(fields[KIND], "delivered") == 0) {

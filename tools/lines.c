@@ -91,7 +91,7 @@ lines_when(char *to, size_t size, int64_t when, int64_t now)
 	return to;
 }
 
-/* ---- JSON ---- */
+/* ---- UTF-8 ---- */
 
 /* The bytes of the UTF-8 character at s, 0 where it is none (RFC 3629, 4). */
 static size_t
@@ -108,6 +108,40 @@ utf8_length(const unsigned char *s)
 		return 0;
 	return n;
 }
+
+/* Unicode's controls: C1, and those that set the direction of what follows. */
+static bool
+is_utf8_control(const unsigned char *s, size_t n)
+{
+	unsigned c = n == 2 ? (s[0] & 0x1fU) << 6 | (s[1] & 0x3fU) : n == 3 ? (s[0] & 0xfU) << 12 | (s[1] & 0x3fU) << 6 | (s[2] & 0x3fU) : 0;
+
+	return (c >= 0x80 && c < 0xa0) || c == 0x61c || c == 0x200e || c == 0x200f || (c >= 0x2028 && c <= 0x202e) ||
+	    (c >= 0x2066 && c <= 0x2069);
+}
+
+void
+lines_tame(char *text)
+{
+	char *to = text;
+	size_t n;
+
+	while (*text != '\0') {
+		const unsigned char *s = (const unsigned char *)text;
+
+		n = utf8_length(s);
+		if (n == 0 || (n == 1 && (*s < 0x20 || *s == 0x7f) && *s != '\t' && *s != '\n') || is_utf8_control(s, n)) {
+			*to++ = '?';
+			text += n > 0 ? n : 1;
+			continue;
+		}
+		memmove(to, text, n);
+		to += n;
+		text += n;
+	}
+	*to = '\0';
+}
+
+/* ---- JSON ---- */
 
 struct json_object *
 lines_json(const char *text)

@@ -17,6 +17,8 @@ struct json_object;
 /* Cuts a line at its tabs, `most` fields at most: the last one takes what is left. Those that are not there are "". How many
  * there are. */
 int	 lines_cut(char *line, char *fields[LINES_FIELDS_MAX], int most);
+/* Strangers' words for a terminal: what would steer it, or turn text around, becomes "?" in place; tab and line end stay. */
+void	 lines_tame(char *);
 int64_t	 lines_number(const char *);		/* 0 for what is none */
 /* Takes one "key=value" off *p, the value quoted or not; false when there is none. */
 bool	 lines_pair(char **p, char **key_r, char **value_r);

@@ -73,6 +73,7 @@ mailq_print(FILE *list, FILE *to)
 	int n, rc = -1;
 
 	while (rc != 0 && getline(&line, &room, list) > 0) {
+		lines_tame(line);
 		n = lines_cut(line, f, FIELDS);
 		if (f[0][0] == 'M' && n >= 6) {
 			if (messages++ == 0)

@@ -11,6 +11,7 @@
 #include "lib/log.h"
 #include "tools/call.h"
 #include "tools/stats.h"
+#include "tools/streams.h"
 
 #define DAYS	7
 
@@ -54,8 +55,8 @@ ask(const char *config, unsigned days, void (*print)(const struct stats *, FILE 
 	return code;
 }
 
-int
-main(int argc, char **argv)
+static int
+obey(int argc, char **argv)
 {
 	static const struct option longs[] = { { "config", required_argument, NULL, 'c' }, { "days", required_argument, NULL, 'd' },
 	    { "json", no_argument, NULL, 'j' }, { "html", no_argument, NULL, 'H' }, { "help", no_argument, NULL, 'h' }, { 0 } };
@@ -65,7 +66,6 @@ main(int argc, char **argv)
 	char *end;
 	int letter;
 
-	log_init("mailstat");
 	setlocale(LC_CTYPE, "");
 	while ((letter = getopt_long(argc, argv, "c:d:hj", longs, NULL)) != -1)
 		switch (letter) {
@@ -93,4 +93,13 @@ main(int argc, char **argv)
 	if (optind < argc)
 		return wrong("it takes options only");
 	return ask(config, (unsigned)days, print);
+}
+
+int
+main(int argc, char **argv)
+{
+	if (streams_begin() != 0)
+		return EX_OSERR;
+	log_init("mailstat");
+	return streams_end("mailstat", obey(argc, argv));
 }

@@ -20,6 +20,7 @@
 #include "tools/select.h"
 #include "tools/spool.h"
 #include "tools/session.h"
+#include "tools/streams.h"
 #include "tools/verify.h"
 
 struct command {
@@ -188,7 +189,7 @@ print_help(FILE *to)
 	for (size_t i = 0; i < N_COMMANDS; i++)
 		if (commands[i].help != NULL)
 			fprintf(to, "  %-28s  %s\n", usage(&commands[i], line, sizeof(line)), commands[i].help);
-	fprintf(to, "  %-26s  %s\n", "session --ip ADDRESS", "SMTP as if from there, with what filters think; nothing is queued");
+	fprintf(to, "  %-28s  %s\n", "session --ip ADDRESS", "SMTP as if from there, with what filters think; nothing is queued");
 	check_list(to);
 	fprintf(to, "\n  -c, --config file   the configuration that names the control socket\n"
 	    "  -j, --json          the answer as JSON\n"
@@ -452,14 +453,13 @@ obey(const struct asked *a, char **given, int n)
 	return code;
 }
 
-int
-main(int argc, char **argv)
+static int
+do_all(int argc, char **argv)
 {
 	struct asked a = { 0 };
 	const char *config = NULL;
 	int code, at;
 
-	log_init("minimtactl");
 	if ((at = find_check(argc, argv, &a.json)) != 0)
 		return check_main(argc - at, argv + at, a.json);
 	if ((at = find_session(argc, argv, &config)) != 0)
@@ -476,4 +476,13 @@ main(int argc, char **argv)
 	for (int i = 0; i < a.n_selecting; i++)
 		free(a.selecting[i]);
 	return code;
+}
+
+int
+main(int argc, char **argv)
+{
+	if (streams_begin() != 0)
+		return EX_OSERR;
+	log_init("minimtactl");
+	return streams_end("minimtactl", do_all(argc, argv));
 }

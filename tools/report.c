@@ -106,6 +106,7 @@ report_message(FILE *from, FILE *to)
 	size_t room = 0;
 
 	while (!end && getline(&line, &room, from) > 0) {
+		lines_tame(line);
 		cut(line, f);
 		end = f[0][0] == 'E';
 		print_line(f, to, &header);
@@ -237,6 +238,7 @@ report_hops(FILE *from, FILE *to)
 	int rc = -1;
 
 	while (rc != 0 && getline(&line, &room, from) > 0) {
+		lines_tame(line);
 		cut(line, f);
 		if (f[0][0] == 'E')
 			rc = 0;
@@ -302,6 +304,7 @@ report_hoststat(FILE *from, FILE *to)
 	while (rc != 0 && getline(&line, &room, from) > 0) {
 		char when[96];
 
+		lines_tame(line);
 		cut(line, f);
 		if (f[0][0] == 'E')
 			rc = 0;

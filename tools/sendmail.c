@@ -30,6 +30,7 @@
 #include "tools/mailq.h"
 #include "tools/report.h"
 #include "tools/session.h"
+#include "tools/streams.h"
 #include "tools/submit.h"
 #include "tools/verify.h"
 
@@ -46,20 +47,6 @@ complain(int code, const char *fmt, ...)
 	putc('\n', stderr);
 	va_end(ap);
 	return code;
-}
-
-/* A caller may have closed them: then the first file opened would be taken for standard error. */
-static int
-open_standard_descriptors(void)
-{
-	int fd;
-
-	do {
-		if ((fd = open("/dev/null", O_RDWR)) < 0)
-			return -1;
-	} while (fd <= 2);
-	close(fd);
-	return 0;
 }
 
 /* ---- one answer ---- */
@@ -429,19 +416,49 @@ print_usage(const char *path)
 	while (helps[i].name[0] != '\0' && strcmp(helps[i].name, name) != 0)
 		i++;
 	fputs(helps[i].text, stdout);
-	return fflush(stdout) == 0 ? EX_OK : EX_IOERR;
+	return EX_OK;
+}
+
+/* All but sending. */
+static int
+obey(const struct args *a, const char *path)
+{
+	static const char *const list[] = { "queue", "list", NULL }, *const aliases[] = { "aliases", NULL };
+	static const char *const hops[] = { "queue", "hops", NULL };
+
+	switch (a->mode) {
+	case ARGS_LIST:
+		return ask(path, list, a->json ? mailq_print_json : mailq_print);
+	case ARGS_ALIASES:
+		return ask(path, aliases, print_all);
+	case ARGS_RETRY:
+		return run_retry(a, path);
+	case ARGS_VERIFY:
+		return run_verify(a, path);
+	case ARGS_TRY:
+		return run_try(a, path);
+	case ARGS_HOPS:
+		return ask(path, hops, report_hoststat);
+	case ARGS_DAEMON:
+	case ARGS_DAEMON_FOREGROUND:
+		return run_daemon(a, path);
+	case ARGS_SMTP:
+		return run_smtp(path);
+	case ARGS_SEND:
+	case ARGS_HELP:
+		break;
+	}
+	return EX_SOFTWARE;
 }
 
 int
 main(int argc, char **argv)
 {
-	static const char *const list[] = { "queue", "list", NULL }, *const aliases[] = { "aliases", NULL };
-	static const char *const hops[] = { "queue", "hops", NULL };
-	char path[sizeof(((struct sockaddr_un *)0)->sun_path)], why[512];
+	char path[CALL_PATH_SIZE], why[512];
 	struct args a;
 	int rc;
 
-	if (open_standard_descriptors() != 0)
+	if (streams_begin() != 0)
 		return EX_OSERR;
 	log_init("sendmail");
 	if ((rc = args_parse(&a, argc, argv, why, sizeof(why))) != 0)
@@ -449,30 +466,9 @@ main(int argc, char **argv)
 	if (a.warning[0] != '\0')
 		complain(0, "%s", a.warning);
 	if (a.mode == ARGS_HELP)
-		return print_usage(argv[0]);
+		return streams_end("sendmail", print_usage(argv[0]));
 	if ((rc = call_path(path, a.config, why, sizeof(why))) != 0)
 		return complain(rc, "%s", why);
-	switch (a.mode) {
-	case ARGS_LIST:
-		return ask(path, list, a.json ? mailq_print_json : mailq_print);
-	case ARGS_ALIASES:
-		return ask(path, aliases, print_all);
-	case ARGS_RETRY:
-		return run_retry(&a, path);
-	case ARGS_VERIFY:
-		return run_verify(&a, path);
-	case ARGS_TRY:
-		return run_try(&a, path);
-	case ARGS_HOPS:
-		return ask(path, hops, report_hoststat);
-	case ARGS_DAEMON:
-	case ARGS_DAEMON_FOREGROUND:
-		return run_daemon(&a, path);
-	case ARGS_SMTP:
-		return run_smtp(path);
-	case ARGS_SEND:
-	case ARGS_HELP:
-		break;
-	}
-	return run_send(&a, path);
+	/* Who sends hears of the message; that -v could not print must not have it sent again. */
+	return a.mode == ARGS_SEND ? run_send(&a, path) : streams_end("sendmail", obey(&a, path));
 }

@@ -60,6 +60,27 @@ START_TEST(spans)
 }
 END_TEST
 
+START_TEST(tame)
+{
+	static const struct { const char *from, *to; } cases[] = {
+		{ "a\tb\n", "a\tb\n" },
+		{ "\x1b]0;title\x07 \x7f", "?]0;title? ?" },
+		{ "gr\xc3\xbc\xc3\x9f \xf0\x9f\x93\xa8", "gr\xc3\xbc\xc3\x9f \xf0\x9f\x93\xa8" },
+		{ "\xc2\x9b" "2J \xc2\xa0", "?2J \xc2\xa0" },			/* C1's CSI; a space that does not break */
+		{ "\xe2\x80\xae" "fdp.exe \xe2\x81\xa6 \xd8\x9c \xe2\x80\x8f", "?fdp.exe ? ? ?" },
+		{ "\xe2\x80\x9cquoted\xe2\x80\x9d", "\xe2\x80\x9cquoted\xe2\x80\x9d" },
+		{ "\x9b\xff\xc3", "???" },
+	};
+	char line[80];
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		snprintf(line, sizeof(line), "%s", cases[i].from);
+		lines_tame(line);
+		ck_assert_str_eq(line, cases[i].to);
+	}
+}
+END_TEST
+
 START_TEST(json_is_utf8)
 {
 	static const struct { const char *from, *to; } cases[] = {
@@ -93,6 +114,7 @@ main(void)
 	tcase_add_test(t, fields);
 	tcase_add_test(t, pairs);
 	tcase_add_test(t, spans);
+	tcase_add_test(t, tame);
 	tcase_add_test(t, json_is_utf8);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_NORMAL);
