@@ -15,6 +15,7 @@
 #include "delivery/client_verdict.h"
 #include "delivery/reach.h"
 #include "lib/address.h"
+#include "lib/alloc.h"
 #include "lib/conf.h"
 #include "lib/log.h"
 
@@ -120,8 +121,7 @@ mark_junk(struct job_begin *b)
 
 	if ((b->flags & ENVELOPE_JUNK) == 0 || strncmp(b->hop, "lmtp:", 5) != 0)
 		return;
-	if (asprintf(&head, "X-Spam-Flag: YES\r\n%s", b->head) < 0)
-		log_fatal("event=memory where=agent");
+	head = alloc_printf("X-Spam-Flag: YES\r\n%s", b->head);
 	free(b->head);
 	b->head = head;
 }
@@ -134,8 +134,7 @@ agent_on_job_begin(struct agent *a, struct ipc *ipc, struct ipc_message *m)
 
 	if (job_find(a, ipc, m->id) != NULL)
 		return ipc_fail(ipc, "job %llu begun twice", (unsigned long long)m->id);
-	if ((j = calloc(1, sizeof(*j))) == NULL)
-		log_fatal("event=memory where=agent");
+	j = alloc_new(1, sizeof(*j));
 	unpack_init(&u, m->data, m->len);
 	if (job_unpack_begin(&u, &j->begin) != 0) {
 		free(j);
@@ -164,11 +163,9 @@ job_add_rcpt(struct job *j, uint32_t index, struct envelope_rcpt *from)
 
 	if (m->n_rcpts == j->rcpts_room) {
 		j->rcpts_room = j->rcpts_room > 0 ? 2 * j->rcpts_room : 4;
-		m->rcpts = reallocarray(m->rcpts, j->rcpts_room, sizeof(*m->rcpts));
-		j->indexes = reallocarray(j->indexes, j->rcpts_room, sizeof(*j->indexes));
+		m->rcpts = alloc_resize(m->rcpts, j->rcpts_room, sizeof(*m->rcpts));
+		j->indexes = alloc_resize(j->indexes, j->rcpts_room, sizeof(*j->indexes));
 	}
-	if (m->rcpts == NULL || j->indexes == NULL)
-		log_fatal("event=memory where=agent");
 	from->address = from->orcpt = NULL;	/* are the job's now */
 	j->indexes[m->n_rcpts] = index;
 	m->rcpts[m->n_rcpts++] = r;
@@ -332,11 +329,10 @@ struct agent *
 agent_new(struct event_base *base, const struct conf *conf, struct dns *dns, const struct sockaddr_storage *own,
     size_t n_own)
 {
-	struct agent *a = calloc(1, sizeof(*a));
+	struct agent *a = alloc_new(1, sizeof(*a));
 
-	if (a == NULL || (a->own = calloc(n_own + 1, sizeof(*own))) == NULL ||
-	    (a->stopped_event = event_new(base, -1, 0, on_stopped, a)) == NULL)
-		log_fatal("event=memory where=agent");
+	a->own = alloc_new(n_own + 1, sizeof(*own));
+	a->stopped_event = alloc_must(event_new(base, -1, 0, on_stopped, a));
 	a->base = base;
 	a->conf = conf;
 	a->dns = dns;

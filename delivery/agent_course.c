@@ -18,6 +18,7 @@
 #include "delivery/client_verdict.h"
 #include "delivery/endpoint.h"
 #include "delivery/reach.h"
+#include "lib/alloc.h"
 #include "lib/conf.h"
 #include "lib/credentials.h"
 #include "lib/log.h"
@@ -193,8 +194,7 @@ job_socket(struct job *j)
 {
 	struct sockaddr_un *un;
 
-	if ((j->addresses = calloc(1, sizeof(*j->addresses))) == NULL)
-		log_fatal("event=memory where=agent");
+	j->addresses = alloc_new(1, sizeof(*j->addresses));
 	j->n_addresses = 1;
 	j->host_at++;
 	un = (struct sockaddr_un *)(void *)&j->addresses[0].address;
@@ -257,9 +257,7 @@ on_mx(void *arg, const struct mx_list *list)
 		return;
 	}
 	free(j->addresses);
-	j->addresses = calloc(list->n > 0 ? list->n : 1, sizeof(*j->addresses));
-	if (j->addresses == NULL)
-		log_fatal("event=memory where=agent");
+	j->addresses = alloc_new(list->n, sizeof(*j->addresses));
 	memcpy(j->addresses, list->list, list->n * sizeof(*j->addresses));
 	j->n_addresses = list->n;
 	j->at = 0;
@@ -292,8 +290,7 @@ static void
 job_next_host(struct job *j)
 {
 	if (j->route == NULL) {
-		if ((j->route = calloc(1, sizeof(*j->route))) == NULL)
-			log_fatal("event=memory where=agent");
+		j->route = alloc_new(1, sizeof(*j->route));
 		if (route_parse(j->route, j->agent->conf, j->begin.hop) != 0) {
 			job_finish(j, verdict_new(JOB_DEFERRED, false, "", 0, "4.3.5", "no next hop can be made of its name"));
 			return;

@@ -12,6 +12,7 @@
 
 #include <event2/buffer.h>
 
+#include "lib/alloc.h"
 #include "lib/log.h"
 #include "lib/messages.h"
 
@@ -34,10 +35,9 @@ struct body {
 struct body *
 body_new(const char *head, uint64_t size, body_pull_fn *pull, void *arg)
 {
-	struct body *b = calloc(1, sizeof(*b));
+	struct body *b = alloc_new(1, sizeof(*b));
 
-	if (b == NULL || (b->head = strdup(head)) == NULL)
-		log_fatal("event=memory where=body");
+	b->head = alloc_text(head);
 	b->head_len = strlen(head);
 	b->size = size;
 	b->first_room = size < MSG_INLINE_MAX ? (size_t)size : MSG_INLINE_MAX;
@@ -70,8 +70,8 @@ body_keep(struct body *b, const uint8_t *data, size_t len)
 {
 	if (len == 0)
 		return;
-	if (b->first == NULL && (b->first = malloc(b->first_room)) == NULL)
-		log_fatal("event=memory where=body");
+	if (b->first == NULL)
+		b->first = alloc_raw(b->first_room);
 	memcpy(b->first + b->received, data, len);
 	b->received += len;
 }
@@ -91,8 +91,8 @@ body_put(struct body *b, const void *data, size_t len)
 		body_keep(b, data, kept);
 	}
 	if (len > kept) {
-		if (b->more == NULL && (b->more = evbuffer_new()) == NULL)
-			log_fatal("event=memory where=body");
+		if (b->more == NULL)
+			b->more = alloc_must(evbuffer_new());
 		if (evbuffer_add(b->more, (const uint8_t *)data + kept, len - kept) != 0)
 			log_fatal("event=memory where=body");
 		b->received += len - kept;

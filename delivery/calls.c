@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/alloc.h"
 #include "lib/clock.h"
 #include "lib/conf.h"
 #include "lib/hash.h"
@@ -111,10 +112,8 @@ call_start(struct calls *calls, struct ipc *ipc, uint64_t id, const struct addre
 		.family = families[conf->inet],
 		.allow_private = route->is_relay || conf->private_mx,
 	};
-	struct call *c = calloc(1, sizeof(*c));
+	struct call *c = alloc_new(1, sizeof(*c));
 
-	if (c == NULL)
-		log_fatal("event=memory where=calls");
 	c->key.ipc = ipc;
 	c->key.id = id;
 	c->calls = calls;
@@ -191,10 +190,8 @@ calls_count(const struct calls *calls)
 struct calls *
 calls_new(struct event_base *base, const struct conf *conf, struct dns *dns, const struct sockaddr_storage *own, size_t n_own)
 {
-	struct calls *calls = calloc(1, sizeof(*calls));
+	struct calls *calls = alloc_new(1, sizeof(*calls));
 
-	if (calls == NULL)
-		log_fatal("event=memory where=calls");
 	calls->base = base;
 	calls->conf = conf;
 	calls->dns = dns;

@@ -21,6 +21,7 @@
 #include "delivery/body.h"
 #include "delivery/client_session.h"
 #include "delivery/login.h"
+#include "lib/alloc.h"
 #include "lib/log.h"
 #include "mx/mx.h"
 
@@ -358,10 +359,8 @@ client_connect(struct client *c)
 		client_no_connection(c, errno);
 		return;
 	}
-	c->read_event = event_new(c->base, c->fd, EV_READ | EV_PERSIST, on_readable, c);
-	c->write_event = event_new(c->base, c->fd, EV_WRITE | EV_PERSIST, on_writable, c);
-	if (c->read_event == NULL || c->write_event == NULL)
-		log_fatal("event=memory where=client");
+	c->read_event = alloc_must(event_new(c->base, c->fd, EV_READ | EV_PERSIST, on_readable, c));
+	c->write_event = alloc_must(event_new(c->base, c->fd, EV_WRITE | EV_PERSIST, on_writable, c));
 	event_add(c->read_event, NULL);
 }
 
@@ -394,10 +393,10 @@ name_host(struct client *c, const struct mx_address *a)
 struct client *
 client_new(struct event_base *base, const struct mx_address *a, const char *hostname)
 {
-	struct client *c = calloc(1, sizeof(*c));
+	struct client *c = alloc_new(1, sizeof(*c));
 
-	if (c == NULL || (c->out = evbuffer_new()) == NULL || (c->over_event = event_new(base, -1, 0, on_over, c)) == NULL)
-		log_fatal("event=memory where=client");
+	c->out = alloc_must(evbuffer_new());
+	c->over_event = alloc_must(event_new(base, -1, 0, on_over, c));
 	c->base = base;
 	c->fd = -1;
 	c->hostname = hostname;
@@ -454,8 +453,8 @@ client_set_source(struct client *c, const char *ipv4, const char *ipv6)
 void
 client_set_login(struct client *c, const char *user, const char *password)
 {
-	if ((c->user = strdup(user)) == NULL || (c->password = strdup(password)) == NULL)
-		log_fatal("event=memory where=client");
+	c->user = alloc_text(user);
+	c->password = alloc_text(password);
 }
 
 void

@@ -9,16 +9,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/alloc.h"
 #include "lib/log.h"
 #include "lib/reply.h"
 
 static struct verdict *
 verdict_alloc(enum job_outcome outcome, bool host_trouble, const char *host, uint16_t code)
 {
-	struct verdict *v = calloc(1, sizeof(*v));
+	struct verdict *v = alloc_new(1, sizeof(*v));
 
-	if (v == NULL)
-		log_fatal("event=memory where=verdict");
 	v->refs = 1;
 	v->outcome = outcome;
 	v->host_trouble = host_trouble;
@@ -38,11 +37,9 @@ static char *
 text_of_reply(const struct reply *r, size_t most)
 {
 	size_t room = r->text_len < most ? r->text_len : most, used = 0, len;
-	char *text = malloc(room + 1);
+	char *text = alloc_raw(room + 1);
 	const char *line;
 
-	if (text == NULL)
-		log_fatal("event=memory where=verdict");
 	for (int i = 0; reply_line(r, i, &line, &len) && used < room; i++) {
 		if (i > 0)
 			text[used++] = '\n';
@@ -77,8 +74,7 @@ verdict_new(enum job_outcome outcome, bool host_trouble, const char *host, uint1
 
 	snprintf(v->enhanced, sizeof(v->enhanced), "%s", enhanced);
 	va_start(ap, fmt);
-	if (vasprintf(&v->text, fmt, ap) < 0)
-		log_fatal("event=memory where=verdict");
+	v->text = alloc_vprintf(fmt, ap);
 	va_end(ap);
 	return v;
 }

@@ -9,9 +9,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/alloc.h"
 #include "lib/clock.h"
 #include "lib/hash.h"
-#include "lib/log.h"
 #include "lib/pack.h"
 
 #define ANSWER_MS	30000		/* master is at hand, and does not wait for the server */
@@ -34,10 +34,8 @@ struct endpoints {
 struct endpoints *
 endpoints_new(struct ipc *master)
 {
-	struct endpoints *e = calloc(1, sizeof(*e));
+	struct endpoints *e = alloc_new(1, sizeof(*e));
 
-	if (e == NULL)
-		log_fatal("event=memory where=endpoint");
 	e->master = master;
 	return e;
 }
@@ -81,11 +79,9 @@ on_deadline(void *arg)
 struct endpoint_ask *
 endpoint_start(struct endpoints *e, const char *path, endpoint_fn *done, void *arg)
 {
-	struct endpoint_ask *a = calloc(1, sizeof(*a));
+	struct endpoint_ask *a = alloc_new(1, sizeof(*a));
 	struct pack p;
 
-	if (a == NULL)
-		log_fatal("event=memory where=endpoint");
 	a->id = ++e->last_id;
 	a->all = e;
 	a->done = done;

@@ -14,6 +14,7 @@
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 
+#include "lib/alloc.h"
 #include "lib/log.h"
 
 #define ITERATIONS_MIN	4096		/* RFC 7677, 4; with less, whoever listens finds the password sooner */
@@ -55,16 +56,6 @@ login_offered(const char *words, size_t len)
 	return offered;
 }
 
-static char *
-copy(const char *text)
-{
-	char *to = strdup(text);
-
-	if (to == NULL)
-		log_fatal("event=memory where=login");
-	return to;
-}
-
 struct login *
 login_new(unsigned offered, const char *user, const char *password, const char *nonce)
 {
@@ -75,12 +66,11 @@ login_new(unsigned offered, const char *user, const char *password, const char *
 		i++;
 	if (i == N_NAMES)
 		return NULL;
-	if ((l = calloc(1, sizeof(*l))) == NULL)
-		log_fatal("event=memory where=login");
+	l = alloc_new(1, sizeof(*l));
 	l->mechanism = names[i].mechanism;
-	l->user = copy(user);
-	l->password = copy(password);
-	l->nonce = copy(nonce);
+	l->user = alloc_text(user);
+	l->password = alloc_text(password);
+	l->nonce = alloc_text(nonce);
 	return l;
 }
 

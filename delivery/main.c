@@ -14,6 +14,7 @@
 #include "delivery/endpoint.h"
 #include "delivery/calls.h"
 #include "delivery/login.h"
+#include "lib/alloc.h"
 #include "lib/credentials.h"
 #include "lib/log.h"
 #include "lib/process.h"
@@ -245,10 +246,8 @@ find_own(struct delivery *d)
 int
 main(void)
 {
-	struct delivery *d = calloc(1, sizeof(*d));
+	struct delivery *d = alloc_new(1, sizeof(*d));
 
-	if (d == NULL)
-		log_fatal("event=memory where=main");
 	d->process.handlers = handlers;
 	d->process.on_peer = on_peer;
 	d->process.on_peer_down = on_peer_down;

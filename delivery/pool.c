@@ -13,9 +13,9 @@
 #include <event2/event.h>
 
 #include "delivery/client.h"
+#include "lib/alloc.h"
 #include "lib/clock.h"
 #include "lib/hash.h"
-#include "lib/log.h"
 
 #define IDLE_MS		5000		/* a kept connection costs the other side a process, often */
 #define HOST_START	5		/* connections to an address of which nothing is known */
@@ -68,10 +68,9 @@ static void	on_turn(evutil_socket_t, short, void *);
 struct pool *
 pool_new(struct event_base *base, uint32_t most)
 {
-	struct pool *p = calloc(1, sizeof(*p));
+	struct pool *p = alloc_new(1, sizeof(*p));
 
-	if (p == NULL || (p->turn = event_new(base, -1, 0, on_turn, p)) == NULL)
-		log_fatal("event=memory where=pool");
+	p->turn = alloc_must(event_new(base, -1, 0, on_turn, p));
 	p->base = base;
 	p->most = most > 0 ? most : 1;
 	TAILQ_INIT(&p->idle);
@@ -87,8 +86,8 @@ hop_get(struct pool *p, const char *name)
 	HASH_FIND_STR(p->hops, name, h);
 	if (h != NULL)
 		return h;
-	if ((h = calloc(1, sizeof(*h))) == NULL || (h->name = strdup(name)) == NULL)
-		log_fatal("event=memory where=pool");
+	h = alloc_new(1, sizeof(*h));
+	h->name = alloc_text(name);
 	HASH_ADD_KEYPTR(hh, p->hops, h->name, strlen(h->name), h);
 	return h;
 }
@@ -130,8 +129,7 @@ host_get(struct pool *p, const struct sockaddr_storage *address, uint32_t way)
 	HASH_FIND(hh, p->hosts, &key, sizeof(key), h);
 	if (h != NULL)
 		return h;
-	if ((h = calloc(1, sizeof(*h))) == NULL)
-		log_fatal("event=memory where=pool");
+	h = alloc_new(1, sizeof(*h));
 	memcpy(&h->key, &key, sizeof(key));
 	h->most = 1;
 	h->limit = HOST_START;
@@ -195,10 +193,8 @@ on_idle_over(void *arg)
 static void
 idle_keep(struct pool *p, struct pool_hop *hop, struct pool_host *host, struct client *c)
 {
-	struct pool_idle *i = calloc(1, sizeof(*i));
+	struct pool_idle *i = alloc_new(1, sizeof(*i));
 
-	if (i == NULL)
-		log_fatal("event=memory where=pool");
 	i->pool = p;
 	i->hop = hop;
 	i->host = host;

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "lib/alloc.h"
 #include "lib/hash.h"
 #include "lib/log.h"
 #include "mx/mx.h"
@@ -39,10 +40,8 @@ struct reach {
 struct reach *
 reach_new(void)
 {
-	struct reach *r = calloc(1, sizeof(*r));
+	struct reach *r = alloc_new(1, sizeof(*r));
 
-	if (r == NULL)
-		log_fatal("event=memory where=reach");
 	return r;
 }
 
@@ -109,8 +108,8 @@ reach_refused_ipv6(struct reach *r, const char *hop, int64_t now_ms)
 		forget(r, f);
 	if (HASH_COUNT(r->refusals) >= REACH_HOPS_MAX)
 		forget(r, r->refusals);
-	if ((f = calloc(1, sizeof(*f))) == NULL || (f->hop = strdup(hop)) == NULL)
-		log_fatal("event=memory where=reach");
+	f = alloc_new(1, sizeof(*f));
+	f->hop = alloc_text(hop);
 	f->until_ms = now_ms + REFUSED_MS;
 	HASH_ADD_KEYPTR(hh, r->refusals, f->hop, strlen(f->hop), f);
 	log_info("event=ipv4-first hop=%s reason=\"it refuses our mail by IPv6\"", logq(hop));

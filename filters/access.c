@@ -12,6 +12,7 @@
 #include <strings.h>
 
 #include "lib/address.h"
+#include "lib/alloc.h"
 #include "lib/conf_table.h"
 #include "lib/log.h"
 
@@ -54,8 +55,7 @@ canonical_name(char **text)
 
 	if (address_domain(domain, *text + below, ADDRESS_UTF8) != 0)
 		return -1;
-	if (asprintf(&new, "%s%s", below ? "." : "", domain) == -1)
-		log_fatal("event=out-of-memory");
+	new = alloc_printf("%s%s", below ? "." : "", domain);
 	free(*text);
 	*text = new;
 	return 0;
@@ -77,9 +77,7 @@ canonical_address(char **text)
 	if (address_parse(&a, *text, ADDRESS_UTF8, NULL) != ADDRESS_OK)
 		return -1;
 	free(*text);
-	*text = strdup(a.text);
-	if (*text == NULL)
-		log_fatal("event=out-of-memory");
+	*text = alloc_text(a.text);
 	return 0;
 }
 
@@ -173,15 +171,11 @@ add(struct access *a, const struct kind *kind, const char *title)
 	struct access_list **list = kind->options == exempt_options ? &a->exempt :
 	    kind->options == refuse_options ? &a->refuse : &a->clients;
 	size_t *n = list == &a->exempt ? &a->n_exempt : list == &a->refuse ? &a->n_refuse : &a->n_clients;
-	struct access_list *new = reallocarray(*list, *n + 1, sizeof(*new));
+	struct access_list *new = alloc_resize(*list, *n + 1, sizeof(*new));
 
-	if (new == NULL)
-		log_fatal("event=out-of-memory");
 	*list = new;
 	new += (*n)++;
-	*new = (struct access_list){ .title = strdup(title) };
-	if (new->title == NULL)
-		log_fatal("event=out-of-memory");
+	*new = (struct access_list){ .title = alloc_text(title) };
 	return new;
 }
 

@@ -9,8 +9,8 @@
 
 #include "filters/dkim_hash.h"
 #include "filters/dkim_key.h"
+#include "lib/alloc.h"
 #include "lib/clock.h"
-#include "lib/log.h"
 #include "mx/dns.h"
 
 #define WANTS_MAX	(ARC_SETS_MAX + 1)	/* all seals, and the last message signature */
@@ -195,9 +195,7 @@ begin(struct arc *a, struct dns *dns, uint32_t deadline_ms)
 	} else if (a->sets.n == 0) {
 		a->finding.result = ARC_CV_NONE;
 	} else if (usable(a)) {
-		a->wants = calloc(WANTS_MAX, sizeof(*a->wants));
-		if (a->wants == NULL)
-			log_fatal("event=out-of-memory");
+		a->wants = alloc_new(WANTS_MAX, sizeof(*a->wants));
 		dkim_bodies_want(&a->bodies, &a->sets.messages[a->sets.n]);
 		want(a, &a->sets.messages[a->sets.n], dns, deadline_ms);
 		for (unsigned i = 1; i <= a->sets.n; i++)
@@ -209,10 +207,8 @@ begin(struct arc *a, struct dns *dns, uint32_t deadline_ms)
 struct arc *
 arc_start(struct dns *dns, const char *header, size_t len, uint32_t deadline_ms, arc_done_fn *done, void *arg)
 {
-	struct arc *a = calloc(1, sizeof(*a));
+	struct arc *a = alloc_new(1, sizeof(*a));
 
-	if (a == NULL)
-		log_fatal("event=out-of-memory");
 	a->done = done;
 	a->arg = arg;
 	a->finding.result = ARC_CV_PASS;

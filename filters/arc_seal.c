@@ -9,8 +9,8 @@
 
 #include "filters/arc.h"
 #include "filters/dkim_hash.h"
+#include "lib/alloc.h"
 #include "lib/header.h"
-#include "lib/log.h"
 
 struct arc_sealer {
 	struct dkim_fields *fields;		/* as the message came */
@@ -24,14 +24,6 @@ struct arc_sealer {
 	time_t		 now;
 };
 
-static char *
-must(char *text)
-{
-	if (text == NULL)
-		log_fatal("event=out-of-memory");
-	return text;
-}
-
 /* The message's header with our results on top, which our signature may name. */
 static struct dkim_signer *
 message_signer(const struct arc_sealer *s, const struct dkim_sign_options *options, const char *header, size_t len,
@@ -39,7 +31,7 @@ message_signer(const struct arc_sealer *s, const struct dkim_sign_options *optio
 {
 	struct dkim_sign_options o = *options;
 	size_t top = strlen(s->results_field);
-	char *all = must(malloc(top + len + 1));
+	char *all = alloc_raw(top + len + 1);
 	struct dkim_signer *signer;
 
 	memcpy(all, s->results_field, top);
@@ -65,12 +57,10 @@ struct arc_sealer *
 arc_sealer_new(const struct dkim_sign_options *o, const char *authserv_id, const char *results, enum arc_cv cv,
     const char *header, size_t len, const char **why_r)
 {
-	struct arc_sealer *s = calloc(1, sizeof(*s));
+	struct arc_sealer *s = alloc_new(1, sizeof(*s));
 	const char *ignored;
 	unsigned at;
 
-	if (s == NULL)
-		log_fatal("event=out-of-memory");
 	s->fields = dkim_fields_new(header, len);
 	if (arc_sets_read(&s->sets, s->fields, &ignored, &at) == -1)
 		cv = ARC_CV_FAIL;
@@ -78,11 +68,10 @@ arc_sealer_new(const struct dkim_sign_options *o, const char *authserv_id, const
 	s->instance = s->sets.n + 1;
 	s->algorithm = o->algorithm;
 	s->now = o->now;
-	s->domain = must(strdup(o->domain));
-	s->selector = must(strdup(o->selector));
-	if (asprintf(&s->results_field, "ARC-Authentication-Results: i=%u; %s;\r\n\t%s\r\n", s->instance, authserv_id,
-	    results) == -1)
-		log_fatal("event=out-of-memory");
+	s->domain = alloc_text(o->domain);
+	s->selector = alloc_text(o->selector);
+	s->results_field = alloc_printf("ARC-Authentication-Results: i=%u; %s;\r\n\t%s\r\n", s->instance,
+	    authserv_id, results);
 	if (may_be_sealed(&s->sets, why_r))
 		s->message = message_signer(s, o, header, len, why_r);
 	if (s->message != NULL)
@@ -142,9 +131,8 @@ arc_sealer_seal_hash(struct arc_sealer *s, const uint8_t *b, size_t b_len, uint8
 	s->message_field = dkim_signer_field(s->message, b, b_len);
 	if (s->now != 0)
 		snprintf(time, sizeof(time), " t=%lld;", (long long)s->now);
-	if (asprintf(&s->seal_field, "%s: i=%u; a=%s;%s cv=%s;\r\n\td=%s; s=%s;\r\n\tb=", name, s->instance,
-	    dkim_algorithm_name(s->algorithm), time, arc_cv_name(s->cv), s->domain, s->selector) == -1)
-		log_fatal("event=out-of-memory");
+	s->seal_field = alloc_printf("%s: i=%u; a=%s;%s cv=%s;\r\n\td=%s; s=%s;\r\n\tb=", name, s->instance,
+	    dkim_algorithm_name(s->algorithm), time, arc_cv_name(s->cv), s->domain, s->selector);
 	for (unsigned i = 1; s->cv == ARC_CV_PASS && i <= s->sets.n; i++)
 		arc_sets_put(&s->sets, s->fields, i, ctx);
 	put_text(s->results_field, ctx);
@@ -162,14 +150,11 @@ arc_sealer_fields(struct arc_sealer *s, const uint8_t *b, size_t b_len)
 {
 	char *text = NULL;
 	size_t size;
-	FILE *f = open_memstream(&text, &size);
+	FILE *f = alloc_stream(&text, &size);
 
-	if (f == NULL)
-		log_fatal("event=out-of-memory");
 	fputs(s->seal_field, f);
 	dkim_sign_put_base64(f, b, b_len);
 	fprintf(f, "\r\n%s%s", s->message_field, s->results_field);
-	if (fclose(f) != 0)
-		log_fatal("event=out-of-memory");
+	alloc_stream_end(f);
 	return text;
 }

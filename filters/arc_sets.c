@@ -7,8 +7,8 @@
 
 #include "filters/arc.h"
 #include "filters/dkim_hash.h"
+#include "lib/alloc.h"
 #include "lib/header.h"
-#include "lib/log.h"
 
 #define ABSENT	SIZE_MAX
 
@@ -28,8 +28,8 @@ read_signature(struct dkim_signature **all, enum dkim_kind kind, const struct he
 
 	if (dkim_signature_parse(&s, kind, f, why_r) == DKIM_NEUTRAL)
 		return 0;
-	if (*all == NULL && (*all = calloc(ARC_SETS_MAX + 1, sizeof(s))) == NULL)
-		log_fatal("event=out-of-memory");
+	if (*all == NULL)
+		*all = alloc_new(ARC_SETS_MAX + 1, sizeof(s));
 	(*all)[s.instance] = s;
 	return s.instance;
 }

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "filters/chain_state.h"
+#include "lib/alloc.h"
 #include "lib/log.h"
 
 #define GRACE_MS	1000		/* that the chain waits longer than a filter was told: it may have a part of its answer */
@@ -152,10 +153,8 @@ static struct chain_run *
 new_run(struct chain *c, size_t i)
 {
 	const struct filter *f = filter_of(c, i);
-	struct chain_run *r = calloc(1, sizeof(*r) + f->state_size);
+	struct chain_run *r = alloc_new(1, sizeof(*r) + f->state_size);
 
-	if (r == NULL)
-		log_fatal("event=out-of-memory");
 	r->chain = c;
 	r->i = i;
 	r->began_ms = clock_ms();
@@ -317,10 +316,8 @@ struct chain *
 chain_new(struct filters *filters, struct facts *facts)
 {
 	size_t n = filters->registry->n;
-	struct chain *c = calloc(1, sizeof(*c) + n * sizeof(struct slot));
+	struct chain *c = alloc_new(1, sizeof(*c) + n * sizeof(struct slot));
 
-	if (c == NULL)
-		log_fatal("event=out-of-memory");
 	c->filters = filters;
 	c->facts = facts;
 	c->n = n;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "filters/chain_state.h"
+#include "lib/alloc.h"
 #include "lib/conf_table.h"
 #include "lib/log.h"
 
@@ -44,14 +45,10 @@ set_defaults(struct filter_config *c, const struct filter *f, bool hermes)
 	c->mode = hermes ? f->hermes : f->mode;
 	c->stage = f->stage;
 	c->decides = f->decides;
-	c->options = calloc(1, f->options_size > 0 ? f->options_size : 1);
-	if (c->options == NULL)
-		log_fatal("event=out-of-memory");
+	c->options = alloc_new(1, f->options_size > 0 ? f->options_size : 1);
 	conf_table_defaults(c->options, f->options, f->n_options);
 	for (const char *const *h = hermes ? f->hermes_values : NULL; h != NULL && h[0] != NULL; h += 2) {
-		value = strdup(h[1]);
-		if (value == NULL)
-			log_fatal("event=out-of-memory");
+		value = alloc_text(h[1]);
 		o = conf_table_find(f->options, f->n_options, h[0]);
 		if (o == NULL || conf_table_set(c->options, o, &value, 1, why) != 0)
 			log_fatal("event=bad-default filter=%s option=%s", f->name, h[0]);
@@ -213,10 +210,8 @@ read_all(struct filters *all, const struct conf *conf, char *err, size_t size)
 static struct filters *
 filters_read(const struct registry *registry, const struct conf *conf, char *err, size_t size)
 {
-	struct filters *all = calloc(1, sizeof(*all));
+	struct filters *all = alloc_new(1, sizeof(*all));
 
-	if (all == NULL)
-		log_fatal("event=out-of-memory");
 	if (registry->n > REGISTRY_MAX)
 		log_fatal("event=too-many-filters n=%zu", registry->n);
 	all->registry = registry;

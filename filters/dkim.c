@@ -9,9 +9,9 @@
 
 #include "filters/dkim_hash.h"
 #include "filters/dkim_key.h"
+#include "lib/alloc.h"
 #include "lib/clock.h"
 #include "lib/header.h"
-#include "lib/log.h"
 #include "mx/dns.h"
 
 struct candidate {
@@ -153,19 +153,15 @@ find_signatures(const struct dkim_fields *fields, size_t places[DKIM_SIGNATURES_
 struct dkim *
 dkim_start(struct dns *dns, const char *header, size_t len, time_t now, uint32_t deadline_ms, dkim_done_fn *done, void *arg)
 {
-	struct dkim *d = calloc(1, sizeof(*d));
+	struct dkim *d = alloc_new(1, sizeof(*d));
 	size_t places[DKIM_SIGNATURES_MAX];
 
-	if (d == NULL)
-		log_fatal("event=out-of-memory");
 	d->done = done;
 	d->arg = arg;
 	timer_set(&d->timer, finish, d);
 	d->fields = dkim_fields_new(header, len);
 	d->n = find_signatures(d->fields, places);
-	d->candidates = calloc(d->n + 1, sizeof(*d->candidates));
-	if (d->candidates == NULL)
-		log_fatal("event=out-of-memory");
+	d->candidates = alloc_new(d->n + 1, sizeof(*d->candidates));
 	for (size_t i = 0; i < d->n; i++) {
 		d->candidates[i].dkim = d;
 		d->candidates[i].field = places[i];

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/alloc.h"
 #include "lib/hash.h"
 #include "lib/header.h"
 #include "lib/log.h"
@@ -80,14 +81,6 @@ find(struct dkim_fields *f, const char *text, size_t len)
 	return name;
 }
 
-static void *
-must(void *memory)
-{
-	if (memory == NULL)
-		log_fatal("event=out-of-memory");
-	return memory;
-}
-
 /* Notes a field under its name. */
 static void
 index_field(struct dkim_fields *f, size_t at)
@@ -97,7 +90,7 @@ index_field(struct dkim_fields *f, size_t at)
 
 	f->above[at] = name != NULL ? name->last : NONE;
 	if (name == NULL && field->name_len <= NAME_MAX_LEN) {
-		name = must(calloc(1, sizeof(*name) + field->name_len));
+		name = alloc_new(1, sizeof(*name) + field->name_len);
 		lower(name->text, field->name, field->name_len);
 		HASH_ADD_KEYPTR(hh, f->names, name->text, field->name_len, name);
 	}
@@ -108,16 +101,16 @@ index_field(struct dkim_fields *f, size_t at)
 struct dkim_fields *
 dkim_fields_new(const char *header, size_t len)
 {
-	struct dkim_fields *f = must(calloc(1, sizeof(*f)));
+	struct dkim_fields *f = alloc_new(1, sizeof(*f));
 	struct header_field field;
 
-	f->header = must(malloc(len + 1));
+	f->header = alloc_raw(len + 1);
 	memcpy(f->header, header, len);
 	for (size_t at = 0; f->n < NONE && header_next(f->header, len, &at, &field); f->n++) {
 		if (f->n == f->room) {
 			f->room = f->room == 0 ? 32 : f->room * 2;
-			f->fields = must(reallocarray(f->fields, f->room, sizeof(*f->fields)));
-			f->above = must(reallocarray(f->above, f->room, sizeof(*f->above)));
+			f->fields = alloc_resize(f->fields, f->room, sizeof(*f->fields));
+			f->above = alloc_resize(f->above, f->room, sizeof(*f->above));
 		}
 		f->fields[f->n] = field;
 		index_field(f, f->n);
@@ -159,7 +152,7 @@ dkim_hash_own(const struct dkim_signature *s, const struct header_field *own, bo
 {
 	struct header_field field = *own;
 	size_t before = (size_t)(own->value - own->name), rest = own->value_len - s->b_end;
-	char *copy = must(malloc(before + own->value_len));
+	char *copy = alloc_raw(before + own->value_len);
 
 	memcpy(copy, own->name, before + s->b_at);
 	memcpy(copy + before + s->b_at, own->value + s->b_end, rest);
@@ -255,7 +248,7 @@ dkim_bodies_want(struct dkim_bodies *b, const struct dkim_signature *s)
 	*h = (struct dkim_body_hash){ .ctx = dkim_hash_new(), .relaxed = s->relaxed_body, .limited = s->limited,
 	    .limit = s->limit };
 	if (b->canons[h->relaxed] == NULL) {
-		b->canons[h->relaxed] = must(malloc(sizeof(struct dkim_canon)));
+		b->canons[h->relaxed] = alloc_raw(sizeof(struct dkim_canon));
 		dkim_canon_init(b->canons[h->relaxed], h->relaxed, h->relaxed ? put_relaxed : put_simple, b);
 	}
 	return i;

@@ -9,8 +9,8 @@
 #include <string.h>
 
 #include "filters/dkim_hash.h"
+#include "lib/alloc.h"
 #include "lib/header.h"
-#include "lib/log.h"
 
 #define COLUMN_MAX	72
 #define B64_LINE	64
@@ -37,31 +37,6 @@ struct dkim_signer {
 	char		*text;			/* the field up to "b=" */
 };
 
-static char *
-must(char *text)
-{
-	if (text == NULL)
-		log_fatal("event=out-of-memory");
-	return text;
-}
-
-static FILE *
-writer(char **text, size_t *size)
-{
-	FILE *f = open_memstream(text, size);
-
-	if (f == NULL)
-		log_fatal("event=out-of-memory");
-	return f;
-}
-
-static void
-finish_writing(FILE *f)
-{
-	if (fclose(f) != 0)
-		log_fatal("event=out-of-memory");
-}
-
 /* ---- what is signed ---- */
 
 static char *
@@ -69,7 +44,7 @@ usual_names(enum dkim_kind kind, const char *header, size_t len)
 {
 	char *text = NULL;
 	size_t size;
-	FILE *f = writer(&text, &size);
+	FILE *f = alloc_stream(&text, &size);
 	bool begun = false;
 
 	for (size_t i = 0; i < sizeof(usual) / sizeof(usual[0]); i++) {
@@ -81,7 +56,7 @@ usual_names(enum dkim_kind kind, const char *header, size_t len)
 		for (; n > 0; n--, begun = true)
 			fprintf(f, "%s%s", begun ? ":" : "", usual[i].name);
 	}
-	finish_writing(f);
+	alloc_stream_end(f);
 	return text;
 }
 
@@ -143,13 +118,11 @@ dkim_signer_new(const struct dkim_sign_options *o, const char *header, size_t le
 	*why_r = options_wrong(o);
 	if (*why_r != NULL)
 		return NULL;
-	s = calloc(1, sizeof(*s));
-	if (s == NULL)
-		log_fatal("event=out-of-memory");
+	s = alloc_new(1, sizeof(*s));
 	s->fields = dkim_fields_new(header, len);
-	s->domain = must(strdup(o->domain));
-	s->selector = must(strdup(o->selector));
-	s->names = o->names != NULL ? must(strdup(o->names)) : usual_names(o->kind, header, len);
+	s->domain = alloc_text(o->domain);
+	s->selector = alloc_text(o->selector);
+	s->names = o->names != NULL ? alloc_text(o->names) : usual_names(o->kind, header, len);
 	s->now = o->now;
 	s->signature = (struct dkim_signature){ .kind = o->kind, .algorithm = o->algorithm, .instance = o->instance,
 	    .relaxed_header = o->relaxed_header, .relaxed_body = o->relaxed_body, .h = s->names, .h_len = strlen(s->names) };
@@ -219,7 +192,7 @@ dkim_signer_hash(struct dkim_signer *s, uint8_t hash[DKIM_HASH_BYTES])
 	const char *name = sig->kind == ARC_MESSAGE ? "ARC-Message-Signature" : "DKIM-Signature";
 	struct header_field own;
 	size_t size;
-	FILE *f = writer(&s->text, &size);
+	FILE *f = alloc_stream(&s->text, &size);
 
 	dkim_bodies_end(&s->bodies);
 	fprintf(f, "%s: ", name);
@@ -236,7 +209,7 @@ dkim_signer_hash(struct dkim_signer *s, uint8_t hash[DKIM_HASH_BYTES])
 	fputs("bh=", f);
 	dkim_sign_put_base64(f, s->bodies.hashes[0].hash, DKIM_HASH_BYTES);
 	fputs(";\r\n\tb=", f);
-	finish_writing(f);
+	alloc_stream_end(f);
 	own = (struct header_field){ .name = s->text, .name_len = strlen(name), .value = s->text + strlen(name) + 1,
 	    .value_len = size - strlen(name) - 1 };
 	sig->b_at = sig->b_end = own.value_len;
@@ -248,11 +221,11 @@ dkim_signer_field(struct dkim_signer *s, const uint8_t *b, size_t b_len)
 {
 	char *text = NULL;
 	size_t size;
-	FILE *f = writer(&text, &size);
+	FILE *f = alloc_stream(&text, &size);
 
 	fputs(s->text, f);
 	dkim_sign_put_base64(f, b, b_len);
 	fputs("\r\n", f);
-	finish_writing(f);
+	alloc_stream_end(f);
 	return text;
 }

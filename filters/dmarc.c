@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "lib/address.h"
+#include "lib/alloc.h"
 #include "lib/clock.h"
 #include "lib/log.h"
 
@@ -449,10 +450,8 @@ struct dmarc_lookup *
 dmarc_start(struct dns *dns, const char *header_from, const struct dmarc_identifier *ids, size_t n, uint32_t deadline_ms,
     dmarc_done_fn *done, void *arg)
 {
-	struct dmarc_lookup *l = calloc(1, sizeof(*l));
+	struct dmarc_lookup *l = alloc_new(1, sizeof(*l));
 
-	if (l == NULL)
-		log_fatal("event=out-of-memory");
 	l->dns = dns;
 	l->done = done;
 	l->arg = arg;

@@ -9,8 +9,8 @@
 #include <string.h>
 
 #include "lib/address.h"
+#include "lib/alloc.h"
 #include "lib/clock.h"
-#include "lib/log.h"
 #include "mx/mx_order.h"
 
 struct ask {				/* one list */
@@ -214,8 +214,7 @@ ask_list(struct dnsbl_lookup *l, const struct dnsbl_question *q, size_t i, const
 	else if (why == NULL && make_name(name, q, a->list) == -1)
 		l->findings[i].why = "too long a name to ask for";
 	else if (why == NULL) {
-		if (l->want_text && (a->name = strdup(name)) == NULL)
-			log_fatal("event=out-of-memory");
+		a->name = l->want_text ? alloc_text(name) : NULL;
 		l->n_waiting++;
 		a->question = dns_ask(l->dns, DNS_A, name, time_left(l), on_code, a);
 	}
@@ -225,10 +224,9 @@ struct dnsbl_lookup *
 dnsbl_start(struct dns *dns, const struct dnsbl_question *q, dnsbl_done_fn *done, void *arg)
 {
 	size_t n = q->n < DNSBL_LISTS_MAX ? q->n : DNSBL_LISTS_MAX;
-	struct dnsbl_lookup *l = calloc(1, sizeof(*l) + n * sizeof(l->asks[0]));
+	struct dnsbl_lookup *l = alloc_new(1, sizeof(*l) + n * sizeof(l->asks[0]));
 
-	if (l == NULL || (l->findings = calloc(n > 0 ? n : 1, sizeof(*l->findings))) == NULL)
-		log_fatal("event=out-of-memory");
+	l->findings = alloc_new(n, sizeof(*l->findings));
 	l->dns = dns;
 	l->done = done;
 	l->arg = arg;

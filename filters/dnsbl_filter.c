@@ -10,6 +10,7 @@
 #include "filters/adapters.h"
 #include "filters/dnsbl.h"
 #include "filters/dnsbl_watch.h"
+#include "lib/alloc.h"
 #include "lib/conf_table.h"
 #include "lib/log.h"
 
@@ -54,11 +55,9 @@ static int
 configure(struct filter_config *c, const char **why_r)
 {
 	const struct options *o = c->options;
-	struct kept *k = calloc(1, sizeof(*k));
+	struct kept *k = alloc_new(1, sizeof(*k));
 	char err[200];
 
-	if (k == NULL)
-		log_fatal("event=out-of-memory");
 	c->kept = k;
 	for (char **l = o->lists; l != NULL && *l != NULL; l++, k->n++) {
 		if (k->n == DNSBL_LISTS_MAX) {

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "filters/reverse.h"
+#include "lib/alloc.h"
 #include "lib/clock.h"
 #include "lib/log.h"
 
@@ -117,11 +118,9 @@ on_point(void *arg, const struct dns_answer *answer)
 struct dnsbl_test *
 dnsbl_test_start(struct dns *dns, const struct dnsbl_list *list, bool domains, dnsbl_test_fn *done, void *arg)
 {
-	struct dnsbl_test *t = calloc(1, sizeof(*t));
+	struct dnsbl_test *t = alloc_new(1, sizeof(*t));
 	char name[DNS_NAME_MAX + 1];
 
-	if (t == NULL)
-		log_fatal("event=out-of-memory");
 	t->list = list;
 	t->done = done;
 	t->arg = arg;
@@ -202,10 +201,10 @@ test_all(void *arg)
 struct dnsbl_watch *
 dnsbl_watch_new(struct dns *dns, const struct dnsbl_list *lists, size_t n, bool domains)
 {
-	struct dnsbl_watch *w = calloc(1, sizeof(*w));
+	struct dnsbl_watch *w = alloc_new(1, sizeof(*w));
 
-	if (w == NULL || (w->lists = calloc(n + 1, sizeof(*w->lists))) == NULL || (w->off = calloc(n + 1, sizeof(*w->off))) == NULL)
-		log_fatal("event=out-of-memory");
+	w->lists = alloc_new(n + 1, sizeof(*w->lists));
+	w->off = alloc_new(n + 1, sizeof(*w->off));
 	w->dns = dns;
 	w->domains = domains;
 	w->n = n;

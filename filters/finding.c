@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/log.h"
+#include "lib/alloc.h"
 
 #define TEXTS	6
 
@@ -27,10 +27,8 @@ texts_of(struct filter_finding *f)
 static struct finding *
 allocate(size_t len)
 {
-	struct finding *p = malloc(sizeof(*p) + len);
+	struct finding *p = alloc_raw(sizeof(*p) + len);
 
-	if (p == NULL)
-		log_fatal("event=out-of-memory");
 	return p;
 }
 

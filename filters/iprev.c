@@ -10,6 +10,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "lib/alloc.h"
 #include "lib/clock.h"
 #include "lib/log.h"
 
@@ -135,8 +136,7 @@ take_names(struct iprev_lookup *l, const struct dns_answer *answer)
 {
 	size_t room = answer->n < IPREV_NAMES_MAX ? answer->n : IPREV_NAMES_MAX;
 
-	if ((l->hosts = calloc(room, sizeof(*l->hosts))) == NULL)
-		log_fatal("event=out-of-memory");
+	l->hosts = alloc_new(room, sizeof(*l->hosts));
 	for (size_t i = 0; i < answer->n; i++) {
 		if (answer->records[i].len == 0 || answer->records[i].len > DNS_NAME_MAX)
 			continue;
@@ -192,11 +192,9 @@ struct iprev_lookup *
 iprev_start(struct dns *dns, const struct reverse_address *address, const char *helo, uint32_t deadline_ms,
     iprev_done_fn *done, void *arg)
 {
-	struct iprev_lookup *l = calloc(1, sizeof(*l));
+	struct iprev_lookup *l = alloc_new(1, sizeof(*l));
 	char name[DNS_NAME_MAX + 1];
 
-	if (l == NULL)
-		log_fatal("event=out-of-memory");
 	if (deadline_ms == 0)
 		deadline_ms = IPREV_DEADLINE_MS;
 	l->dns = dns;

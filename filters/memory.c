@@ -11,7 +11,7 @@
 
 #include "filters/memory_core.h"
 #include "filters/memory_face.h"
-#include "lib/log.h"
+#include "lib/alloc.h"
 
 void
 memory_face_init(struct memory *m, const struct memory_face *face)
@@ -50,10 +50,8 @@ on_timer(void *arg)
 struct memory_query *
 memory_ask(struct memory *m, const struct memory_question *question, memory_done_fn *done, void *arg)
 {
-	struct memory_query *q = calloc(1, m->face->query_size);
+	struct memory_query *q = alloc_new(1, m->face->query_size);
 
-	if (q == NULL)
-		log_fatal("event=out-of-memory");
 	q->memory = m;
 	q->done = done;
 	q->arg = arg;
@@ -180,10 +178,8 @@ static const struct memory_face local_face = {
 struct memory *
 memory_new_local(struct memory_core *core)
 {
-	struct local *l = calloc(1, sizeof(*l));
+	struct local *l = alloc_new(1, sizeof(*l));
 
-	if (l == NULL)
-		log_fatal("event=out-of-memory");
 	memory_face_init(&l->memory, &local_face);
 	l->core = core;
 	return &l->memory;

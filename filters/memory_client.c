@@ -6,9 +6,9 @@
 
 #include "filters/memory_face.h"
 #include "filters/memory_pack.h"
+#include "lib/alloc.h"
 #include "lib/hash.h"
 #include "lib/ipc.h"
-#include "lib/log.h"
 #include "lib/pack.h"
 
 #define PENDING_MAX	(4U * 1024 * 1024)	/* bytes that a lookup has not read: then notes are dropped, questions fail */
@@ -97,10 +97,8 @@ static const struct memory_face client_face = {
 struct memory *
 memory_new_client(void)
 {
-	struct client *c = calloc(1, sizeof(*c));
+	struct client *c = alloc_new(1, sizeof(*c));
 
-	if (c == NULL)
-		log_fatal("event=out-of-memory");
 	memory_face_init(&c->memory, &client_face);
 	return &c->memory;
 }

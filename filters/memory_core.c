@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/alloc.h"
 #include "lib/log.h"
 
 #define DAY_S		86400U
@@ -50,10 +51,8 @@ struct memory_core {
 struct memory_core *
 memory_core_new(const struct memory_events *events)
 {
-	struct memory_core *m = calloc(1, sizeof(*m));
+	struct memory_core *m = alloc_new(1, sizeof(*m));
 
-	if (m == NULL)
-		log_fatal("event=out-of-memory");
 	for (unsigned t = 0; t < MEMORY_TABLES; t++)
 		m->tables[t] = memory_table_new(t, kinds[t].most, kinds[t].period_s, events);
 	m->wait_s = MEMORY_WAIT_S;

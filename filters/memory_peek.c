@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "filters/memory_face.h"
-#include "lib/log.h"
+#include "lib/alloc.h"
 
 struct peek {
 	struct memory	 memory;
@@ -67,10 +67,8 @@ static const struct memory_face peek_face = {
 struct memory *
 memory_new_peek(struct memory *behind)
 {
-	struct peek *p = calloc(1, sizeof(*p));
+	struct peek *p = alloc_new(1, sizeof(*p));
 
-	if (p == NULL)
-		log_fatal("event=out-of-memory");
 	memory_face_init(&p->memory, &peek_face);
 	p->behind = behind;
 	return &p->memory;

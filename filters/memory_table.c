@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "lib/alloc.h"
 #include "lib/log.h"
 
 #define YEAR_S		(366U * 86400)
@@ -34,10 +35,8 @@ struct memory_table {
 struct memory_table *
 memory_table_new(unsigned number, size_t most, uint32_t period_s, const struct memory_events *events)
 {
-	struct memory_table *t = calloc(1, sizeof(*t));
+	struct memory_table *t = alloc_new(1, sizeof(*t));
 
-	if (t == NULL)
-		log_fatal("event=out-of-memory");
 	if (getrandom(&t->salt, sizeof(t->salt), 0) != (ssize_t)sizeof(t->salt))
 		log_fatal("event=start-failed what=getrandom");
 	t->number = number;
@@ -94,9 +93,7 @@ grow(const struct memory_table *t, struct generation *g)
 	size_t n = places_of(g);
 
 	g->bits = old == NULL ? FIRST_BITS : g->bits + 1;
-	g->places = calloc((size_t)1 << g->bits, sizeof(*g->places));
-	if (g->places == NULL)
-		log_fatal("event=out-of-memory");
+	g->places = alloc_new((size_t)1 << g->bits, sizeof(*g->places));
 	g->count = 0;
 	g->layout++;
 	for (size_t i = 0; i < n; i++)

@@ -12,6 +12,7 @@
 
 #include "filters/spf_state.h"
 #include "lib/address.h"
+#include "lib/alloc.h"
 #include "lib/log.h"
 #include "mx/dns_answer.h"
 
@@ -163,9 +164,7 @@ enter(struct spf *s, const struct dns_record *r)
 	if (s->fetch == FETCH_REDIRECT)
 		free(s->frames[--s->n_frames].text);
 	f = &s->frames[s->n_frames++];
-	*f = (struct frame){ .text = malloc(r->len + 1) };
-	if (f->text == NULL)
-		log_fatal("out of memory");
+	*f = (struct frame){ .text = alloc_raw(r->len + 1) };
 	memcpy(f->text, r->bytes, r->len);
 	snprintf(f->domain, sizeof(f->domain), "%s", s->target);
 	if (spf_record_read(&f->record, f->text, r->len, &wrong) == 0)
@@ -355,9 +354,7 @@ on_explanation(void *arg, const struct dns_answer *answer)
 		finish(s);
 		return;
 	}
-	s->exp_text = strndup(r->bytes, r->len);
-	if (s->exp_text == NULL)
-		log_fatal("out of memory");
+	s->exp_text = alloc_text_len(r->bytes, r->len);
 	with_macros(s, (struct spf_slice){ s->exp_text, r->len }, explain);
 }
 
@@ -552,10 +549,8 @@ take_sender(struct spf *s, const char *sender)
 struct spf *
 spf_start(struct dns *dns, const struct spf_facts *facts, spf_done_fn *done, void *arg)
 {
-	struct spf *s = calloc(1, sizeof(*s));
+	struct spf *s = alloc_new(1, sizeof(*s));
 
-	if (s == NULL)
-		log_fatal("out of memory");
 	s->dns = dns;
 	s->done = done;
 	s->arg = arg;

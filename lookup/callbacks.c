@@ -12,6 +12,7 @@
 #include <sys/queue.h>
 
 #include "lib/address.h"
+#include "lib/alloc.h"
 #include "lib/clock.h"
 #include "lib/conf.h"
 #include "lib/hash.h"
@@ -227,8 +228,8 @@ claim_domain(struct callbacks *cb, const char *name)
 		d = cb->domains;
 	if (d != NULL)
 		HASH_DEL(cb->domains, d);
-	else if ((d = calloc(1, sizeof(*d))) == NULL)
-		log_fatal("event=out-of-memory");
+	else
+		d = alloc_new(1, sizeof(*d));
 	snprintf(d->name, sizeof(d->name), "%s", name);
 	d->called_ms = now;
 	HASH_ADD_STR(cb->domains, name, d);
@@ -265,10 +266,8 @@ on_patience(void *arg)
 static struct call *
 call_new(struct callbacks *cb, const char *key)
 {
-	struct call *c = calloc(1, sizeof(*c));
+	struct call *c = alloc_new(1, sizeof(*c));
 
-	if (c == NULL)
-		log_fatal("event=out-of-memory");
 	c->callbacks = cb;
 	c->id = ++cb->ids;
 	snprintf(c->key, sizeof(c->key), "%s", key);
@@ -348,10 +347,8 @@ decide(struct callbacks_query *q, enum call_kind kind, const char *address)
 struct callbacks_query *
 callbacks_ask(struct callbacks *cb, enum call_kind kind, const char *address, callbacks_done_fn *done, void *arg)
 {
-	struct callbacks_query *q = calloc(1, sizeof(*q));
+	struct callbacks_query *q = alloc_new(1, sizeof(*q));
 
-	if (q == NULL)
-		log_fatal("event=out-of-memory");
 	q->callbacks = cb;
 	q->done = done;
 	q->arg = arg;
@@ -417,10 +414,8 @@ callbacks_counts(const struct callbacks *cb, struct callbacks_counts *to)
 struct callbacks *
 callbacks_new(const struct conf *conf, const struct callbacks_ground *ground)
 {
-	struct callbacks *cb = calloc(1, sizeof(*cb));
+	struct callbacks *cb = alloc_new(1, sizeof(*cb));
 
-	if (cb == NULL)
-		log_fatal("event=out-of-memory");
 	cb->conf = conf;
 	cb->ground = *ground;
 	TAILQ_INIT(&cb->waiting);

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "filters/memory.h"
+#include "lib/alloc.h"
 #include "lib/log.h"
 #include "lib/pack.h"
 #include "lib/process.h"
@@ -90,10 +91,8 @@ on_make_call(void *arg, uint64_t id, enum call_kind kind, const char *address, u
 static struct asker *
 asker_new(struct calling *c, struct ipc *ipc, uint64_t id, int fd)
 {
-	struct asker *a = calloc(1, sizeof(*a));
+	struct asker *a = alloc_new(1, sizeof(*a));
 
-	if (a == NULL)
-		log_fatal("event=out-of-memory");
 	*a = (struct asker){ .calling = c, .ipc = ipc, .id = id, .fd = fd };
 	LIST_INSERT_HEAD(&c->askers, a, next);
 	return a;
@@ -266,11 +265,9 @@ calling_status(const struct calling *c, char *to, size_t size)
 struct calling *
 calling_new(struct process *process, struct state *state)
 {
-	struct calling *c = calloc(1, sizeof(*c));
+	struct calling *c = alloc_new(1, sizeof(*c));
 	struct callbacks_ground ground = { .get = on_get, .put = on_put, .call = on_make_call, .arg = c };
 
-	if (c == NULL)
-		log_fatal("event=out-of-memory");
 	c->process = process;
 	c->state = state;
 	LIST_INIT(&c->askers);

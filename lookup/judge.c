@@ -7,10 +7,10 @@
 #include <stdlib.h>
 #include <sys/queue.h>
 
+#include "lib/alloc.h"
 #include "lib/clock.h"
 #include "lib/conf.h"
 #include "lib/ipc.h"
-#include "lib/log.h"
 #include "lib/messages.h"
 #include "lib/pack.h"
 #include "lib/process.h"
@@ -167,10 +167,8 @@ on_patience(void *arg)
 static void
 wait_for_callback(struct judge *j, struct ipc *peer, uint64_t id, uint64_t session, const struct address *a)
 {
-	struct waiting *w = calloc(1, sizeof(*w));
+	struct waiting *w = alloc_new(1, sizeof(*w));
 
-	if (w == NULL)
-		log_fatal("event=out-of-memory");
 	*w = (struct waiting){ .judge = j, .peer = peer, .id = id, .session = session, .address = *a };
 	timer_set(&w->patience, on_patience, w);
 	timer_start(&w->patience, WAIT_MS);
@@ -208,10 +206,8 @@ judge_peer_down(struct judge *j, struct ipc *peer)
 struct judge *
 judge_new(struct process *process, struct recipients *recipients, struct calling *calling)
 {
-	struct judge *j = calloc(1, sizeof(*j));
+	struct judge *j = alloc_new(1, sizeof(*j));
 
-	if (j == NULL)
-		log_fatal("event=out-of-memory");
 	j->process = process;
 	j->recipients = recipients;
 	j->calling = calling;

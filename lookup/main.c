@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "lib/address.h"
+#include "lib/alloc.h"
 #include "lib/clock.h"
 #include "lib/ids.h"
 #include "lib/log.h"
@@ -319,13 +320,11 @@ on_control(void *arg, struct ipc *peer, struct ipc_message *m)
 	char answer[ANSWER_MAX];
 	struct unpack u;
 	char *line;
-	FILE *out = fmemopen(answer, sizeof(answer), "w");
+	FILE *out = alloc_must(fmemopen(answer, sizeof(answer), "w"));
 	bool privileged;
 	bool later = false;
 	long len;
 
-	if (out == NULL)
-		log_fatal("event=out-of-memory");
 	unpack_init(&u, m->data, m->len);
 	unpack_u32(&u);
 	privileged = unpack_u8(&u) == 1;

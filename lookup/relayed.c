@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lib/alloc.h"
 #include "lib/clock.h"
 #include "lib/conf.h"
 #include "lib/hash.h"
@@ -65,8 +66,7 @@ put(struct relayed *r, const char *name)
 	HASH_FIND_STR(r->entries, name, e);
 	if (e != NULL)
 		return;
-	if ((e = malloc(sizeof(*e) + len + 1)) == NULL)
-		log_fatal("event=out-of-memory");
+	e = alloc_raw(sizeof(*e) + len + 1);
 	memcpy(e->name, name, len + 1);
 	HASH_ADD_STR(r->entries, name, e);
 }
@@ -174,8 +174,7 @@ read_file(struct relayed *r, const char *path, int fd, const struct stat *st)
 		return complain(r, path, S_ISREG(st->st_mode) ? "absurdly large" : "this is no file");
 	if ((st->st_mode & S_IWOTH) != 0)
 		return complain(r, path, "everybody may write to it");
-	if ((text = malloc(size + 1)) == NULL)
-		log_fatal("event=out-of-memory");
+	text = alloc_raw(size + 1);
 	while (len < size && (n = read(fd, text + len, size - len)) > 0)
 		len += (size_t)n;
 	if (n < 0) {
@@ -225,8 +224,7 @@ refresh(struct relayed *r, const char *path)
 
 	if (r->path == NULL || strcmp(r->path, path) != 0) {
 		free(r->path);
-		if ((r->path = strdup(path)) == NULL)
-			log_fatal("event=out-of-memory");
+		r->path = alloc_text(path);
 		forget(r);
 		r->readable = false;
 	} else if (r->looked_ms != 0 && now - r->looked_ms < LOOK_AGAIN_MS)
@@ -268,10 +266,8 @@ relayed_find(struct relayed *r, const struct conf *conf, const struct address *a
 struct relayed *
 relayed_new(void)
 {
-	struct relayed *r = calloc(1, sizeof(*r));
+	struct relayed *r = alloc_new(1, sizeof(*r));
 
-	if (r == NULL)
-		log_fatal("event=out-of-memory");
 	return r;
 }
 

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lib/alloc.h"
 #include "lib/conf.h"
 #include "lib/log.h"
 #include "lib/sandbox.h"
@@ -91,8 +92,7 @@ hold(struct state *s, const struct memory_question *q, uint64_t id,
 			done(arg, id, &failed);
 		return;
 	}
-	if ((h = calloc(1, sizeof(*h))) == NULL)
-		log_fatal("event=out-of-memory");
+	h = alloc_new(1, sizeof(*h));
 	h->question = *q;
 	snprintf(h->key, sizeof(h->key), "%s", q->key);
 	snprintf(h->other, sizeof(h->other), "%s", q->other);
@@ -244,12 +244,10 @@ state_new(struct event_base *base, const struct conf *conf)
 {
 	static const struct store_events from_store = { .header = state_copy_on_header, .record = on_record, .loaded = on_loaded,
 	    .written = state_copy_on_written, .failed = state_copy_on_failed, .stopped = on_thread_stopped };
-	struct state *s = calloc(1, sizeof(*s));
+	struct state *s = alloc_new(1, sizeof(*s));
 	char folder[4096], err[4200] = "the path is too long";
 	int dir = -1;
 
-	if (s == NULL)
-		log_fatal("event=out-of-memory");
 	s->events = (struct memory_events){ state_copy_on_put, state_copy_on_dropped, s };
 	s->core = memory_core_new(&s->events);
 	s->cache = state_cache_new();

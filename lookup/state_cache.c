@@ -10,6 +10,7 @@
 
 #include <xxhash.h>
 
+#include "lib/alloc.h"
 #include "lib/hash.h"
 #include "lookup/state.h"
 
@@ -29,10 +30,8 @@ struct state_cache {
 struct state_cache *
 state_cache_new(void)
 {
-	struct state_cache *c = calloc(1, sizeof(*c));
+	struct state_cache *c = alloc_new(1, sizeof(*c));
 
-	if (c == NULL)
-		log_fatal("event=out-of-memory");
 	return c;
 }
 
@@ -88,8 +87,8 @@ set(struct state_cache *c, const char *name, size_t len, const char *value, int6
 		entry_free(c, e);
 	else if (HASH_COUNT(c->entries) >= CACHE_ENTRIES)
 		entry_free(c, c->entries);
-	if ((e = calloc(1, sizeof(*e) + len)) == NULL || (e->value = strdup(value)) == NULL)
-		log_fatal("event=out-of-memory");
+	e = alloc_new(1, sizeof(*e) + len);
+	e->value = alloc_text(value);
 	memcpy(e->name, name, len);
 	e->expires = expires;
 	HASH_ADD_KEYPTR(hh, c->entries, e->name, len, e);

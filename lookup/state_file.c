@@ -20,6 +20,7 @@
 #include <unistd.h>
 #include <xxhash.h>
 
+#include "lib/alloc.h"
 #include "lib/log.h"
 
 #define OPEN_MAX_HERE	64U		/* files open for writing, or found at a start */
@@ -70,10 +71,8 @@ say(struct state_files *f, bool failed, const char *fmt, ...)
 struct state_files *
 state_file_new(int dir, const char *folder, const char *const *names, unsigned n_names, const struct files_events *events, void *arg)
 {
-	struct state_files *f = calloc(1, sizeof(*f));
+	struct state_files *f = alloc_new(1, sizeof(*f));
 
-	if (f == NULL)
-		log_fatal("event=out-of-memory");
 	snprintf(f->folder, sizeof(f->folder), "%s", folder);
 	f->dir = dir;
 	f->names = names;

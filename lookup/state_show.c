@@ -9,6 +9,7 @@
 
 #include "filters/greylist_key.h"
 #include "filters/memory_core.h"
+#include "lib/alloc.h"
 #include "lib/log.h"
 
 #define WORDS_MAX	6U
@@ -105,11 +106,9 @@ try_greylist(struct memory_core *m, char *const words[WORDS_MAX], time_t now, FI
 void
 state_show(struct memory_core *m, const char *line, time_t now, FILE *out)
 {
-	char *copy = strdup(line), *words[WORDS_MAX];
+	char *copy = alloc_text(line), *words[WORDS_MAX];
 	unsigned n;
 
-	if (copy == NULL)
-		log_fatal("event=out-of-memory");
 	n = split(copy, words);
 	if (n == 3 && strcmp(words[1], "show") == 0)
 		show(m, words[2], now, out);

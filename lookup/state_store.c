@@ -16,6 +16,7 @@
 #include <sys/queue.h>
 #include <unistd.h>
 
+#include "lib/alloc.h"
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "lookup/state_file.h"
@@ -68,10 +69,8 @@ struct state_store {
 static struct item *
 item_new(enum deed deed, const void *bytes, size_t len)
 {
-	struct item *i = calloc(1, sizeof(*i) + len);
+	struct item *i = alloc_new(1, sizeof(*i) + len);
 
-	if (i == NULL)
-		log_fatal("event=out-of-memory");
 	i->deed = deed;
 	i->len = len;
 	if (len > 0)
@@ -375,12 +374,10 @@ struct state_store *
 state_store_new(struct event_base *base, int dir, const char *folder, const char *const *names, unsigned n_names,
     const struct store_events *events, void *arg)
 {
-	struct state_store *s = calloc(1, sizeof(*s));
+	struct state_store *s = alloc_new(1, sizeof(*s));
 	pthread_condattr_t monotonic;
 	struct files_events said = { report_words, report_header, report_record, give_up };
 
-	if (s == NULL)
-		log_fatal("event=out-of-memory");
 	s->files = state_file_new(dir, folder, names, n_names, &said, s);
 	s->events = *events;
 	s->arg = arg;

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "lib/alloc.h"
 #include "lib/hash.h"
 #include "lib/log.h"
 #include "lib/mailbox.h"
@@ -79,8 +80,7 @@ has_seen(struct walk *w, const char *address, uint64_t id)
 	size_t size = strlen(address) + 20;
 	struct seen *s, *known;
 
-	if ((s = malloc(sizeof(*s) + size)) == NULL)
-		log_fatal("event=out-of-memory");
+	s = alloc_raw(sizeof(*s) + size);
 	snprintf(s->address, size, "%s %llx", address, (unsigned long long)id);
 	HASH_FIND_STR(w->seen, s->address, known);
 	if (known != NULL) {
@@ -108,12 +108,9 @@ emit(struct walk *w, enum target_kind kind, const char *address, uint64_t id, co
 	}
 	if (out->n == out->room) {
 		out->room = out->room > 0 ? out->room * 2 : 8;
-		out->targets = reallocarray(out->targets, out->room, sizeof(*out->targets));
-		if (out->targets == NULL)
-			log_fatal("event=out-of-memory");
+		out->targets = alloc_resize(out->targets, out->room, sizeof(*out->targets));
 	}
-	if ((out->targets[out->n++] = (struct target){ kind, strdup(address), id }).address == NULL)
-		log_fatal("event=out-of-memory");
+	out->targets[out->n++] = (struct target){ kind, alloc_text(address), id };
 }
 
 /* ---- nodes ---- */
@@ -145,8 +142,8 @@ node_enter(struct walk *w, const char *key, bool is_list)
 		fail(w, EXPAND_LOOP, "%s leads back to itself, or through more than %d others", key, DEPTH_MAX);
 		return REFUSED;
 	}
-	if ((node = calloc(1, sizeof(*node))) == NULL || (node->key = strdup(key)) == NULL)
-		log_fatal("event=out-of-memory");
+	node = alloc_new(1, sizeof(*node));
+	node->key = alloc_text(key);
 	node->on_path = true;
 	node->is_list = is_list;
 	node->above = w->path;
@@ -219,8 +216,7 @@ walk_include(struct walk *w, const char *path, const char *domain)
 	struct alias_list list;
 	char why[512], *key;
 
-	if (asprintf(&key, "list %s for %s", path, domain) < 0)
-		log_fatal("event=out-of-memory");
+	key = alloc_printf("list %s for %s", path, domain);
 	switch (node_enter(w, key, true)) {
 	case ENTERED:
 		tell(w, w->depth - 1, "list", path, "");

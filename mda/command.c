@@ -19,8 +19,8 @@
 #include <unistd.h>
 
 #include "lib/address.h"
+#include "lib/alloc.h"
 #include "lib/command.h"
-#include "lib/log.h"
 #include "mda/child.h"
 #include "mda/forward.h"
 
@@ -170,10 +170,8 @@ command_result(int status, const char *output, size_t len, struct mail_result *r
 char *
 command_variable(const char *name, const char *value)
 {
-	char *text;
+	char *text = alloc_printf("%s=%s", name, value);
 
-	if (asprintf(&text, "%s=%s", name, value) < 0)
-		log_fatal("event=out-of-memory");
 	for (char *first = text + strlen(name) + 1, *p = first; *p != '\0'; p++)
 		if (strchr(SAFE, *p) == NULL || (p == first && *p == '-'))
 			*p = '_';
@@ -183,10 +181,8 @@ command_variable(const char *name, const char *value)
 static char *
 plain_variable(const char *name, const char *value)
 {
-	char *text;
+	char *text = alloc_printf("%s=%s", name, value);
 
-	if (asprintf(&text, "%s=%s", name, value) < 0)
-		log_fatal("event=out-of-memory");
 	return text;
 }
 

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "lib/address.h"
+#include "lib/alloc.h"
 #include "lib/log.h"
 
 #define FILE_NAME	".forward"
@@ -130,16 +131,6 @@ is_himself(const char *target, const char *address, const char *user)
 	return strncasecmp(target, user, len) == 0 && (target[len] == '\0' || (at != NULL && strcasecmp(target + len, at) == 0));
 }
 
-static char *
-copy(const char *text)
-{
-	char *to = strdup(text);
-
-	if (to == NULL)
-		log_fatal("event=out-of-memory");
-	return to;
-}
-
 /* A local name is in the domain that the mail was for. */
 static char *
 whole_address(const char *target, const char *address)
@@ -149,10 +140,9 @@ whole_address(const char *target, const char *address)
 	char *whole, *text;
 
 	if (strrchr(target, '@') != NULL || at == NULL)
-		return copy(target);
-	if (asprintf(&whole, "%s%s", target, at) < 0)
-		log_fatal("event=out-of-memory");
-	text = copy(address_parse(&a, whole, ADDRESS_UTF8, NULL) == ADDRESS_OK ? a.text : whole);
+		return alloc_text(target);
+	whole = alloc_printf("%s%s", target, at);
+	text = alloc_text(address_parse(&a, whole, ADDRESS_UTF8, NULL) == ADDRESS_OK ? a.text : whole);
 	free(whole);
 	return text;
 }
@@ -169,7 +159,7 @@ target_of(const struct alias_target *t, const char *address, const char *user)
 		r.part = ENVELOPE_MAILBOX;
 	}
 	r.local = r.final = r.part != ENVELOPE_WHOLE;
-	r.address = r.local ? copy(address) : whole_address(t->text, address);
+	r.address = r.local ? alloc_text(address) : whole_address(t->text, address);
 	return r;
 }
 
@@ -186,8 +176,7 @@ forward_targets(const struct alias_list *list, const char *address, const char *
 			    "a domain, which is for aliases");
 			return 0;
 		}
-	if ((targets = calloc(list->n, sizeof(*targets))) == NULL)
-		log_fatal("event=out-of-memory");
+	targets = alloc_new(list->n, sizeof(*targets));
 	for (; n < list->n; n++)
 		targets[n] = target_of(&list->targets[n], address, user);
 	*targets_r = targets;

@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "lib/alloc.h"
 #include "lib/log.h"
 #include "lib/pack.h"
 #include "mda/mda.h"
@@ -186,8 +187,7 @@ on_begin(void *arg, struct ipc *peer, struct ipc_message *msg)
 		job_free_begin(&b);
 		return ipc_fail(peer, "JOB_BEGIN with an impossible sender or size");
 	}
-	if ((job = calloc(1, sizeof(*job))) == NULL)
-		log_fatal("event=out-of-memory");
+	job = alloc_new(1, sizeof(*job));
 	job->id = msg->id;
 	job->queue = peer;
 	job->mda = m;
@@ -214,10 +214,9 @@ on_rcpt(void *arg, struct ipc *peer, struct ipc_message *msg)
 		return ipc_fail(peer, "JOB_RCPT is malformed");
 	if (job->n == job->room) {
 		job->room = job->room > 0 ? job->room * 2 : 1;
-		job->deliveries = reallocarray(job->deliveries, job->room, sizeof(*job->deliveries));
+		job->deliveries = alloc_resize(job->deliveries, job->room, sizeof(*job->deliveries));
 	}
-	if (job->deliveries == NULL || (d = calloc(1, sizeof(*d))) == NULL)
-		log_fatal("event=out-of-memory");
+	d = alloc_new(1, sizeof(*d));
 	d->job = job;
 	d->index = index;
 	d->rcpt = rcpt;

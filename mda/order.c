@@ -12,17 +12,7 @@
 
 #include "lib/address.h"
 #include "lib/alias_file.h"
-#include "lib/log.h"
-
-static char *
-copy(const char *text)
-{
-	char *to = strdup(text);
-
-	if (to == NULL)
-		log_fatal("event=out-of-memory");
-	return to;
-}
+#include "lib/alloc.h"
 
 /* The mailbox of an address. 0 or -1. */
 static int
@@ -111,9 +101,9 @@ fill_command(const struct delivery *d, const struct mailbox *mb, const struct ad
 	char base[ADDRESS_LOCAL_MAX + 1];
 	bool tagged = mailbox_untag(conf, a->local, base);
 
-	*c = (struct command){ .uid = mb->uid, .gid = mb->gid, .user = copy(mb->user), .home = copy(mb->home), .text = text,
-	    .id = d->rcpt.part_id, .state = copy(conf->state), .seconds = (uint32_t)(conf->command_time_ms / 1000) + 1,
-	    .extension = copy(tagged ? a->local + strlen(base) + strlen(conf->delimiter) : "") };
+	*c = (struct command){ .uid = mb->uid, .gid = mb->gid, .user = alloc_text(mb->user), .home = alloc_text(mb->home),
+	    .text = text, .id = d->rcpt.part_id, .state = alloc_text(conf->state), .seconds = (uint32_t)(conf->command_time_ms / 1000) + 1,
+	    .extension = alloc_text(tagged ? a->local + strlen(base) + strlen(conf->delimiter) : "") };
 	c->mail = (struct mail){ .hostname = conf->hostname, .sender = job->begin.sender, .recipient = d->rcpt.address,
 	    .head = job->begin.head, .flags = job->begin.flags, .size = job->begin.size };
 }
@@ -161,7 +151,7 @@ order_find(const struct delivery *d, struct child_order *child, struct command *
 		return ORDER_NONE;
 	if (d->rcpt.part != ENVELOPE_FORWARD_COMMAND)
 		return ORDER_CHILD;
-	fill_command(d, &child->mailbox, &a, copy(""), command);
+	fill_command(d, &child->mailbox, &a, alloc_text(""), command);
 	return ORDER_COMMAND;
 }
 

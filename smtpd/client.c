@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/alloc.h"
 #include "lib/log.h"
 #include "smtpd/crowd.h"
 #include "smtpd/guard.h"
@@ -168,9 +169,8 @@ client_xclient(struct session *s, const char *argument)
 		s->guard->facts.helo = NULL;
 	s->esmtp = x.esmtp;
 	s->state = SESSION_START;
-	if (x.helo[0] != '\0' && (s->helo = strdup(x.helo)) == NULL)
-		log_fatal("event=out-of-memory");
-	if (s->helo != NULL) {
+	if (x.helo[0] != '\0') {
+		s->helo = alloc_text(x.helo);
 		s->state = SESSION_READY;
 		if (s->guard != NULL)
 			guard_helo(s);

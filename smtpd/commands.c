@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "lib/address.h"
-#include "lib/log.h"
+#include "lib/alloc.h"
 #include "smtpd/client.h"
 #include "smtpd/content.h"
 #include "smtpd/crowd.h"
@@ -258,8 +258,7 @@ hello(struct session *s, const char *argument, bool esmtp)
 	}
 	transaction_free(s);
 	free(s->helo);
-	if ((s->helo = strdup(argument)) == NULL)
-		log_fatal("event=out-of-memory");
+	s->helo = alloc_text(argument);
 	s->esmtp = esmtp;
 	s->state = SESSION_READY;
 	if (s->guard != NULL)

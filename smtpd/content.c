@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/log.h"
+#include "lib/alloc.h"
 #include "smtpd/crowd.h"
 #include "smtpd/guard.h"
 #include "smtpd/session.h"
@@ -48,8 +48,7 @@ keep_refusal(struct session *s, const struct refusal *why)
 	s->chunk_refusal = NULL;
 	if (why == NULL)
 		return;
-	if ((s->chunk_refusal = malloc(sizeof(*why))) == NULL)
-		log_fatal("event=out-of-memory");
+	s->chunk_refusal = alloc_raw(sizeof(*why));
 	*s->chunk_refusal = *why;
 }
 

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "filters/memory.h"
+#include "lib/alloc.h"
 #include "lib/envelope.h"
 #include "lib/log.h"
 #include "smtpd/account.h"
@@ -64,8 +65,7 @@ guard_new(struct session *s, const struct sockaddr *address)
 	guard_free(s);
 	if (srv->filters == NULL || s->exempt || s->local)
 		return;
-	if ((g = calloc(1, sizeof(*g))) == NULL)
-		log_fatal("event=out-of-memory");
+	g = alloc_new(1, sizeof(*g));
 	s->guard = g;
 	hold(s, sizeof(*g) + CHAIN_IDLE_BYTES);
 	g->filters = s->pretend != NULL ? pretend_filters(srv) : srv->filters;
@@ -231,8 +231,7 @@ static void
 keep_last(struct guard *g, const struct chain_decision *d)
 {
 	free(g->last);
-	if ((g->last = malloc(sizeof(*g->last))) == NULL)
-		log_fatal("event=out-of-memory");
+	g->last = alloc_raw(sizeof(*g->last));
 	*g->last = *d;
 	g->facts.content = NULL;
 	g->facts.content_len = 0;
@@ -282,8 +281,7 @@ guard_rcpt(struct session *s, guard_done_fn *done)
 
 	count(s);
 	forget_told(s, STAGE_RCPT);
-	if ((g->recipient = strdup(s->tx->asking)) == NULL)
-		log_fatal("event=out-of-memory");
+	g->recipient = alloc_text(s->tx->asking);
 	g->facts.recipient = g->recipient;
 	g->facts.n_recipients = HASH_COUNT(s->tx->recipients);
 	decide(s, STAGE_RCPT, done);
@@ -360,8 +358,7 @@ guard_header(struct session *s, const uint8_t *content, size_t len, bool last)
 		return 0;
 	if (n == 0)
 		n = len;
-	if ((g->header = malloc(n + 1)) == NULL)
-		log_fatal("event=out-of-memory");
+	g->header = alloc_raw(n + 1);
 	if (n > 0)
 		memcpy(g->header, content, n);
 	g->header[n] = '\0';

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "filters/authres.h"
+#include "lib/alloc.h"
 #include "lib/envelope.h"
 #include "lib/header.h"
 #include "smtpd/guard.h"
@@ -232,8 +233,7 @@ put_trace(struct session *s, struct pack *p)
 		snprintf(client, sizeof(client), "%s", s->client);
 	else
 		snprintf(client, sizeof(client), "[%s%s]", strchr(s->client, ':') ? "IPv6:" : "", s->client);
-	if ((head = malloc(FIELDS_MAX + TRACE_MAX)) == NULL)
-		log_fatal("event=out-of-memory");
+	head = alloc_raw(FIELDS_MAX + TRACE_MAX);
 	if (s->guard != NULL)
 		n = guard_fields(s, head, FIELDS_MAX);
 	trace_head(head + n, TRACE_MAX, &t);

@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "lib/alloc.h"
 #include "lib/log.h"
 #include "smtpd/client.h"
 #include "smtpd/crowd.h"
@@ -196,9 +197,7 @@ void
 listener_start(struct smtpd *srv)
 {
 	srv->n_listeners = srv->process.n_listeners;
-	srv->listeners = calloc(srv->n_listeners + 1, sizeof(*srv->listeners));
-	if (srv->listeners == NULL)
-		log_fatal("event=out-of-memory");
+	srv->listeners = alloc_new(srv->n_listeners + 1, sizeof(*srv->listeners));
 	for (size_t i = 0; i < srv->n_listeners; i++)
 		start(srv, &srv->listeners[i], &srv->process.listeners[i]);
 	srv->reserve_fd = srv->n_listeners > 0 ? fcntl(srv->listeners[0].fd, F_DUPFD_CLOEXEC, 0) : -1;

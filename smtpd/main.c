@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 
+#include "lib/alloc.h"
 #include "lib/log.h"
 #include "smtpd/crowd.h"
 #include "smtpd/listener.h"
@@ -38,10 +39,8 @@ raise_limit(const struct conf *conf)
 int
 main(void)
 {
-	struct smtpd *srv = malloc(sizeof(*srv));
+	struct smtpd *srv = alloc_raw(sizeof(*srv));
 
-	if (srv == NULL)
-		log_fatal("event=out-of-memory");
 	smtpd_init(srv);
 	process_init(&srv->process, PROC_SMTPD);
 	smtpd_start(srv);

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/alloc.h"
 #include "lib/log.h"
 #include "lib/pack.h"
 #include "smtpd/crowd.h"
@@ -102,8 +103,7 @@ recipient_ask(struct session *s, const char *address, const struct params_rcpt *
 {
 	s->tx->asking_for = *said;
 	free(s->tx->asking);
-	if ((s->tx->asking = strdup(address)) == NULL)
-		log_fatal("event=out-of-memory");
+	s->tx->asking = alloc_text(address);
 	ask(s);
 }
 

@@ -10,9 +10,9 @@
 #include <string.h>
 #include <strings.h>
 
+#include "lib/alloc.h"
 #include "lib/conf.h"
 #include "lib/header.h"
-#include "lib/log.h"
 
 /* ---- an address ---- */
 
@@ -122,8 +122,7 @@ put(struct out *o, const char *text, size_t len)
 {
 	while (o->len + len > o->room) {
 		o->room = o->room > 0 ? 2 * o->room : 4096;
-		if ((o->text = realloc(o->text, o->room)) == NULL)
-			log_fatal("event=out-of-memory");
+		o->text = alloc_resize(o->text, o->room, 1);
 	}
 	memcpy(o->text + o->len, text, len);
 	o->len += len;

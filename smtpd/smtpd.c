@@ -11,6 +11,7 @@
 
 #include "filters/chain.h"
 #include "filters/memory.h"
+#include "lib/alloc.h"
 #include "lib/log.h"
 #include "lib/pack.h"
 #include "mx/dns.h"
@@ -232,8 +233,7 @@ smtpd_start(struct smtpd *srv)
 {
 	char err[512];
 
-	if ((srv->reap = event_new(srv->process.base, -1, 0, on_reap, srv)) == NULL)
-		log_fatal("event=out-of-memory");
+	srv->reap = alloc_must(event_new(srv->process.base, -1, 0, on_reap, srv));
 	srv->dns = dns_new_client(srv->process.base);
 	srv->memory = memory_new_client();
 	if (srv->process.conf->filters && (srv->filters = filters_new(srv->process.conf, srv->dns, srv->memory, err,

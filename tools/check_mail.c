@@ -12,6 +12,7 @@
 #include "filters/chain.h"
 #include "filters/memory_core.h"
 #include "lib/address.h"
+#include "lib/alloc.h"
 #include "lib/clock.h"
 #include "lib/conf.h"
 #include "lib/header.h"
@@ -124,12 +125,10 @@ static int
 read_config(struct mail *m)
 {
 	const char *path = m->config != NULL ? m->config : CONFIG;
-	char *text = malloc(CONFIG_MAX), err[1024];
+	char *text = alloc_raw(CONFIG_MAX), err[1024];
 	FILE *f = fopen(path, "re");
 	size_t len = 0;
 
-	if (text == NULL)
-		log_fatal("out of memory");
 	if (f == NULL && (m->config != NULL || errno != ENOENT)) {
 		free(text);
 		return check_unable(&m->check, "%s: %s", path, strerror(errno));
@@ -353,11 +352,9 @@ check_mail(int argc, char **argv)
 	static const struct option own[] = { { "ip", required_argument, NULL, 'i' }, { "helo", required_argument, NULL, 'e' },
 	    { "from", required_argument, NULL, 'f' }, { "to", required_argument, NULL, 't' },
 	    { "config", required_argument, NULL, 'c' }, { "again", no_argument, NULL, 'a' }, { 0 } };
-	struct mail *m = calloc(1, sizeof(*m));
+	struct mail *m = alloc_new(1, sizeof(*m));
 	int code;
 
-	if (m == NULL)
-		log_fatal("out of memory");
 	check_begin(&m->check, argc, argv, own);
 	if ((code = take_options(m)) == 0 && (code = prepare(m)) == 0) {
 		m->message = check_message(&m->check, MESSAGE_MAX, &m->len);

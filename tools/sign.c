@@ -12,6 +12,7 @@
 #include "filters/arc_seal.h"
 #include "filters/dkim_key.h"
 #include "filters/dkim_sign.h"
+#include "lib/alloc.h"
 #include "lib/header.h"
 #include "lib/log.h"
 #include "tools/check.h"
@@ -289,11 +290,9 @@ all_results(const struct sign *s)
 	const char *text;
 	char *all = NULL;
 	size_t size, len;
-	FILE *to = open_memstream(&all, &size);
+	FILE *to = alloc_stream(&all, &size);
 	bool begun = false;
 
-	if (to == NULL)
-		log_fatal("out of memory");
 	for (size_t at = 0; header_next(s->message, s->header_len, &at, &f); )
 		if (header_is(&f, "Authentication-Results") && own_results(&f, s->authserv_id, &text, &len)) {
 			fprintf(to, "%s%.*s", begun ? ";\r\n\t" : "", (int)len, text);
@@ -301,8 +300,7 @@ all_results(const struct sign *s)
 		}
 	if (!begun)
 		fprintf(to, "arc=%s", arc_cv_name(s->cv));
-	if (fclose(to) != 0)
-		log_fatal("out of memory");
+	alloc_stream_end(to);
 	return all;
 }
 

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "lib/log.h"
+#include "lib/alloc.h"
 #include "lib/pairs.h"
 #include "tools/lines.h"
 #include "tools/stats.h"
@@ -69,13 +69,9 @@ row_named(struct stats *s, enum stats_kind kind, const char *name)
 
 	if (s->n_rows[kind] > 0 && strcmp(s->rows[kind][s->n_rows[kind] - 1].name, name) == 0)
 		return &s->rows[kind][s->n_rows[kind] - 1];
-	s->rows[kind] = reallocarray(s->rows[kind], s->n_rows[kind] + 1, sizeof(*r));
-	if (s->rows[kind] == NULL)
-		log_fatal("event=out-of-memory");
+	s->rows[kind] = alloc_resize(s->rows[kind], s->n_rows[kind] + 1, sizeof(*r));
 	r = &s->rows[kind][s->n_rows[kind]++];
-	*r = (struct stats_row){ .name = strdup(name) };
-	if (r->name == NULL)
-		log_fatal("event=out-of-memory");
+	*r = (struct stats_row){ .name = alloc_text(name) };
 	return r;
 }
 

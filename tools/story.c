@@ -7,7 +7,7 @@
 #include <uthash.h>
 
 #include "filters/decision.h"
-#include "lib/log.h"
+#include "lib/alloc.h"
 #include "tools/lines.h"
 #include "tools/story.h"
 
@@ -27,14 +27,6 @@ struct reader {
 	size_t		 room;
 };
 
-static void *
-must(void *p)
-{
-	if (p == NULL)
-		log_fatal("event=out-of-memory");
-	return p;
-}
-
 /* ---- what belongs together ---- */
 
 static unsigned
@@ -48,7 +40,7 @@ root_of(const struct reader *r, unsigned story)
 static unsigned
 new_story(struct reader *r)
 {
-	r->joined = must(reallocarray(r->joined, r->n_joined + 1, sizeof(*r->joined)));
+	r->joined = alloc_resize(r->joined, r->n_joined + 1, sizeof(*r->joined));
 	r->joined[r->n_joined] = r->n_joined;
 	return r->n_joined++;
 }
@@ -66,7 +58,7 @@ join(struct reader *r, char kind, const char *id, unsigned *story)
 	snprintf(text, sizeof(text), "%c%s", kind, id);
 	HASH_FIND_STR(r->names, text, n);
 	if (n == NULL) {
-		n = must(calloc(1, sizeof(*n)));
+		n = alloc_new(1, sizeof(*n));
 		memcpy(n->text, text, sizeof(text));
 		if (*story == UINT32_MAX)
 			*story = new_story(r);
@@ -100,7 +92,7 @@ place(struct reader *r, struct story_event *e)
 static void
 number(struct reader *r)
 {
-	unsigned *final = must(calloc(r->n_joined + 1, sizeof(*final)));
+	unsigned *final = alloc_new(r->n_joined + 1, sizeof(*final));
 
 	for (size_t i = 0; i < r->to->n_events; i++) {
 		struct story_event *e = &r->to->events[i];
@@ -123,10 +115,10 @@ add_event(struct reader *r, char letter, char *text, const struct pairs *ps)
 
 	if (s->n_events == r->room) {
 		r->room = r->room * 2 + 64;
-		s->events = must(reallocarray(s->events, r->room, sizeof(*s->events)));
+		s->events = alloc_resize(s->events, r->room, sizeof(*s->events));
 	}
 	e = &s->events[s->n_events++];
-	*e = (struct story_event){ .letter = letter, .text = text, .pairs = must(malloc(sizeof(*ps))) };
+	*e = (struct story_event){ .letter = letter, .text = text, .pairs = alloc_raw(sizeof(*ps)) };
 	*e->pairs = *ps;
 	e->time_ms = pairs_number(ps, "t");
 	place(r, e);
@@ -136,9 +128,9 @@ add_event(struct reader *r, char letter, char *text, const struct pairs *ps)
 static void
 add_filter(struct story_event *e, const char *line)
 {
-	char *text = must(strdup(line));
+	char *text = alloc_text(line);
 
-	e->filters = must(reallocarray(e->filters, e->n_filters + 1, sizeof(*e->filters)));
+	e->filters = alloc_resize(e->filters, e->n_filters + 1, sizeof(*e->filters));
 	if (decision_line(text, &e->filters[e->n_filters]) == 'F' && e->filters[e->n_filters].n > 0 &&
 	    e->filters[e->n_filters].list[0].key == text + 2)
 		e->n_filters++;
@@ -168,7 +160,7 @@ read_line(struct reader *r, char *line)
 	}
 	if (strchr("DSL", letter) == NULL || line[1] != ' ')
 		return true;
-	text = must(strdup(line));
+	text = alloc_text(line);
 	pairs_cut(&ps, text + 2);
 	add_event(r, letter, text, &ps);
 	return true;

@@ -13,6 +13,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "lib/alloc.h"
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/reply.h"
@@ -189,10 +190,8 @@ struct submit *
 submit_open(const char *path, FILE *transcript, int *code_r, char *why, size_t size)
 {
 	int64_t until = clock_ms() + CALL_WAIT_MS, left;
-	struct submit *s;
+	struct submit *s = alloc_new(1, sizeof(*s));
 
-	if ((s = calloc(1, sizeof(*s))) == NULL)
-		log_fatal("event=out-of-memory");
 	s->transcript = transcript;
 	reply_init(&s->reply);
 	while ((left = until - clock_ms()) >= 0) {
