@@ -55,8 +55,8 @@ look_at_author(struct sum *s, const struct facts *f, const struct options *o)
 {
 	static const char *const whys[] = { [DMARC_AUTHOR_NONE] = "without a domain", [DMARC_AUTHOR_SEVERAL] = "of several domains",
 	    [DMARC_AUTHOR_BROKEN] = "that cannot be read" };
-	char domain[ADDRESS_DOMAIN_MAX + 1];
-	enum dmarc_author author = dmarc_author_find(domain, f->header, f->header_len);
+	struct dmarc_authors authors;
+	enum dmarc_author author = dmarc_author_find(&authors, f->header, f->header_len);
 	unsigned n = count(f, "From");
 
 	if (n == 0)

@@ -1,6 +1,6 @@
 /*
- * The author domain (filters/dmarc_author.h). A field that two readers could read differently has no author domain here:
- * then there is nothing that a policy could be applied to, and what becomes of such a message is decided by the caller.
+ * The author domain (filters/dmarc_author.h). A field that two readers could read differently is none of one author; what
+ * becomes of such a message is decided by the caller.
  */
 #include "filters/dmarc_author.h"
 
@@ -10,42 +10,48 @@
 
 #include "lib/header.h"
 
-struct domains {
-	char	*first;
+struct reading {
+	struct dmarc_authors *authors;
 	bool	 several, missing;
 };
 
 static void
 take_address(void *arg, const char *address)
 {
-	struct domains *d = arg;
+	struct reading *r = arg;
+	struct dmarc_authors *a = r->authors;
 	const char *at = strrchr(address, '@');
 	char domain[ADDRESS_DOMAIN_MAX + 1];
 
-	if (at == NULL || address_domain(domain, at + 1, ADDRESS_UTF8) == -1 || domain[0] == '[' || domain[0] == '\0')
-		d->missing = true;
-	else if (d->first[0] == '\0')
-		memcpy(d->first, domain, strlen(domain) + 1);
-	else if (strcmp(d->first, domain) != 0)
-		d->several = true;
+	if (at == NULL || address_domain(domain, at + 1, ADDRESS_UTF8) == -1 || domain[0] == '[' || domain[0] == '\0') {
+		r->missing = true;
+		return;
+	}
+	for (unsigned i = 0; i < a->n; i++)
+		if (strcmp(a->domains[i], domain) == 0)
+			return;
+	r->several = r->several || a->n > 0;
+	if (a->n < DMARC_AUTHORS_MAX)
+		snprintf(a->domains[a->n++], sizeof(a->domains[0]), "%s", domain);
 }
 
 enum dmarc_author
-dmarc_author_find(char domain[ADDRESS_DOMAIN_MAX + 1], const char *block, size_t len)
+dmarc_author_find(struct dmarc_authors *authors, const char *block, size_t len)
 {
-	struct domains d = { .first = domain };
+	struct reading r = { .authors = authors };
 	struct header_field f;
 	unsigned fields = 0;
-	int found = 0;
+	bool broken = false;
 
-	domain[0] = '\0';
+	authors->n = 0;
 	for (size_t at = 0; header_next(block, len, &at, &f); )
-		if (header_is(&f, "From") && fields++ == 0)
-			found = header_addresses(f.value, f.value_len, take_address, &d);
-	if (fields == 1 && found > 0 && !d.several && !d.missing)
-		return DMARC_AUTHOR_ONE;
-	domain[0] = '\0';
-	if (fields > 1 || d.several)
+		if (header_is(&f, "From")) {
+			fields++;
+			broken |= header_addresses(f.value, f.value_len, take_address, &r) == -1;
+		}
+	if (fields > 1 || r.several)
 		return DMARC_AUTHOR_SEVERAL;
-	return found == -1 ? DMARC_AUTHOR_BROKEN : DMARC_AUTHOR_NONE;
+	if (broken)
+		return DMARC_AUTHOR_BROKEN;
+	return authors->n == 1 && !r.missing ? DMARC_AUTHOR_ONE : DMARC_AUTHOR_NONE;
 }

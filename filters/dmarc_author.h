@@ -1,5 +1,6 @@
 /*
- * The author domain of a message: that of the addresses in its From field, RFC 9989, 5.3.1. Pure.
+ * The author domain of a message: that of the addresses in its From field, RFC 9989, 5.3.1. There should be one. Where there
+ * are several, or something that is no address stands beside it, it is told, and those that were found are named. Pure.
  */
 #ifndef FILTERS_DMARC_AUTHOR_H
 #define FILTERS_DMARC_AUTHOR_H
@@ -8,6 +9,8 @@
 
 #include "lib/address.h"
 
+#define DMARC_AUTHORS_MAX	3		/* named; more of them cost questions and have no honest use */
+
 enum dmarc_author {
 	DMARC_AUTHOR_ONE,		/* one domain, however many addresses it has */
 	DMARC_AUTHOR_NONE,		/* no From field, or no domain in it that could have a policy */
@@ -15,7 +18,12 @@ enum dmarc_author {
 	DMARC_AUTHOR_BROKEN,		/* what is in the field cannot be read as addresses */
 };
 
-/* block: the header. domain gets the one domain in A-labels, "" otherwise. */
-enum dmarc_author dmarc_author_find(char domain[ADDRESS_DOMAIN_MAX + 1], const char *block, size_t len);
+struct dmarc_authors {
+	char		 domains[DMARC_AUTHORS_MAX][ADDRESS_DOMAIN_MAX + 1];	/* A-labels; the first ones */
+	unsigned	 n;
+};
+
+/* block: the header. Whatever is returned, authors has those domains that could be read. */
+enum dmarc_author dmarc_author_find(struct dmarc_authors *, const char *block, size_t len);
 
 #endif

@@ -1,7 +1,8 @@
 /*
  * DMARC as a filter: what the author's domain wants done with mail that is not its own. Refuses for p=reject and marks for
  * p=quarantine at the end of the message; a chain of forwarders that is believed overrides both. Where something that could have
- * been a pass is not known, nothing is held against the message.
+ * been a pass is not known, nothing is held against the message. Every author domain of a From that has several is asked: else one
+ * more address would be enough to be nobody's mail.
  */
 #include <stdio.h>
 #include <string.h>
@@ -18,8 +19,16 @@ struct options {
 	bool	tempfail;
 };
 
-struct state {
+struct author {
+	struct filter_run *run;
 	struct dmarc_lookup *lookup;
+};
+
+struct state {
+	struct author	 authors[DMARC_AUTHORS_MAX];
+	unsigned	 n, pending;
+	const char	*unclear;		/* what is wrong with From; NULL: it has one author domain */
+	struct dmarc_verdict worst;
 };
 
 #define AT(field)	offsetof(struct options, field)
@@ -77,27 +86,64 @@ ask_for_later(struct filter_run *run, const char *domain)
 	snprintf(run->finding.text, sizeof(run->finding.text), "What %.100s publishes for DMARC cannot be looked up now", domain);
 }
 
+/* RFC 9989, 11.5: of several author domains the strictest policy counts among those that fail. */
+static unsigned
+severity(const struct dmarc_verdict *v)
+{
+	static const unsigned of[] = { [DMARC_PASS] = 0, [DMARC_NONE] = 1, [DMARC_PERMERROR] = 2, [DMARC_FAIL] = 3, [DMARC_TEMPERROR] = 4 };
+
+	return v->result == DMARC_FAIL && v->policy != DMARC_POLICY_NONE ? 5 + v->policy : of[v->result];
+}
+
+static void
+settle(struct filter_run *run)
+{
+	struct state *s = run->state;
+	struct facts *f = run->facts;
+	const struct dmarc_verdict *v = &s->worst;
+	bool blind = (f->known & FACT_SPF) == 0 || (f->known & FACT_DKIM) == 0;
+	bool believed = (f->known & FACT_ARC) != 0 && f->arc.believed;
+
+	f->dmarc.result = v->result == DMARC_FAIL && blind ? DMARC_TEMPERROR : v->result;
+	f->dmarc.policy = v->policy;
+	snprintf(f->dmarc.domain, sizeof(f->dmarc.domain), "%s", v->domain);
+	snprintf(run->finding.key, sizeof(run->finding.key), "%s", v->domain);
+	snprintf(run->finding.value, sizeof(run->finding.value), "p=%s%s%s%s", dmarc_policy_name(v->policy),
+	    v->policy_domain[0] != '\0' ? " of " : "", v->policy_domain, believed ? ", its forwarder is believed" : "");
+	if (f->dmarc.result == DMARC_FAIL && !believed)
+		ask(run, v->policy, v->domain);
+	else if (f->dmarc.result == DMARC_TEMPERROR)
+		ask_for_later(run, v->domain);
+	filter_say(run, dmarc_result_name(f->dmarc.result), run->finding.score, "%s%s%s%s", v->why, f->dmarc.result != v->result ?
+	    "; but not all of SPF and DKIM is known" : "", s->unclear != NULL ? "; " : "", s->unclear != NULL ? s->unclear : "");
+}
+
+/* No domain has failed: that does not make a From that can be read in two ways a good one. */
+static void
+settle_unclear(struct filter_run *run)
+{
+	const struct state *s = run->state;
+
+	run->facts->dmarc.result = DMARC_PERMERROR;
+	filter_say(run, dmarc_result_name(DMARC_PERMERROR), 0, "%s", s->unclear);
+}
+
 static void
 on_verdict(void *arg, const struct dmarc_verdict *v)
 {
-	struct filter_run *run = arg;
-	struct facts *f = run->facts;
-	bool blind = (f->known & FACT_SPF) == 0 || (f->known & FACT_DKIM) == 0;
-	enum dmarc_result result = v->result == DMARC_FAIL && blind ? DMARC_TEMPERROR : v->result;
+	struct author *a = arg;
+	struct filter_run *run = a->run;
+	struct state *s = run->state;
 
-	((struct state *)run->state)->lookup = NULL;
-	f->dmarc.result = result;
-	f->dmarc.policy = v->policy;
-	snprintf(f->dmarc.domain, sizeof(f->dmarc.domain), "%s", v->domain);
-	snprintf(run->finding.value, sizeof(run->finding.value), "p=%s%s%s%s", dmarc_policy_name(v->policy),
-	    v->policy_domain[0] != '\0' ? " of " : "", v->policy_domain,
-	    (f->known & FACT_ARC) != 0 && f->arc.believed ? ", its forwarder is believed" : "");
-	if (result == DMARC_FAIL && ((f->known & FACT_ARC) == 0 || !f->arc.believed))
-		ask(run, v->policy, v->domain);
-	else if (result == DMARC_TEMPERROR)
-		ask_for_later(run, v->domain);
-	filter_say(run, dmarc_result_name(result), run->finding.score, "%s%s", v->why, result != v->result ?
-	    "; but not all of SPF and DKIM is known" : "");
+	a->lookup = NULL;
+	if (s->pending-- == s->n || severity(v) > severity(&s->worst))
+		s->worst = *v;
+	if (s->pending > 0)
+		return;
+	if (s->unclear != NULL && severity(&s->worst) < severity(&(struct dmarc_verdict){ .result = DMARC_FAIL }))
+		settle_unclear(run);
+	else
+		settle(run);
 	filter_finish(run);
 }
 
@@ -107,19 +153,22 @@ run_dmarc(struct filter_run *run)
 	static const char *const whys[] = { [DMARC_AUTHOR_NONE] = "there is no author domain in From",
 	    [DMARC_AUTHOR_SEVERAL] = "there is more than one author domain", [DMARC_AUTHOR_BROKEN] = "From cannot be read" };
 	struct dmarc_identifier ids[DMARC_IDENTIFIERS_MAX];
-	char domain[ADDRESS_DOMAIN_MAX + 1];
+	struct dmarc_authors authors;
 	struct state *s = run->state;
-	enum dmarc_author author = dmarc_author_find(domain, run->facts->header, run->facts->header_len);
-	size_t n;
+	enum dmarc_author author = dmarc_author_find(&authors, run->facts->header, run->facts->header_len);
+	size_t n = identifiers(run->facts, ids);
 
 	memset(&run->facts->dmarc, 0, sizeof(run->facts->dmarc));
-	if (author != DMARC_AUTHOR_ONE) {
+	s->unclear = author != DMARC_AUTHOR_ONE ? whys[author] : NULL;
+	if (authors.n == 0) {
 		run->facts->dmarc.result = author == DMARC_AUTHOR_NONE ? DMARC_NONE : DMARC_PERMERROR;
-		return filter_say(run, dmarc_result_name(run->facts->dmarc.result), 0, "%s", whys[author]);
+		return filter_say(run, dmarc_result_name(run->facts->dmarc.result), 0, "%s", s->unclear);
 	}
-	snprintf(run->finding.key, sizeof(run->finding.key), "%s", domain);
-	n = identifiers(run->facts, ids);
-	s->lookup = dmarc_start(run->dns, domain, ids, n, run->deadline_ms, on_verdict, run);
+	s->n = s->pending = authors.n;
+	for (unsigned i = 0; i < authors.n; i++) {
+		s->authors[i].run = run;
+		s->authors[i].lookup = dmarc_start(run->dns, authors.domains[i], ids, n, run->deadline_ms, on_verdict, &s->authors[i]);
+	}
 	return FILTER_PENDING;
 }
 
@@ -128,8 +177,10 @@ cancel(struct filter_run *run)
 {
 	struct state *s = run->state;
 
-	dmarc_cancel(s->lookup);
-	s->lookup = NULL;
+	for (unsigned i = 0; i < s->n; i++) {
+		dmarc_cancel(s->authors[i].lookup);
+		s->authors[i].lookup = NULL;
+	}
 }
 
 const struct filter filter_dmarc = {

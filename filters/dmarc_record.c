@@ -72,7 +72,7 @@ read_policy(struct text value, enum dmarc_policy *to)
 static void
 read_p(struct dmarc_record *r, struct text value)
 {
-	r->has_p = read_policy(value, &r->p);
+	r->bad_policy |= !read_policy(value, &r->p);
 }
 
 static void
@@ -197,7 +197,7 @@ dmarc_record_parse(struct dmarc_record *r, const char *text, size_t len)
 bool
 dmarc_record_applies(struct dmarc_record *r)
 {
-	if (r->has_p && !r->bad_policy)
+	if (!r->bad_policy)
 		return true;
 	r->p = DMARC_POLICY_NONE;
 	r->has_sp = r->has_np = false;

@@ -21,9 +21,9 @@ enum dmarc_psd {
 };
 
 struct dmarc_record {
-	enum dmarc_policy	p, sp, np;	/* sp and np only where has_… says so */
-	bool			has_p, has_sp, has_np;
-	bool			bad_policy;	/* sp or np has a value that is no policy (4.10.1) */
+	enum dmarc_policy	p, sp, np;	/* without p it is none (4.7); sp and np only where has_… says so */
+	bool			has_sp, has_np;
+	bool			bad_policy;	/* one of them has a value that is no policy (4.10.1) */
 	enum dmarc_psd		psd;
 	bool			strict_dkim, strict_spf;	/* adkim, aspf */
 	bool			test;		/* t=y: one level below */
@@ -36,8 +36,8 @@ struct dmarc_record {
  */
 int		 dmarc_record_parse(struct dmarc_record *, const char *text, size_t len);
 /*
- * 4.10.1: whether the record can be applied; without a valid p, or with an invalid sp or np, it is one of p=none where
- * somebody wants reports, and none at all otherwise.
+ * 4.10.1: whether the record can be applied; with an invalid p, sp or np it is one of p=none where somebody wants reports, and
+ * none at all otherwise.
  */
 bool		 dmarc_record_applies(struct dmarc_record *);
 /* What t=y makes of a policy. */

@@ -1,5 +1,5 @@
 /*
- * Author domains: one, none, several, and fields that cannot be read.
+ * Author domains: one, none, several, and fields that cannot be read; and those that are named nevertheless.
  */
 #include <check.h>
 #include <stdio.h>
@@ -13,7 +13,7 @@
 static const struct {
 	const char *block;
 	enum dmarc_author result;
-	const char *domain;
+	const char *domains;
 } cases[] = {
 	{ "From: a@example.com\r\n\r\n", DMARC_AUTHOR_ONE, "example.com" },
 	{ "To: c@d\r\nfrom: \"Bob, of <x@evil.example>\" <bob@Example.COM>\r\n\r\n", DMARC_AUTHOR_ONE, "example.com" },
@@ -23,10 +23,13 @@ static const struct {
 	{ "From: a@b\xc3\xbc" "cher.example\r\n\r\n", DMARC_AUTHOR_ONE, "xn--bcher-kva.example" },
 	{ "From: \"x@y\"@example.com\r\n\r\n", DMARC_AUTHOR_ONE, "example.com" },
 	{ "From: a@example.com\r\n\r\nFrom: b@example.net\r\n", DMARC_AUTHOR_ONE, "example.com" },
-	{ "From: a@example.com, b@example.net\r\n\r\n", DMARC_AUTHOR_SEVERAL, "" },
-	{ "From: a@example.com\r\nFrom: a@example.com\r\n\r\n", DMARC_AUTHOR_SEVERAL, "" },
-	{ "From: a@example.com, b@example.net, <\r\n\r\n", DMARC_AUTHOR_SEVERAL, "" },
-	{ "From: a@example.com, nobody\r\n\r\n", DMARC_AUTHOR_NONE, "" },
+	{ "From: a@example.com, b@example.net, c@example.com\r\n\r\n", DMARC_AUTHOR_SEVERAL, "example.com example.net" },
+	{ "From: a@a.test, a@b.test, a@c.test, a@d.test\r\n\r\n", DMARC_AUTHOR_SEVERAL, "a.test b.test c.test" },
+	{ "From: a@example.com\r\nFrom: a@example.com\r\n\r\n", DMARC_AUTHOR_SEVERAL, "example.com" },
+	{ "From: a@example.com\r\nFrom: a@example.net\r\n\r\n", DMARC_AUTHOR_SEVERAL, "example.com example.net" },
+	{ "From: a@example.com, b@example.net, <\r\n\r\n", DMARC_AUTHOR_SEVERAL, "example.com example.net" },
+	{ "From: a@example.com, <\r\n\r\n", DMARC_AUTHOR_BROKEN, "example.com" },
+	{ "From: a@example.com, nobody\r\n\r\n", DMARC_AUTHOR_NONE, "example.com" },
 	{ "From: a@[192.0.2.1]\r\n\r\n", DMARC_AUTHOR_NONE, "" },
 	{ "From: Nobody:;\r\n\r\n", DMARC_AUTHOR_NONE, "" },
 	{ "From:\r\n\r\n", DMARC_AUTHOR_NONE, "" },
@@ -39,11 +42,14 @@ static const struct {
 
 START_TEST(test_cases)
 {
-	char domain[ADDRESS_DOMAIN_MAX + 1];
-	enum dmarc_author result = dmarc_author_find(domain, cases[_i].block, strlen(cases[_i].block));
+	struct dmarc_authors authors;
+	enum dmarc_author result = dmarc_author_find(&authors, cases[_i].block, strlen(cases[_i].block));
+	char domains[DMARC_AUTHORS_MAX * (ADDRESS_DOMAIN_MAX + 2)] = "";
 
+	for (unsigned i = 0; i < authors.n; i++)
+		snprintf(domains + strlen(domains), sizeof(domains) - strlen(domains), "%s%s", i > 0 ? " " : "", authors.domains[i]);
 	ck_assert_msg(result == cases[_i].result, "%s: %d", cases[_i].block, result);
-	ck_assert_str_eq(domain, cases[_i].domain);
+	ck_assert_str_eq(domains, cases[_i].domains);
 }
 END_TEST
 

@@ -61,8 +61,10 @@ static const struct {
 	/* of a tag that comes twice the first counts */
 	{ "v=DMARC1; p=reject; p=none", "p=reject psd=u adkim=r aspf=r t=n rua=0" },
 	{ "v=DMARC1; p=reject; psd=n; psd=y", "p=reject psd=n adkim=r aspf=r t=n rua=0" },
-	/* 4.10.1: no p, or a policy that is none */
-	{ "v=DMARC1", "p=none psd=u adkim=r aspf=r t=n rua=0 never" },
+	/* 4.7: without p it is none, for what sp and np do not say */
+	{ "v=DMARC1", "p=none psd=u adkim=r aspf=r t=n rua=0" },
+	{ "v=DMARC1; sp=reject; np=quarantine", "p=none sp=reject np=quarantine psd=u adkim=r aspf=r t=n rua=0" },
+	/* 4.10.1: a policy that is none */
 	{ "v=DMARC1; rua=mailto:d@example.com", "p=none psd=u adkim=r aspf=r t=n rua=1" },
 	{ "v=DMARC1; p=rejected", "p=none psd=u adkim=r aspf=r t=n rua=0 never" },
 	{ "v=DMARC1; p=; rua=mailto:d@example.com", "p=none psd=u adkim=r aspf=r t=n rua=1" },
@@ -88,9 +90,9 @@ START_TEST(test_bytes)
 	struct dmarc_record r;
 
 	ck_assert_int_eq(dmarc_record_parse(&r, nul, sizeof(nul) - 1), 0);
-	ck_assert(!r.has_p && r.has_sp);
+	ck_assert(r.bad_policy && r.has_sp);
 	ck_assert_int_eq(dmarc_record_parse(&r, high, sizeof(high) - 1), 0);
-	ck_assert(r.has_p && r.has_sp);
+	ck_assert(!r.bad_policy && r.has_sp);
 	ck_assert_int_eq(dmarc_record_parse(&r, NULL, 0), -1);
 }
 END_TEST
