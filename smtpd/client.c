@@ -85,8 +85,8 @@ claim(struct session *s, const struct sockaddr *claimed, const char *by)
 	struct network *network;
 
 	snprintf(before, sizeof(before), "%s", s->client);
-	why = crowd_admit(s->srv, claimed, &network);
-	client_forget(s);
+	client_forget(s);		/* in no network its own place cannot be the one that is taken */
+	why = crowd_admit(s->srv, claimed, true, &network);
 	become(s, claimed, network);
 	s->claimed = true;
 	guard_new(s, claimed);

@@ -170,7 +170,7 @@ places(const struct smtpd *srv, bool stranger)
 }
 
 const struct crowd_reason *
-crowd_admit(struct smtpd *srv, const struct sockaddr *address, struct network **network_r)
+crowd_admit(struct smtpd *srv, const struct sockaddr *address, bool has_one, struct network **network_r)
 {
 	const struct conf *conf = srv->process.conf;
 	int64_t now = clock_ms();
@@ -186,7 +186,7 @@ crowd_admit(struct smtpd *srv, const struct sockaddr *address, struct network **
 	if (!exempt && conf->network_connections > 0 && network_connections(n) > conf->network_connections &&
 	    !evict(srv, victim(srv, n, n)))
 		return &too_many;
-	if (srv->n_sessions - srv->n_local >= places(srv, !exempt && !network_known(n, now)) && !crowd_evict(srv, n))
+	if (srv->n_sessions - srv->n_local - has_one >= places(srv, !exempt && !network_known(n, now)) && !crowd_evict(srv, n))
 		return &no_place;
 	return NULL;
 }

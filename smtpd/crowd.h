@@ -21,10 +21,11 @@ struct crowd_reason {
 /* Once, with the number of descriptors that may be open. */
 void	crowd_start(struct smtpd *, uint64_t descriptors);
 /*
- * A place for a client, somebody else's if need be; NULL, or why there is none. *network_r is to be handed to
- * network_leave() once the connection is over, in either case, unless it is NULL.
+ * A place for a client, somebody else's if need be; NULL, or why there is none. has_one: it is in a session already, and
+ * known by another name now. *network_r is to be handed to network_leave() once the connection is over, in either case,
+ * unless it is NULL.
  */
-const struct crowd_reason *crowd_admit(struct smtpd *, const struct sockaddr *, struct network **network_r);
+const struct crowd_reason *crowd_admit(struct smtpd *, const struct sockaddr *, bool has_one, struct network **network_r);
 /* Whether one more program of a user of this machine gets a session; NULL, or why not. */
 const struct crowd_reason *crowd_admit_local(const struct smtpd *, unsigned uid);
 /* Closes the session that sits idle longest in the most crowded network; false when nobody does. */

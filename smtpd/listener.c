@@ -77,7 +77,7 @@ take_connection(struct listener *l, int fd, const struct sockaddr *address)
 	const struct crowd_reason *why;
 	struct network *network;
 
-	why = crowd_admit(l->srv, address, &network);
+	why = crowd_admit(l->srv, address, false, &network);
 	if (why == NULL && session_new(l->srv, fd, address, network, 0, l->name) < 0) {
 		crowd_starve(l->srv);
 		why = &no_memory;
