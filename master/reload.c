@@ -328,7 +328,7 @@ reload_start(struct master *m, reload_done_fn *done, void *arg)
 	char err[1024];
 
 	if (m->change != NULL || !m->was_ready || m->stop_group >= 0) {
-		m->reload_again = m->change != NULL && done == NULL;
+		m->reload_again |= m->change != NULL && done == NULL;
 		if (done != NULL)
 			done(arg, m->change != NULL ? "error: another change is under way; try again in a moment\n" :
 			    "error: minimta is starting or stopping\n");

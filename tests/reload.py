@@ -556,6 +556,25 @@ def case_twice_at_once(server):
 		server.log.wait_for(lambda: server.ask("reload")[0] == "ok", "no reload succeeds")
 
 
+def turned_away(server):
+	"""Whether a caller came during a change, with a signal for another one just before."""
+	smtpd, mark = pid_of(server, "smtpd"), server.log.mark()
+	os.kill(smtpd, signal.SIGSTOP)		# a predecessor that does not say that it leaves holds a change open
+	for n in (1, 2):
+		server.child.send_signal(signal.SIGHUP)
+		server.log.wait(r"event=reloading", mark, n)
+	answer = server.ask("reload")[0]
+	os.kill(smtpd, signal.SIGCONT)
+	server.log.wait(r"event=reloaded", mark, 2)
+	return answer.startswith("error: another change")
+
+
+def case_signal_while_busy(server):
+	"""A signal during a change leads to another one, even when a caller is told after it to come again."""
+	if not any(turned_away(server) for _ in range(5)):
+		raise mt.Failed("no reload is turned away while another is under way")
+
+
 def case_only_root(server):
 	if os.geteuid() != 0:
 		return		# then the caller is always who started it
