@@ -91,7 +91,6 @@ forget_mail(struct session *s)
 		session_hold(s, -(int64_t)g->facts.header_len);
 	free(g->header);
 	g->header = NULL;
-	g->searched = 0;
 	g->facts.header = g->facts.content = NULL;
 	g->facts.header_len = g->facts.content_len = 0;
 	g->facts.sender = g->facts.recipient = g->facts.first_recipient = NULL;
@@ -328,36 +327,11 @@ guard_late(struct session *s)
 
 /* ---- content ---- */
 
-/* Its end: the first empty line. From where the last look left off, but for what may have been a part of it. */
-static size_t
-find_end(struct guard *g, const uint8_t *content, size_t len)
-{
-	size_t from = g->searched > 3 ? g->searched - 3 : 0;
-	const uint8_t *end;
-
-	if (len == 0)
-		return 0;
-	if (len >= 2 && content[0] == '\r' && content[1] == '\n')
-		return 2;
-	end = memmem(content + from, len - from, "\r\n\r\n", 4);
-	g->searched = len;
-	return end != NULL ? (size_t)(end - content) + 4 : 0;
-}
-
-/*
- * Without an empty line all of it is header, up to the bound: what is no header any more (content.c has not refused it) and
- * still none of its end comes of people who type into telnet.
- */
-size_t
-guard_header(struct session *s, const uint8_t *content, size_t len, bool last)
+void
+guard_header(struct session *s, const uint8_t *content, size_t n)
 {
 	struct guard *g = s->guard;
-	size_t n = find_end(g, content, len);
 
-	if (n == 0 && !last && len <= s->srv->process.conf->header_size)
-		return 0;
-	if (n == 0)
-		n = len;
 	g->header = alloc_raw(n + 1);
 	if (n > 0)
 		memcpy(g->header, content, n);
@@ -366,7 +340,6 @@ guard_header(struct session *s, const uint8_t *content, size_t len, bool last)
 	g->facts.header = g->header;
 	g->facts.header_len = n;
 	chain_reach(g->chain, STAGE_HEADER);
-	return n;
 }
 
 void

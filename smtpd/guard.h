@@ -36,7 +36,6 @@ struct guard {
 
 	/* the header, complete, and as it came; NULL before that */
 	char		*header;
-	size_t		 searched;		/* how far its end was looked for */
 	struct chain_decision *last;		/* as it was decided at the end; NULL: not yet */
 	bool		 told;			/* the journal has a decision of this session */
 
@@ -67,11 +66,8 @@ void	guard_end(struct session *, guard_done_fn *);		/* guard_header and guard_bo
 /* Filters have taken longer than they can: taken as if they had nothing against it. */
 void	guard_late(struct session *);
 
-/*
- * Of the content gathered so far: the length of its header with the empty line, once it is complete, and then filters have been
- * told; 0 before that. last: no more comes.
- */
-size_t	guard_header(struct session *, const uint8_t *, size_t len, bool last);
+/* The header with the empty line, complete; then what follows it. */
+void	guard_header(struct session *, const uint8_t *, size_t len);
 void	guard_body(struct session *, const void *, size_t len);
 /* The fields for the top of a message that was taken, and flags for its envelope. The former returns the length. */
 size_t	guard_fields(const struct session *, char *to, size_t size);

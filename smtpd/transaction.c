@@ -146,27 +146,63 @@ transaction_room(const struct transaction *tx)
 	return tx->sent && tx->refusal.code == 0 ? handover_room(tx) : SIZE_MAX;
 }
 
+/* Whose header stays here until it is whole: filters want it so, and with or without them, fields that claim to be ours go. */
+static bool
+is_stranger(const struct session *s)
+{
+	return !s->exempt && !s->local;
+}
+
+/* The first empty line. From where the last look left off, but for what may have been a part of it. */
+static size_t
+find_header_end(struct transaction *tx)
+{
+	size_t from = tx->searched > 3 ? tx->searched - 3 : 0;
+	const uint8_t *end;
+
+	if (tx->len == 0)
+		return 0;
+	if (tx->len >= 2 && tx->content[0] == '\r' && tx->content[1] == '\n')
+		return 2;
+	end = memmem(tx->content + from, tx->len - from, "\r\n\r\n", 4);
+	tx->searched = tx->len;
+	return end != NULL ? (size_t)(end - tx->content) + 4 : 0;
+}
+
 /*
- * To filters; the header whole, which until then stays here. True: it goes on to queue, else it is gathered already. What they
- * see is what came, before anything is taken out of it.
+ * Without an empty line all of it is header, up to the bound: what is no header any more (content.c has not refused it) and
+ * still none of its end comes of people who type into telnet.
  */
+static void
+look_at_header(struct session *s, bool last)
+{
+	struct transaction *tx = s->tx;
+	size_t n = find_header_end(tx);
+
+	if (n == 0 && !last && tx->len <= s->srv->process.conf->header_size)
+		return;
+	tx->header_len = n > 0 ? n : tx->len;
+	if (s->guard == NULL)
+		return;
+	guard_header(s, tx->content, tx->header_len);
+	guard_body(s, tx->content + tx->header_len, tx->len - tx->header_len);
+}
+
+/* A stranger's header is gathered, and filters see what came, before anything is taken out of it. True: this goes on to queue. */
 static bool
 show(struct session *s, const uint8_t *data, size_t len)
 {
-	struct transaction *tx = s->tx;
-
-	if (s->guard == NULL)
+	if (!is_stranger(s))
 		return true;
-	if (tx->header_len > 0) {
-		guard_body(s, data, len);
+	if (s->tx->header_len > 0) {
+		if (s->guard != NULL)
+			guard_body(s, data, len);
 		return true;
 	}
-	if (handover_gather(s, data, len) < 0) {
+	if (handover_gather(s, data, len) < 0)
 		transaction_refuse(s, &no_memory);
-		return false;
-	}
-	if ((tx->header_len = guard_header(s, tx->content, tx->len, false)) > 0)
-		guard_body(s, tx->content + tx->header_len, tx->len - tx->header_len);
+	else
+		look_at_header(s, false);
 	return false;
 }
 
@@ -197,7 +233,7 @@ transaction_content(struct session *s, const uint8_t *data, size_t len)
 			transaction_refuse(s, &no_memory);
 		return;
 	}
-	if (s->guard != NULL && tx->header_len == 0)
+	if (is_stranger(s) && tx->header_len == 0)
 		return;
 	if (queue == NULL && s->pretend == NULL) {
 		transaction_refuse(s, &queue_away);
@@ -292,16 +328,6 @@ judged(struct session *s, const struct refusal *why)
 	transaction_end(s);
 }
 
-static void
-ask_filters(struct session *s)
-{
-	struct transaction *tx = s->tx;
-
-	if (tx->header_len == 0)
-		tx->header_len = guard_header(s, tx->content, tx->len, true);
-	guard_end(s, judged);
-}
-
 /* On its way to queue there are two copies of it for a moment. */
 static bool
 has_memory_twice(struct session *s)
@@ -344,6 +370,8 @@ transaction_end(struct session *s)
 	struct transaction *tx = s->tx;
 
 	tx->complete = true;
+	if (tx->refusal.code == 0 && tx->header_len == 0 && !tx->judged && is_stranger(s))
+		look_at_header(s, true);
 	if (tx->refusal.code == 0 && queue == NULL && s->pretend == NULL)
 		transaction_refuse(s, &queue_away);
 	if (tx->refusal.code != 0) {
@@ -351,7 +379,7 @@ transaction_end(struct session *s)
 
 		conclude(s, r.code, r.enhanced, r.text, "");
 	} else if (s->guard != NULL && !tx->judged)
-		ask_filters(s);
+		guard_end(s, judged);
 	else if (s->pretend != NULL) {
 		pretend_accepted(s);
 		conclude(s, 250, "2.0.0", "It would be accepted", "");

@@ -55,7 +55,8 @@ struct transaction {
 	uint8_t		*content;		/* gathered, while it is not streaming */
 	size_t		 len, room;
 	size_t		 at;			/* of it, what queue has */
-	size_t		 header_len;		/* of the header with its empty line, once filters know it; 0 before */
+	size_t		 searched;		/* how far the header's end was looked for */
+	size_t		 header_len;		/* of the header with its empty line, once a stranger's is complete; 0 before */
 
 	bool		 complete;		/* all of the content has come */
 	bool		 dropped;		/* its content is not kept: pretend.h */
