@@ -181,7 +181,8 @@ decide(struct attempt *a, struct attempt_rcpt *r, enum schedule_end end, bool ex
 
 	if (end == SCHEDULE_CRASHED)
 		attempt_set(r, RESULT_DEFERRED, "4.3.0", "The attempt was cut short: its process died");
-	if (r->result == RESULT_DEFERRED && is_dropped(a, r))
+	/* A person has held, returned or removed it meanwhile; only a delivery cannot be undone. */
+	if ((r->result == RESULT_DEFERRED || r->result == RESULT_FAILED) && is_dropped(a, r))
 		return;
 	if (r->result == RESULT_DEFERRED && end == SCHEDULE_CRASHED && schedule_job_crashes(a->job) + 1 >= OUTCOME_CRASHES_HELD) {
 		r->result = RESULT_NONE;

@@ -156,6 +156,27 @@ class Admin:
 			raise mt.Failed("released twice")
 		self.remove_all()
 
+	def held_in_flight(self):
+		"""What a server answers to an attempt under way does not undo what was decided meanwhile, and is not told as if it did."""
+		self.far.clear()
+		self.far.add("rcpt x2 reply 550 5.1.1 nobody")
+		self.far.gate.clear()
+		before = len(self.far.seen)
+		self.call("sendmail", "-i", "-f", "alice@demo.example", "x@far.example", text="Subject: held in flight\n\nline\n")
+		self.server.log.wait_for(lambda: len(self.far.seen) > before, "no attempt")
+		mail_id = self.json("queue", "list")[0]["id"]
+		self.ctl("queue", "hold", mail_id)
+		self.far.gate.set()
+		self.server.log.wait_for(lambda: [p["jobs"] for p in self.json("status")["processes"] if p["name"] == "delivery"] == [0],
+			"the attempt does not end")
+		self.need(self.call("mailq"), mail_id + "!", "held by uid")
+		self.ctl("queue", "release", mail_id)
+		self.server.log.wait_for(lambda: any(b"held in flight" in m for m in self.server.mailbox("alice")), "no report after the release")
+		if len(self.server.log.find(rf"queue: msg={mail_id} event=failed to=x@far\.example")) != 1:
+			raise mt.Failed("told as failed while it was held")
+		self.far.clear()
+		self.far.add("rcpt reply 451 4.2.0 not now")
+
 	def changes_by_filter(self):
 		"""What is asked of recipients holds for them only, and what was done is remembered with what was tried."""
 		self.ctl("queue", "pause", "other.example")
@@ -413,7 +434,7 @@ class Admin:
 			f.write(text)
 		self.ctl("reload")
 
-CASES = ("forms_of_a_message", "large_content", "filters", "hold_and_release", "changes_by_filter", "many", "bounce", "reroute",
+CASES = ("forms_of_a_message", "large_content", "filters", "hold_and_release", "held_in_flight", "changes_by_filter", "many", "bounce", "reroute",
 	"other_recipients", "spool", "pause_local", "verify", "status", "log_level",
 	"help", "others", "poison", "domain_becomes_ours", "pause_and_resume")
 

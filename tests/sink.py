@@ -27,6 +27,8 @@ class Sink:
 	def __init__(self, address, port, script=(), on_change=None):
 		self.address = address
 		self.script = []
+		self.gate = threading.Event()	# clear: nothing is answered until it is set
+		self.gate.set()
 		self.most_recipients = 1000
 		self.users = None		# who is taken; None: everybody
 		self.login = None
@@ -135,6 +137,7 @@ class Session:
 
 	def act(self, stage, default):
 		"""The script's action for this stage, or the default reply (None: none). Whether the default was sent."""
+		self.sink.gate.wait(60)
 		rule = self.sink.rule(stage)
 		if rule is None:
 			if default is not None:
