@@ -174,6 +174,15 @@ run(struct session *s, const struct command *c, const char *argument)
 		c->run(s, argument);
 }
 
+static bool
+has_control(const char *line)
+{
+	for (; *line != '\0'; line++)
+		if ((unsigned char)*line < ' ' || *line == 0x7f)
+			return true;
+	return false;
+}
+
 /* One whole line, without its CRLF. */
 static void
 take_line(struct session *s, char *line)
@@ -188,6 +197,8 @@ take_line(struct session *s, char *line)
 	s->line = line;
 	if (commands_is_http(line))
 		session_end(s, "http", 554, "5.5.0", "This is SMTP, not HTTP");
+	else if (has_control(line))
+		session_reply(s, 500, "5.5.2", "No command has a control character in it");
 	else {
 		c = commands_find(line, &argument);
 		run(s, c, argument);
