@@ -119,16 +119,22 @@ forward_read(const char *home_path, uid_t uid, gid_t gid, struct alias_list *lis
 
 /* ---- what it means ---- */
 
-/* "anna", "anna@his.domain" or his address itself. */
+/* This name alone, or in the domain that begins at `at`. */
+static bool
+is_name(const char *target, const char *name, size_t len, const char *at)
+{
+	return strncasecmp(target, name, len) == 0 && (target[len] == '\0' || strcasecmp(target + len, at) == 0);
+}
+
+/* "anna" or what is in front of his address's @, which may have a tag: "anna+news". */
 static bool
 is_himself(const char *target, const char *address, const char *user)
 {
 	const char *at = strrchr(address, '@');
-	size_t len = strlen(user);
 
-	if (strcasecmp(target, address) == 0)
-		return true;
-	return strncasecmp(target, user, len) == 0 && (target[len] == '\0' || (at != NULL && strcasecmp(target + len, at) == 0));
+	if (at == NULL)
+		at = address + strlen(address);
+	return is_name(target, user, strlen(user), at) || is_name(target, address, (size_t)(at - address), at);
 }
 
 /* A local name is in the domain that the mail was for. */

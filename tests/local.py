@@ -162,6 +162,12 @@ def mbox_torn():
 		expect("torn" not in s.read("carol/mbox") and s.read("carol/mbox").startswith(whole + "From s@client"), s.read("carol/mbox"))
 
 
+def kernel_protects():
+	"""Others' files in such folders cannot be opened at all, as systemd sets it."""
+	with open("/proc/sys/fs/protected_regular") as f:
+		return f.read().strip() != "0"
+
+
 def mbox_links():
 	"""ATTACKS 74: links where the mbox should be, made by whoever may write to the folder."""
 	with Site("mailbox = PLACE/spool/%u") as s:
@@ -173,7 +179,7 @@ def mbox_links():
 			mark = s.log.mark()
 			s.send("carol@demo.example")
 			code, words = s.event("deferred", "carol@demo.example", mark)
-			expect(code == "4.3.5", f"{number}: {code} {words}")
+			expect(code == ("4.3.0" if link is os.link and kernel_protects() else "4.3.5"), f"{number}: {code} {words}")
 			os.unlink(s.path("spool/carol"))
 		expect(s.read("dave/precious") == "mine\n", "the other user's file was written to")
 
@@ -492,6 +498,9 @@ def forward_loops():
 		s.send("carol@demo.example")
 		s.wait_for(lambda: len(s.maildir("carol")) == 1, "carol's own copy")
 		s.log.wait(r"event=expanded to=back@demo\.example n=0")
+		s.write("carol/.forward", "carol+news\n", CAROL)
+		s.send("carol@demo.example")
+		s.wait_for(lambda: len(s.maildir("carol")) == 2, "a tag of one's own is no loop")
 
 
 def forward_between_hosts():

@@ -123,6 +123,7 @@ static const struct {
 	{ "\\anna", "m" }, { "anna", "m" }, { "Anna@Example.org", "m" }, { "anna+x@example.org", "m" }, { "anna@example.net", "anna@example.net" },
 	{ "bob, x@far.example", "bob@example.org x@far.example" }, { "\\bob", "bob@example.org" }, { "\"b c\"", "\"b c\"@example.org" },
 	{ "|cmd, /a/b, \\anna", "c f m" }, { "annabel", "annabel@example.org" },
+	{ "anna+x", "m" }, { "Anna+X", "m" }, { "anna+y", "anna+y@example.org" }, { "anna+xy", "anna+xy@example.org" },
 };
 
 START_TEST(test_targets)
