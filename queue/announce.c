@@ -41,24 +41,10 @@ tell_damage(struct log *l, const struct recover_damage *d)
 static void
 tell_message(struct log *l, struct message *m, const struct log_envelope *e)
 {
-	struct log_rcpt_state *open = alloc_new(m->n_open, sizeof(*open));
-	struct log_message shown = e->message;
-	uint32_t n = 0;
-
-	for (uint32_t i = 0; i < m->n_open; i++)
-		if (m->open[i].index < e->message.n_rcpts)
-			open[n++] = (struct log_rcpt_state){ .index = m->open[i].index, .state = m->open[i].state,
-			    .attempts = m->open[i].attempts, .next_try = m->open[i].next_try,
-			    .address = e->rcpts[m->open[i].index].rcpt.address,
-			    .local = e->rcpts[m->open[i].index].rcpt.local, .hop = e->rcpts[m->open[i].index].rcpt.hop,
-			    .text = e->rcpts[m->open[i].index].text, .past = e->rcpts[m->open[i].index].past,
-			    .at = e->rcpts[m->open[i].index].at, .marks = e->rcpts[m->open[i].index].marks };
-	shown.n_open = n;
 	m->announced = true;
 	l->announce.told++;
 	if (l->events.on_message)
-		l->events.on_message(l->arg, &shown, &e->sender, open, n);
-	free(open);
+		l->events.on_message(l->arg, e);
 }
 
 static void

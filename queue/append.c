@@ -74,8 +74,7 @@ parent_compare(const struct message *parent, struct request *q)
 
 	for (uint32_t i = 0; i < r->n_outcomes; i++) {
 		p = index_rcpt(parent, r->outcomes[i].index);
-		if ((r->outcomes[i].state == LOG_OPEN || r->outcomes[i].state == LOG_HELD) &&
-		    (p == NULL || p->changes != q->changes[i]))
+		if (log_state_open(r->outcomes[i].state) && (p == NULL || p->changes != q->changes[i]))
 			continue;
 		r->outcomes[kept++] = r->outcomes[i];
 	}
@@ -283,29 +282,6 @@ log_expand(struct log *l, uint64_t id, uint32_t index, const struct envelope_rcp
 	r.first = m ? m->n_rcpts : 0;
 	r.added = (struct envelope_rcpt *)(uintptr_t)added;
 	change_send(l, id, &r, done, arg);
-}
-
-void
-log_admin(struct log *l, uint64_t id, uint32_t index, enum log_state to, const char *text, log_done_fn *done, void *arg)
-{
-	struct message *m = index_find(&l->index, id);
-	struct log_outcome *o;
-	size_t n = 0;
-
-	if (m == NULL || !m->announced) {
-		log_later(l, done, arg, "no such message");
-		return;
-	}
-	o = alloc_new(m->n_open + 1U, sizeof(*o));
-	for (uint32_t i = 0; i < m->n_open; i++)
-		if ((index == UINT32_MAX || m->open[i].index == index) && m->open[i].state != to)
-			o[n++] = (struct log_outcome){ .index = m->open[i].index, .state = to,
-			    .attempts = m->open[i].attempts, .next_try = m->open[i].next_try, .text = text };
-	if (n > 0)
-		outcomes_send(l, RECORD_ADMIN, id, o, n, done, arg);
-	else
-		log_later(l, done, arg, NULL);
-	free(o);
 }
 
 /* Acceptance. */

@@ -12,7 +12,6 @@
 #include "lib/ids.h"
 #include "lib/log.h"
 #include "lib/route.h"
-#include "queue/lanes.h"
 #include "queue/past.h"
 #include "queue/record.h"
 
@@ -114,34 +113,40 @@ attempt_end(struct attempt *a, enum schedule_end end)
 	dispatch_kick(d);
 }
 
+/* It goes in a job of its own, from now on. hop NULL: where its address leads. */
+static void
+put_in(struct attempt *a, const struct log_envelope *e, uint32_t index, uint32_t attempts, const char *hop,
+    const struct envelope_rcpt *r)
+{
+	dispatch_schedule(a->dispatch, (struct schedule_entry){ .message = a->message, .index = index, .attempts = attempts,
+	    .hop = hop, .agent = a->agent, .arrived_ms = a->arrived_ms, .due_ms = clock_ms() }, e->sender.address, r,
+	    e->rcpts[index].marks & LOG_WARNED);
+}
+
 /* The configuration has changed since this was planned: it goes another way. */
 static bool
 reroute(struct attempt *a, const struct log_envelope *e, uint32_t index, uint32_t attempts)
 {
 	struct envelope_rcpt r = e->rcpts[index].rcpt;
 	char hop[ROUTE_HOP_MAX];
-	struct schedule_entry s = { .message = a->message, .index = index, .attempts = attempts, .hop = hop,
-	    .arrived_ms = a->arrived_ms, .due_ms = clock_ms(), .sender = lanes_key(e->sender.address),
-	    .warn_ms = dispatch_warn_ms(a->dispatch, a->arrived_ms, e->rcpts[index].marks & LOG_WARNED) };
+	enum schedule_agent agent;
 
 	if (a->agent == SCHEDULE_LOOKUP || a->expiring || a->warning)
 		return false;
 	/* Who is mda's, or delivery's because his mailbox is reached by LMTP, has been expanded. */
 	r.final |= r.local;
-	s.agent = dispatch_route(a->dispatch, e->sender.address, &r, hop);
+	agent = dispatch_route(a->dispatch, e->sender.address, &r, hop);
 	if (strcmp(hop, schedule_job_hop(a->job)) == 0)
 		return false;
 	/* One whose domain became ours while he waited, too, though his record does not say so. */
-	if (s.agent == SCHEDULE_LOOKUP) {
+	if (agent == SCHEDULE_LOOKUP) {
 		r.local = r.final = true;
-		s.agent = dispatch_route(a->dispatch, e->sender.address, &r, hop);
+		dispatch_route(a->dispatch, e->sender.address, &r, hop);
 		if (strcmp(hop, schedule_job_hop(a->job)) == 0)
 			return false;
 		r.local = r.final = false;
-		s.agent = dispatch_route(a->dispatch, e->sender.address, &r, hop);
 	}
-	dispatch_clamp(a->dispatch, &s);
-	schedule_add(a->dispatch->schedule, clock_ms(), &s);
+	put_in(a, e, index, attempts, NULL, &r);
 	return true;
 }
 
@@ -150,15 +155,11 @@ static bool
 has_other_sender(struct attempt *a, const struct log_envelope *e, uint32_t index, uint32_t attempts)
 {
 	const struct envelope_rcpt *r = &e->rcpts[index].rcpt;
-	struct schedule_entry s = { .message = a->message, .index = index, .attempts = attempts, .agent = a->agent,
-	    .hop = schedule_job_hop(a->job), .arrived_ms = a->arrived_ms, .due_ms = clock_ms(), .sender = lanes_key(e->sender.address),
-	    .warn_ms = dispatch_warn_ms(a->dispatch, a->arrived_ms, e->rcpts[index].marks & LOG_WARNED) };
 
 	if (a->agent != SCHEDULE_DELIVERY || a->expiring || a->warning || a->n == 0 || a->rcpts[0].rcpt.forwarded == r->forwarded ||
 	    !transfer_rewrites(a))
 		return false;
-	dispatch_clamp(a->dispatch, &s);
-	schedule_add(a->dispatch->schedule, clock_ms(), &s);
+	put_in(a, e, index, attempts, schedule_job_hop(a->job), r);
 	return true;
 }
 

@@ -104,7 +104,9 @@ struct dispatch {
 
 /* dispatch.c */
 void	dispatch_kick(struct dispatch *);		/* looks at the schedule at the end of this turn */
-void	dispatch_clamp(const struct dispatch *, struct schedule_entry *);	/* times that a set clock made impossible */
+/* A recipient of which the entry says what it is, its age and when it is due. hop NULL: where its address leads. warned: how
+ * many warnings its sender has had. */
+void	dispatch_schedule(struct dispatch *, struct schedule_entry, const char *sender, const struct envelope_rcpt *, int warned);
 
 /* attempt.c */
 extern const enum proc attempt_procs[SCHEDULE_AGENTS];

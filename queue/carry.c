@@ -73,18 +73,15 @@ on_done(void *arg, const char *error)
 /* ---- the spool ---- */
 
 static void
-on_message(void *arg, const struct log_message *m, const struct envelope_sender *s, const struct log_rcpt_state *open, uint32_t n)
+on_message(void *arg, const struct log_envelope *e)
 {
 	struct carry *c = arg;
 
-	(void)s;
-	(void)open;
-	(void)n;
 	if (c->n_ids == c->room) {
 		c->room = c->room == 0 ? 64 : 2 * c->room;
 		c->ids = alloc_resize(c->ids, c->room, sizeof(*c->ids));
 	}
-	c->ids[c->n_ids++] = m->id;
+	c->ids[c->n_ids++] = e->message.id;
 }
 
 static void

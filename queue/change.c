@@ -416,8 +416,7 @@ static bool
 has_open(const struct log_envelope *e, const char *address)
 {
 	for (uint32_t i = 0; i < e->message.n_rcpts; i++)
-		if ((e->rcpts[i].state == LOG_OPEN || e->rcpts[i].state == LOG_HELD) &&
-		    strcasecmp(e->rcpts[i].rcpt.address, address) == 0)
+		if (log_state_open(e->rcpts[i].state) && strcasecmp(e->rcpts[i].rcpt.address, address) == 0)
 			return true;
 	return false;
 }

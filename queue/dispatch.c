@@ -31,8 +31,6 @@
 #define ATTEMPT_MS	(4 * 3600 * 1000)	/* then it is cancelled: RFC 5321, 4.5.3.2 allows long waits, not endless ones */
 #define CANCEL_MS	(10 * 60 * 1000)	/* then whoever does not end it is ended */
 
-static int64_t	since(int64_t);
-
 /* ---- the schedule ---- */
 
 void
@@ -133,14 +131,6 @@ dispatch_warn_ms(const struct dispatch *d, int64_t arrived_ms, int warned)
 	return warned < d->n_warnings ? arrived_ms + d->warn_ms[warned] : SCHEDULE_NEVER;
 }
 
-int64_t
-dispatch_since(int64_t seconds)
-{
-	int64_t at = since(seconds), now = clock_ms();
-
-	return at < now ? at : now;
-}
-
 /* By our clock, of what the disk says in seconds of the wall clock: once for a message, for that one may be set later. */
 static int64_t
 since(int64_t seconds)
@@ -164,8 +154,8 @@ dispatch_longer_ms(const struct dispatch *d, const struct envelope_rcpt *r)
 }
 
 /* A set clock may have been far off when a message came or was tried: neither is in the future for long. */
-void
-dispatch_clamp(const struct dispatch *d, struct schedule_entry *e)
+static void
+clamp(const struct dispatch *d, struct schedule_entry *e)
 {
 	int64_t now = clock_ms(), most = now + 2 * d->longest_ms;
 
@@ -182,21 +172,27 @@ first_due(const struct dispatch *d, int64_t arrived_ms, uint32_t flags)
 	return (flags & ENVELOPE_LATER) != 0 ? arrived_ms + d->queue->p.conf->retry_first_ms : clock_ms();
 }
 
-static void
-add(struct dispatch *d, uint64_t id, int64_t arrived_ms, int64_t due_ms, const char *sender, const struct envelope_rcpt *rcpts,
-    uint32_t first, uint32_t n)
+void
+dispatch_schedule(struct dispatch *d, struct schedule_entry e, const char *sender, const struct envelope_rcpt *r, int warned)
 {
 	char hop[ROUTE_HOP_MAX];
-	struct schedule_entry e = { .message = id, .hop = hop, .arrived_ms = arrived_ms, .due_ms = due_ms,
-	    .sender = lanes_key(sender), .warn_ms = dispatch_warn_ms(d, arrived_ms, 0) };
 
-	dispatch_clamp(d, &e);
-	for (uint32_t i = 0; i < n; i++) {
-		e.index = first + i;
-		e.longer_ms = dispatch_longer_ms(d, &rcpts[i]);
-		e.agent = dispatch_route(d, sender, &rcpts[i], hop);
-		schedule_add(d->schedule, clock_ms(), &e);
+	if (e.hop == NULL) {
+		e.agent = dispatch_route(d, sender, r, hop);
+		e.hop = hop;
 	}
+	clamp(d, &e);
+	e.sender = lanes_key(sender);
+	e.longer_ms = dispatch_longer_ms(d, r);
+	e.warn_ms = dispatch_warn_ms(d, e.arrived_ms, warned);
+	schedule_add(d->schedule, clock_ms(), &e);
+}
+
+static void
+add(struct dispatch *d, struct schedule_entry e, const char *sender, const struct envelope_rcpt *rcpts, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++, e.index++)
+		dispatch_schedule(d, e, sender, &rcpts[i], 0);
 	dispatch_kick(d);
 }
 
@@ -204,76 +200,66 @@ void
 dispatch_accepted(struct dispatch *d, uint64_t id, const struct envelope_sender *sender, const struct envelope_rcpt *rcpts,
     uint32_t n)
 {
-	add(d, id, clock_ms(), first_due(d, clock_ms(), sender->flags), sender->address, rcpts, 0, n);
+	add(d, (struct schedule_entry){ .message = id, .arrived_ms = clock_ms(), .due_ms = first_due(d, clock_ms(), sender->flags) },
+	    sender->address, rcpts, n);
 }
 
 void
 dispatch_add(struct dispatch *d, uint64_t id, int64_t arrived_ms, const char *sender, const struct envelope_rcpt *rcpts,
     uint32_t first, uint32_t n)
 {
-	add(d, id, arrived_ms, clock_ms(), sender, rcpts, first, n);
+	add(d, (struct schedule_entry){ .message = id, .index = first, .arrived_ms = arrived_ms, .due_ms = clock_ms() }, sender,
+	    rcpts, n);
 }
 
 void
 dispatch_again(struct dispatch *d, uint64_t message, int64_t arrived_ms, const char *sender, uint32_t index, uint32_t attempts,
     const struct envelope_rcpt *r)
 {
-	char hop[ROUTE_HOP_MAX];
-	struct schedule_entry e = { .message = message, .index = index, .attempts = attempts, .hop = hop,
-	    .arrived_ms = arrived_ms, .due_ms = clock_ms() + d->queue->p.conf->retry_first_ms, .warn_ms = SCHEDULE_NEVER };
-
-	e.agent = dispatch_route(d, sender, r, hop);
-	dispatch_clamp(d, &e);
-	schedule_add(d->schedule, clock_ms(), &e);
+	dispatch_schedule(d, (struct schedule_entry){ .message = message, .index = index, .attempts = attempts,
+	    .arrived_ms = arrived_ms, .due_ms = clock_ms() + d->queue->p.conf->retry_first_ms }, sender, r, LOG_WARNED);
 	dispatch_kick(d);
 }
 
 /* queue itself died three times while it delivered it. */
 static void
-hold_found(struct dispatch *d, const struct log_message *m, const struct log_rcpt_state *from, struct notice *about)
+hold_found(struct dispatch *d, const struct log_envelope *e, uint32_t index)
 {
-	struct attempt_rcpt r = { .index = from->index, .attempts = from->attempts, .past_room = PAST_LITTLE,
+	const struct log_envelope_rcpt *from = &e->rcpts[index];
+	struct notice about = { .session = e->sender.session, .sender = e->sender.address, .rcpt = from->rcpt.address,
+	    .arrived = e->message.arrived, .size = e->message.size };
+	struct attempt_rcpt r = { .index = index, .attempts = from->attempts, .past_room = PAST_LITTLE,
 	    .before = (char *)(uintptr_t)from->text, .past = (char *)(uintptr_t)from->past, .before_at = from->at,
 	    .marks = from->marks };
 
-	about->rcpt = from->address;
-	outcome_hold(d->queue, m->id, &r, "queue", about);
+	outcome_hold(d->queue, e->message.id, &r, "queue", &about);
 	free(r.enhanced);
 	free(r.host);
 	free(r.text);
 }
 
 void
-dispatch_found(struct dispatch *d, const struct log_message *m, const struct envelope_sender *sender,
-    const struct log_rcpt_state *rcpts, uint32_t n)
+dispatch_found(struct dispatch *d, const struct log_envelope *e)
 {
-	struct notice held = { .session = sender->session, .sender = sender->address, .arrived = m->arrived, .size = m->size };
-	char hop[ROUTE_HOP_MAX];
-	struct schedule_entry e = { .message = m->id, .hop = hop, .crashes = log_crashes(d->queue->log, m->id),
-	    .sender = lanes_key(sender->address) };
-	struct envelope_rcpt r = { 0 };
+	int64_t arrived_ms = since(e->message.arrived);
+	struct schedule_entry s = { .message = e->message.id, .crashes = log_crashes(d->queue->log, e->message.id),
+	    .arrived_ms = arrived_ms };
 
-	if (schedule_has(d->schedule, m->id))
+	if (schedule_has(d->schedule, e->message.id))
 		return;
-	for (uint32_t i = 0; i < n; i++) {
-		if (rcpts[i].state != LOG_OPEN)
+	for (uint32_t i = 0; i < e->message.n_rcpts; i++) {
+		const struct log_envelope_rcpt *r = &e->rcpts[i];
+
+		if (r->state != LOG_OPEN)
 			continue;
-		if (e.crashes >= OUTCOME_CRASHES_HELD) {
-			hold_found(d, m, &rcpts[i], &held);
+		if (s.crashes >= OUTCOME_CRASHES_HELD) {
+			hold_found(d, e, i);
 			continue;
 		}
-		e.index = rcpts[i].index;
-		e.attempts = rcpts[i].attempts;
-		e.arrived_ms = since(m->arrived);
-		e.due_ms = rcpts[i].next_try == 0 ? first_due(d, e.arrived_ms, m->flags) : since(rcpts[i].next_try);
-		dispatch_clamp(d, &e);
-		r.address = (char *)(uintptr_t)rcpts[i].address;
-		r.local = rcpts[i].local;
-		r.hop = (char *)(uintptr_t)rcpts[i].hop;
-		e.warn_ms = dispatch_warn_ms(d, e.arrived_ms, rcpts[i].marks & LOG_WARNED);
-		e.longer_ms = dispatch_longer_ms(d, &r);
-		e.agent = dispatch_route(d, sender->address, &r, hop);
-		schedule_add(d->schedule, clock_ms(), &e);
+		s.index = i;
+		s.attempts = r->attempts;
+		s.due_ms = r->next_try == 0 ? first_due(d, arrived_ms, e->message.flags) : since(r->next_try);
+		dispatch_schedule(d, s, e->sender.address, &r->rcpt, r->marks & LOG_WARNED);
 	}
 	dispatch_kick(d);
 }

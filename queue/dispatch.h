@@ -18,11 +18,8 @@ void		 dispatch_accepted(struct dispatch *, uint64_t id, const struct envelope_s
 /* New recipients of an accepted message, with indexes from `first` on. arrived_ms: of the message, by clock_ms(). */
 void		 dispatch_add(struct dispatch *, uint64_t id, int64_t arrived_ms, const char *sender, const struct envelope_rcpt *,
 		    uint32_t first, uint32_t n);
-/* What the disk says in seconds of the wall clock, by clock_ms(); not in the future. */
-int64_t		 dispatch_since(int64_t seconds);
 /* A message that the log found at its start; one that is known already is left alone. */
-void		 dispatch_found(struct dispatch *, const struct log_message *, const struct envelope_sender *,
-		    const struct log_rcpt_state *, uint32_t n);
+void		 dispatch_found(struct dispatch *, const struct log_envelope *);
 
 ipc_handler_fn	 dispatch_on_pull, dispatch_on_result, dispatch_on_done;
 void		 dispatch_peer_up(struct dispatch *, struct ipc *);

@@ -355,12 +355,6 @@ log_close(struct log *l)
 }
 
 bool
-log_scanned(const struct log *l)
-{
-	return l->scanned;
-}
-
-bool
 log_step(struct log *l, bool writer)
 {
 	return commit_step(l->commit, writer);

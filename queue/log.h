@@ -35,6 +35,12 @@ enum log_state {
 	LOG_HELD,			/* open, but not tried until released */
 };
 
+static inline bool
+log_state_open(enum log_state s)
+{
+	return s == LOG_OPEN || s == LOG_HELD;
+}
+
 /* A new message. Everything is borrowed until log_accept returns, but for content (copied) and file (taken over). */
 struct log_accept {
 	uint64_t			 id;		/* from log_new_id */
@@ -71,20 +77,7 @@ struct log_outcome {
 	const char	*past;		/* what was before it (queue/past.h); NULL or "" none; cut at 4 KiB */
 };
 
-/* How a message stands, as a start or log_each finds it. */
-struct log_rcpt_state {
-	uint32_t	 index;
-	enum log_state	 state;		/* LOG_OPEN or LOG_HELD */
-	uint32_t	 attempts;
-	int64_t		 next_try;
-	const char	*address;	/* borrowed during the callback, as all strings here */
-	bool		 local;
-	const char	*hop;		/* an administrator's; NULL: by its domain */
-	const char	*text, *past;	/* as in log_outcome; "" none */
-	int64_t		 at;
-	uint8_t		 marks;
-};
-
+/* How a message stands. */
 struct log_message {
 	uint64_t	 id;
 	int64_t		 arrived;
@@ -113,8 +106,7 @@ struct log_envelope {
 
 struct log_events {
 	/* Start: each live message once, then log_open's scan is done. */
-	void	(*on_message)(void *arg, const struct log_message *, const struct envelope_sender *,
-		    const struct log_rcpt_state *open, uint32_t n_open);
+	void	(*on_message)(void *arg, const struct log_envelope *);
 	void	(*on_scanned)(void *arg, uint64_t messages);
 	/* A sync failed, room ran out or came back, damage was found: for log and status. */
 	void	(*on_trouble)(void *arg, const char *what);
@@ -136,7 +128,6 @@ struct log	*log_open(struct event_base *, int dirfd, const struct log_options *,
 		    char *err, size_t size);
 /* Waits for what was appended; callbacks for it are run. */
 void		 log_close(struct log *);
-bool		 log_scanned(const struct log *);
 
 uint64_t	 log_new_id(struct log *);
 /* Room for a message of `bytes` (0: unknown, counted as inline): true and counted until log_release or log_accept. */
@@ -160,9 +151,6 @@ void		 log_expand(struct log *, uint64_t id, uint32_t index, const struct envelo
 /* An administrator's hand, or an expansion: outcomes of some recipients and others added, in one record. Indexes as above. */
 void		 log_edit(struct log *, uint64_t id, const struct log_outcome *, size_t n, const struct envelope_rcpt *added,
 		    uint32_t n_added, log_done_fn *, void *arg);
-/* hold, release, remove: all open recipients, or the one at index (UINT32_MAX: all). text: who and why. */
-void		 log_admin(struct log *, uint64_t id, uint32_t index, enum log_state to, const char *text, log_done_fn *,
-		    void *arg);
 
 enum log_flight {
 	LOG_BEGUN,			/* an attempt is under way */

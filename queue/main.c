@@ -54,12 +54,11 @@ static const struct ipc_handler handlers[] = {
 /* ---- the log's events ---- */
 
 static void
-on_message(void *arg, const struct log_message *m, const struct envelope_sender *sender,
-    const struct log_rcpt_state *open, uint32_t n_open)
+on_message(void *arg, const struct log_envelope *e)
 {
 	struct queue *q = arg;
 
-	dispatch_found(q->dispatch, m, sender, open, n_open);
+	dispatch_found(q->dispatch, e);
 }
 
 static void

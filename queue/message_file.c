@@ -75,7 +75,7 @@ message_file_write(FILE *f, const struct log_envelope *e)
 	put_line(f, "envid", e->sender.envid);
 	put_line(f, "head", e->head);
 	for (uint32_t i = 0; i < e->message.n_rcpts; i++)
-		if (e->rcpts[i].state == LOG_OPEN || e->rcpts[i].state == LOG_HELD)
+		if (log_state_open(e->rcpts[i].state))
 			put_rcpt(f, &e->rcpts[i]);
 	fprintf(f, "content %" PRIu64 "\n\n", e->message.size);
 }

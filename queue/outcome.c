@@ -1,7 +1,7 @@
 /*
  * What came of an attempt (queue/attempt.h): decides for each recipient whether it is done, tried again,
  * given up or held, says so in the log, records it, and tells the scheduler. When a recipient is tried
- * again the scheduler decides; how the sender hears of a failure, giveup.c.
+ * again the scheduler decides; how the sender hears of a failure, tell.c.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -13,7 +13,6 @@
 #include "lib/route.h"
 #include "queue/attempt.h"
 #include "queue/await.h"
-#include "queue/lanes.h"
 #include "queue/notice.h"
 #include "queue/past.h"
 #include "queue/patience.h"
@@ -55,10 +54,9 @@ outcome_write(struct queue *q, uint64_t message, const struct log_outcome *o, si
 static char *
 outcome_text(const struct attempt_rcpt *r)
 {
-	char *text = NULL;
-
-	text = alloc_printf("%s%s%scode=%u status=%s %.*s", r->host[0] != '\0' ? "host=" : "", r->host,
+	char *text = alloc_printf("%s%s%scode=%u status=%s %.*s", r->host[0] != '\0' ? "host=" : "", r->host,
 	    r->host[0] != '\0' ? " " : "", r->code, r->enhanced, TEXT_MAX, r->text);
+
 	for (char *c = text; *c != '\0'; c++)
 		if ((unsigned char)*c < 0x20 || *c == 0x7f)
 			*c = ' ';
@@ -317,15 +315,11 @@ record(struct attempt *a)
 static void
 send_on(struct attempt *a, const struct attempt_rcpt *r)
 {
-	char hop[ROUTE_HOP_MAX];
-	struct schedule_entry e = { .message = a->message, .index = r->index, .attempts = r->attempts, .hop = hop,
-	    .arrived_ms = a->arrived_ms, .due_ms = clock_ms(), .sender = lanes_key(a->sender),
-	    .warn_ms = dispatch_warn_ms(a->dispatch, a->arrived_ms, r->marks & LOG_WARNED) };
 	struct envelope_rcpt final = r->rcpt;		/* its strings are borrowed */
 
 	final.local = final.final = true;
-	e.agent = dispatch_route(a->dispatch, a->sender, &final, hop);
-	schedule_add(a->dispatch->schedule, clock_ms(), &e);
+	dispatch_schedule(a->dispatch, (struct schedule_entry){ .message = a->message, .index = r->index, .attempts = r->attempts,
+	    .arrived_ms = a->arrived_ms, .due_ms = clock_ms() }, a->sender, &final, r->marks & LOG_WARNED);
 }
 
 static void

@@ -157,7 +157,7 @@ chunk_read(struct read *r)
 	disk_close(fd);
 }
 
-static int
+static void
 envelope_slot(struct log_envelope_rcpt *to, const struct log_outcome *o)
 {
 	to->state = o->state;
@@ -165,11 +165,10 @@ envelope_slot(struct log_envelope_rcpt *to, const struct log_outcome *o)
 	to->past = o->past ? o->past : "";
 	to->at = o->at;
 	to->marks = o->marks;
-	if (o->state == LOG_OPEN || o->state == LOG_HELD) {
+	if (log_state_open(o->state)) {
 		to->attempts = o->attempts;
 		to->next_try = o->next_try;
 	}
-	return 0;
 }
 
 /* One record's say about the recipients, as index.c has it. */
@@ -185,7 +184,7 @@ envelope_apply(struct log_envelope *e, const struct record *rec, uint64_t id)
 		if (rec->outcomes[i].index >= e->message.n_rcpts)
 			continue;
 		to = &e->rcpts[rec->outcomes[i].index];
-		if (rec->kind == RECORD_STATE || rec->kind == RECORD_COPY || to->state == LOG_OPEN || to->state == LOG_HELD)
+		if (rec->kind == RECORD_STATE || rec->kind == RECORD_COPY || log_state_open(to->state))
 			envelope_slot(to, &rec->outcomes[i]);
 	}
 	for (uint32_t i = 0; i < rec->n_parent && rec->id != id; i++)
@@ -220,7 +219,7 @@ envelope_build(struct read *r)
 	for (uint32_t i = 0; i < n; i++) {
 		if (e->rcpts[i].rcpt.address == NULL)
 			read_failed(r, "damaged on the disk");
-		open += e->rcpts[i].state == LOG_OPEN || e->rcpts[i].state == LOG_HELD;
+		open += log_state_open(e->rcpts[i].state);
 	}
 	e->message.n_open = open;
 }

@@ -40,12 +40,6 @@ put_field(struct caller *c, const char *text, size_t most)
 
 /* ---- a walk ---- */
 
-static bool
-is_open(const struct log_envelope_rcpt *e)
-{
-	return e->state == LOG_OPEN || e->state == LOG_HELD;
-}
-
 const char *
 request_state(const struct request *r, const struct log_envelope *e, uint32_t index)
 {
@@ -91,7 +85,7 @@ is_selected(const struct request *r, const struct log_envelope *e, uint32_t inde
 	struct selection_rcpt rcpt = { .address = e->rcpts[index].rcpt.address, .hop = hop, .attempts = e->rcpts[index].attempts };
 	int64_t next;
 
-	if (!is_open(&e->rcpts[index]))
+	if (!log_state_open(e->rcpts[index].state))
 		return false;
 	if (!r->selection.by_rcpt)
 		return true;
@@ -376,7 +370,7 @@ on_envelope(void *arg, const struct log_envelope *e, const char *error)
 	}
 	for (uint32_t i = 0; i < e->message.n_rcpts; i++) {
 		say_rcpt(r, e, i, REPLY_MAX);
-		if (is_open(&e->rcpts[i]))
+		if (log_state_open(e->rcpts[i].state))
 			say_hop(r, e, i);
 		say_asked(r, e, i);
 		say_past(r, e, i);

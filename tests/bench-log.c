@@ -23,6 +23,7 @@
 struct bench {
 	struct event_base	*base;
 	struct log		*log;
+	bool			 scanned;
 	bool			 end;		/* each message is delivered at once, too */
 	double			 until;
 	unsigned long		 accepted, waiting;
@@ -102,11 +103,18 @@ bench_single(int dirfd)
 	return (double)n / took;
 }
 
+static void
+on_scanned(void *arg, uint64_t messages)
+{
+	(void)messages;
+	((struct bench *)arg)->scanned = true;
+}
+
 static double
 bench_writers(int dirfd, unsigned writers, bool end)
 {
 	struct log_options options = { .segment_size = SEGMENT };
-	struct log_events events = { 0 };
+	struct log_events events = { .on_scanned = on_scanned };
 	struct bench b = { .base = event_base_new(), .end = end };
 	struct client clients[100];
 	char err[200];
@@ -114,12 +122,12 @@ bench_writers(int dirfd, unsigned writers, bool end)
 
 	clock_init(b.base);
 	memset(b.content, 'x', sizeof(b.content));
-	b.log = log_open(b.base, dirfd, &options, &events, NULL, err, sizeof(err));
+	b.log = log_open(b.base, dirfd, &options, &events, &b, err, sizeof(err));
 	if (b.log == NULL) {
 		fprintf(stderr, "bench-log: %s\n", err);
 		exit(1);
 	}
-	while (!log_scanned(b.log))
+	while (!b.scanned)
 		event_base_loop(b.base, EVLOOP_ONCE);
 	start = now();
 	b.until = start + SECONDS;

@@ -36,14 +36,11 @@ static struct {
 } t;
 
 static void
-on_message(void *arg, const struct log_message *m, const struct envelope_sender *sender, const struct log_rcpt_state *open,
-    uint32_t n_open)
+on_message(void *arg, const struct log_envelope *e)
 {
 	(void)arg;
-	(void)sender;
-	t.ids[t.n] = m->id;
-	(void)open;
-	t.open[t.n++] = n_open;
+	t.ids[t.n] = e->message.id;
+	t.open[t.n++] = e->message.n_open;
 }
 
 static void
@@ -265,6 +262,13 @@ START_TEST(test_life)
 }
 END_TEST
 
+static void
+admin(uint64_t id, uint32_t index, enum log_state to, const char *text)
+{
+	log_edit(t.log, id, &(struct log_outcome){ .index = index, .state = to, .text = text }, 1, NULL, 0, on_done, NULL);
+	wait_done();
+}
+
 START_TEST(test_expand_admin)
 {
 	struct envelope_rcpt added[] = { { .address = (char *)"x@z", .local = true }, { .address = (char *)"y@z" } };
@@ -273,16 +277,14 @@ START_TEST(test_expand_admin)
 	log_expand(t.log, id, 0, added, 2, on_done, NULL);
 	wait_done();
 	ck_assert_str_eq(envelope(id), "r0@y X0 ;x@z O0 ;y@z O0 ;");
-	log_admin(t.log, id, UINT32_MAX, LOG_HELD, "uid=0", on_done, NULL);
-	wait_done();
+	admin(id, 1, LOG_HELD, "uid=0");
+	admin(id, 2, LOG_HELD, "uid=0");
 	stop();
 	start();
 	ck_assert_uint_eq(t.open[0], 2);
 	ck_assert_str_eq(envelope(id), "r0@y X0 ;x@z H0 uid=0;y@z H0 uid=0;");
-	log_admin(t.log, id, 1, LOG_OPEN, "go", on_done, NULL);
-	wait_done();
-	log_admin(t.log, id, 2, LOG_REMOVED, "bye", on_done, NULL);
-	wait_done();
+	admin(id, 1, LOG_OPEN, "go");
+	admin(id, 2, LOG_REMOVED, "bye");
 	ck_assert_str_eq(envelope(id), "r0@y X0 ;x@z O0 go;y@z R0 bye;");
 	log_expand(t.log, id, 1, NULL, 0, on_done, NULL);	/* to nobody: that was the last one */
 	wait_done();

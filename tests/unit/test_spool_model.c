@@ -371,6 +371,8 @@ do_admin(void)
 	unsigned k = pick();
 	struct mail *m = &mails[k > 0 ? k - 1 : 0];
 	enum log_state to = model_random(4) == 0 ? LOG_REMOVED : model_random(2) ? LOG_HELD : LOG_OPEN;
+	struct log_outcome o[RCPTS];
+	uint32_t n = 0;
 	struct call *c;
 	char text[32];
 
@@ -379,11 +381,11 @@ do_admin(void)
 	for (uint32_t i = 0; i < m->n_rcpts; i++)
 		if (!is_free(&m->rcpts[i]) && !settled(told(&m->rcpts[i])->state))
 			return;
-	for (uint32_t i = 0, n = 0; i < m->n_rcpts; i++) {	/* nothing to do: done at once, whatever is under way */
+	for (uint32_t i = 0; i < m->n_rcpts; i++)
 		n += !settled(told(&m->rcpts[i])->state) && told(&m->rcpts[i])->state != to;
-		if (i == m->n_rcpts - 1 && n == 0)
-			return;
-	}
+	if (n == 0)
+		return;
+	n = 0;
 	for (uint32_t i = 0; i < m->n_rcpts; i++)		/* a bounce under way is not known to the log's index */
 		for (unsigned j = 0; j < m->rcpts[i].n_maybe; j++)
 			if (m->rcpts[i].maybe[j].child)
@@ -395,12 +397,13 @@ do_admin(void)
 
 		if (settled(told(r)->state) || told(r)->state == to)
 			continue;
+		o[n++] = (struct log_outcome){ .index = i, .state = to, .attempts = told(r)->attempts, .text = text };
 		r->maybe[r->n_maybe] = (struct op){ .number = c->number, .state = (uint8_t)to,
 		    .attempts = settled((uint8_t)to) ? 0 : told(r)->attempts };
 		r->n_maybe++;
 	}
 	m->changes++;
-	log_admin(the_log, m->id, UINT32_MAX, to, text, on_done, c);
+	log_edit(the_log, m->id, o, n, NULL, 0, on_done, c);
 }
 
 static void
@@ -551,7 +554,7 @@ dump(uint64_t id)
 /* What a start found, against what may be. */
 
 static void
-check_rcpt(struct mail *m, uint32_t index, const struct log_rcpt_state *s)
+check_rcpt(struct mail *m, uint32_t index, const struct log_envelope_rcpt *s)
 {
 	struct rcpt *r = &m->rcpts[index];
 	const struct op *fit = NULL;
@@ -582,24 +585,24 @@ child_found(struct mail *m, bool found)
 }
 
 struct found {
-	uint64_t		 id;
-	struct log_rcpt_state	 open[RCPTS];
-	uint32_t		 n_open, n_rcpts;
+	uint64_t			 id;
+	struct log_envelope_rcpt	 rcpts[RCPTS];
+	uint32_t			 n_rcpts;
 };
 static struct found founds[MESSAGES];
 static unsigned n_founds;
 
 static void
-on_message(void *arg, const struct log_message *m, const struct envelope_sender *sender, const struct log_rcpt_state *open,
-    uint32_t n_open)
+on_message(void *arg, const struct log_envelope *e)
 {
+	const struct log_message *m = &e->message;
+
 	(void)arg;
-	if (strcmp(sender->address, "from@example.org") != 0 || n_open > RCPTS || n_open == 0)
-		FAIL("message %s: sender %s, %u open", id_text(m->id), sender->address, n_open);
+	if (strcmp(e->sender.address, "from@example.org") != 0 || m->n_rcpts > RCPTS || m->n_open == 0)
+		FAIL("message %s: sender %s, %u of %u open", id_text(m->id), e->sender.address, m->n_open, m->n_rcpts);
 	founds[n_founds].id = m->id;
-	founds[n_founds].n_open = n_open;
 	founds[n_founds].n_rcpts = m->n_rcpts;
-	memcpy(founds[n_founds++].open, open, n_open * sizeof(*open));
+	memcpy(founds[n_founds++].rcpts, e->rcpts, m->n_rcpts * sizeof(*e->rcpts));
 }
 
 static void
@@ -624,8 +627,7 @@ on_trouble(void *arg, const char *what)
 static void
 compare(struct mail *m, const struct found *f)
 {
-	const struct log_rcpt_state *s;
-	uint32_t n = 0;
+	enum log_state state;
 
 	if (f == NULL) {
 		if (m->state == ASKED)
@@ -645,10 +647,11 @@ compare(struct mail *m, const struct found *f)
 			FAIL("%s has %u recipients, %u was acknowledged", id_text(m->id), f->n_rcpts, i);
 	m->n_rcpts = f->n_rcpts;
 	for (uint32_t i = 0; i < m->n_rcpts; i++) {
-		s = NULL;
-		if (n < f->n_open && f->open[n].index == i)
-			s = &f->open[n++];
-		check_rcpt(m, i, s);
+		check_rcpt(m, i, log_state_open(f->rcpts[i].state) ? &f->rcpts[i] : NULL);
+		state = f->rcpts[i].state;
+		if (log_is_open(the_log, m->id, i, &state) != log_state_open(f->rcpts[i].state) || state != f->rcpts[i].state)
+			FAIL("recipient %u of %s is in state %d on the disk and %d in memory", i, id_text(m->id),
+			    (int)f->rcpts[i].state, (int)state);
 		m->rcpts[i].added_by = 0;
 	}
 	m->busy = false;
