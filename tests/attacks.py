@@ -55,6 +55,7 @@ ROWS = {
 	43: "MX that lead to this machine, null MX",
 	44: "names in DNS that are none, loops and giants in its answers",
 	45: "SPF without end, macros, explanations",
+	47: "ids and ports of DNS questions that can be guessed",
 	48: "what was added behind a body that l= covers",
 	49: "a second From or Subject",
 	50: "a hundred signatures, keys too short and too long, sha1",

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """
 What each process may do, asserted from /proc while the server runs as root: its user, its root folder, seccomp and no
-new privileges, no core dumps, no capabilities. Needs root.
+new privileges, no core dumps, no capabilities. And what the resolver sends from its empty root folder. Needs root.
 
 	tests/root.py [-v]
 """
@@ -11,11 +11,14 @@ import pwd
 import re
 import sys
 
+import fake_dns
 import minimta_test as mt
 
 USERS = {"smtpd": "_minimta_smtpd", "resolver": "_minimta_resolver", "lookup": "_minimta_lookup", "queue": "_minimta_queue",
 	"delivery": "_minimta_delivery", "logger": "_minimta_logger", "mda": "root"}
 EMPTY_ROOT = ("smtpd", "resolver", "delivery")
+STARTS = 3
+HOSTS = 50			# that the resolver asks for at each of them, by an SPF record
 
 
 def status(pid):
@@ -89,6 +92,48 @@ def check_master(server, pids):
 		expect("the limit on core dumps", re.search(r"Max core file size\s+(\S+)", f.read()).group(1), "0")
 
 
+class Listener(fake_dns.FakeDNS):
+	"""A name server that notes the id and the port of each question."""
+
+	def __init__(self):
+		super().__init__([f"spoofed.example TXT v=spf1 {' '.join(f'mx:m{n}.example' for n in range(HOSTS // 10))} ?all"] +
+			[f"m{n // 10}.example MX 10 h{n}.example" for n in range(HOSTS)] + [f"h{n}.example A 192.0.2.1" for n in range(HOSTS)])
+		self.seen = []
+
+	def answer_udp(self, packet, client):
+		if client:			# None: the end
+			self.seen.append((int.from_bytes(packet[:2], "big"), client[1]))
+		super().answer_udp(packet, client)
+
+
+def check_questions():
+	"""Who can guess ids and ports answers in the server's place. ATTACKS 47: c-ares in an empty root folder began with the same ones."""
+	dns, starts = Listener(), []
+	off = "".join(f'filter "{name}" {{ mode = off }}\n' for name in ("early", "throttle", "pipelining", "greylist", "iprev", "conformity"))
+	with mt.Server(off, {"filters": "yes", "dns_servers": f'{{"127.0.0.1:{dns.port}"}}'}, start=False) as server:
+		for _ in range(STARTS):
+			server.start()
+			with mt.Client(server.address) as c:
+				c.expect(220)
+				for command, code in (("EHLO client.example", 250), ("MAIL FROM:<a@spoofed.example>", 250),
+				    (f"RCPT TO:<alice@{mt.DOMAIN}>", 250), ("DATA", 354), (".", 250), ("QUIT", 221)):
+					c.say(command, code)
+			server.stop()
+			starts.append(dns.seen)
+			dns.seen = []
+	dns.close()
+	for seen in starts:
+		ids = [i for i, _ in seen]
+		if len(ids) < HOSTS or len(set(ids)) < len(ids) - 5:
+			raise mt.Failed(f"{len(ids)} questions with {len(set(ids))} ids")
+		if len({b - a for a, b in zip(ids, ids[1:])}) < len(ids) - 6:
+			raise mt.Failed(f"ids that follow from each other: {ids}")
+	if len({i for seen in starts for i, _ in seen}) < sum(len(seen) for seen in starts) - 10:
+		raise mt.Failed(f"the same ids after a start: {starts}")
+	if len({port for seen in starts for _, port in seen}) < 2:
+		raise mt.Failed(f"the same port after each start: {starts}")
+
+
 def main():
 	options = argparse.ArgumentParser(description="What each process may do.")
 	options.add_argument("-v", action="store_true")
@@ -107,6 +152,7 @@ def main():
 				report.case(f"{name}: {test.__name__[6:]}", test, server, pids, name)
 	finally:
 		report.case("a clean end", server.close)
+	report.case("ids and ports of questions to DNS", check_questions)
 	return report.finish()
 
 

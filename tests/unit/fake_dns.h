@@ -41,6 +41,8 @@ struct fake_dns {
 	char			 address[32];
 	unsigned		 n_udp, n_tcp;
 	uint16_t		 ids[64];	/* of the first UDP queries */
+	uint16_t		 port;		/* that the last one came from; */
+	unsigned		 n_ports;	/* how often it was another one than before */
 	uint8_t			 last[600];	/* query */
 	size_t			 last_len;
 	bool			 ad;		/* set the AD bit in answers */
@@ -277,6 +279,8 @@ fake_on_udp(evutil_socket_t fd, short what, void *arg)
 	if (f->n_udp < 64)
 		f->ids[f->n_udp] = (uint16_t)(query[0] << 8 | query[1]);
 	f->n_udp++;
+	f->n_ports += f->port != ((struct sockaddr_in *)&from)->sin_port;
+	f->port = ((struct sockaddr_in *)&from)->sin_port;
 	if (fake_reply(f, &o, query, (size_t)n, false) && !f->silent)
 		sendto(fd, o.bytes, o.len, 0, (struct sockaddr *)&from, from_len);
 }
