@@ -104,7 +104,7 @@ client_send_mail(struct client *c)
 
 	for (uint32_t i = 0; i < m->n_rcpts && !utf8; i++)
 		utf8 = m->rcpts[i].verdict == NULL && m->rcpts[i].utf8;
-	putf(c, "MAIL FROM:<%s>", m->sender);
+	putf(c, "MAIL FROM:<%s>", c->quiet ? "" : m->sender);
 	if (c->offers.size)
 		putf(c, " SIZE=%llu", (unsigned long long)body_total(m->body));
 	if (c->offers.eight_bit && m->flags & ENVELOPE_8BIT)
@@ -141,10 +141,20 @@ domain_fits(struct client *c, const struct client_rcpt *r)
 	return c->n_domains < c->offers.domain_max && c->n_domains++ < UINT32_MAX;
 }
 
+/*
+ * RFC 3461, 5.2.2: a server that cannot be told NOTIFY=NEVER reports to nobody where there is no sender. Not where mail is only
+ * brought into a mailbox, nor where we are logged in: such a relay may refuse mail without a sender, and nobody would hear.
+ */
+bool
+client_is_quiet(const struct client *c, const struct client_rcpt *r)
+{
+	return (r->notify & DSN_NEVER) != 0 && !c->offers.dsn && !c->lmtp && c->user == NULL;
+}
+
 static bool
 may_ask(struct client *c, const struct client_rcpt *r)
 {
-	return r->verdict == NULL && (c->offers.rcpt_max == 0 || c->n_asked < c->offers.rcpt_max) && domain_fits(c, r);
+	return r->verdict == NULL && client_is_quiet(c, r) == c->quiet && (c->offers.rcpt_max == 0 || c->n_asked < c->offers.rcpt_max) && domain_fits(c, r);
 }
 
 void

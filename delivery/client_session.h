@@ -62,6 +62,7 @@ struct client {
 
 	/* this transaction of it */
 	bool			 utf8;			/* MAIL said SMTPUTF8 */
+	bool			 quiet;			/* for those of whom nobody is to be told anything, without a sender */
 	uint32_t		 asking, answering;	/* recipient: to be asked next, to be answered next */
 	uint32_t		 n_asked, n_domains;	/* by RCPT; their different domains, where they are limited */
 	uint32_t		 n_live;		/* of them, neither refused nor put off */
@@ -111,6 +112,8 @@ void	client_send_data(struct client *);
 void	client_send_content(struct client *);
 /* The end of a content that is empty. */
 void	client_send_nothing(struct client *);
+/* Whether a recipient belongs into a transaction without a sender. */
+bool	client_is_quiet(const struct client *, const struct client_rcpt *);
 /* Behind the content a reply is due, or one for each recipient. */
 void	client_expect_content(struct client *);
 /* Moves content from the body to the output. False: there is none at hand. */

@@ -116,7 +116,7 @@ transaction_end(struct client *c, bool needs_rset)
 	c->needs_rset = needs_rset;
 	if (c->mail->n_open > 0 && !body_rewind(c->mail->body))
 		settle_all(c, verdict_new(JOB_DEFERRED, false, c->host, 0, "4.5.3",
-		    "the server takes fewer recipients at a time; the others have to wait for the next attempt"));
+		    "the server does not take all recipients at once; the others have to wait for the next attempt"));
 	if (c->mail->n_open == 0) {
 		client_finish(c, needs_rset);
 	} else if (client_may_go_on(c)) {
@@ -171,6 +171,16 @@ transaction_reset(struct client *c)
 		c->mail->rcpts[i].asked = false;
 }
 
+/* Those who may be told of failures go first. */
+static bool
+only_quiet_left(const struct client *c)
+{
+	for (uint32_t i = 0; i < c->mail->n_rcpts; i++)
+		if (c->mail->rcpts[i].verdict == NULL && !client_is_quiet(c, &c->mail->rcpts[i]))
+			return false;
+	return true;
+}
+
 /* What this server cannot take is settled without asking it. */
 void
 client_begin(struct client *c)
@@ -196,6 +206,7 @@ client_begin(struct client *c)
 				settle(c, &m->rcpts[i], v);
 		verdict_drop(v);
 	}
+	c->quiet = only_quiet_left(c);
 	if (m->n_open == 0)
 		client_finish(c, c->next == STEP_RSET);
 }

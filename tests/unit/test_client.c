@@ -9,6 +9,7 @@
 #include "delivery/client.h"
 #include "delivery/client_verdict.h"
 #include "lib/clock.h"
+#include "lib/dsn.h"
 #include "lib/envelope.h"
 #include "lib/log.h"
 #include "lib/messages.h"
@@ -225,6 +226,40 @@ START_TEST(test_delivers)
 		ck_assert_str_eq(r.rcpts[i].verdict->text, "2.0.0 stored");
 		ck_assert(strncmp(r.rcpts[i].verdict->host, "mx.example.org [127.0.0.1]:", 27) == 0);
 	}
+	end(&r);
+}
+END_TEST
+
+/* RFC 3461, 5.2.2: a server that cannot be told that nobody wants to hear of it has nobody to tell. */
+static const struct {
+	const char	*ehlo;
+	uint8_t		 notify[RCPTS];
+	const char	*log, *last_mail;
+	bool		 login;
+} without_reports[] = {
+	{ FAKE_PIPE, { DSN_NEVER, 0, DSN_NEVER }, "greeting EHLO MAIL RCPT DATA content MAIL RCPT RCPT DATA content", "<>", false },
+	{ FAKE_CHUNK, { 0, DSN_FAILURE, DSN_NEVER }, "greeting EHLO MAIL RCPT RCPT BDAT content MAIL RCPT BDAT content", "<>", false },
+	{ FAKE_PLAIN, { DSN_NEVER, DSN_NEVER, DSN_NEVER }, "greeting EHLO MAIL RCPT RCPT RCPT DATA content", "<>", false },
+	{ "250-fake\r\n250 DSN\r\n", { DSN_NEVER, 0, DSN_NEVER }, "greeting EHLO MAIL RCPT RCPT RCPT DATA content", "<s@example.net>", false },
+	{ "250-fake\r\n250 AUTH PLAIN\r\n", { DSN_NEVER, 0, DSN_NEVER }, "greeting EHLO AUTH MAIL RCPT RCPT RCPT DATA content",
+	    "<s@example.net>", true },
+};
+
+START_TEST(test_quiet)
+{
+	struct run r;
+
+	start(&r, without_reports[_i].ehlo, NULL);
+	if (without_reports[_i].login)
+		client_set_login(r.client, "us", "secret");
+	for (int i = 0; i < RCPTS; i++)
+		r.rcpts[i].notify = without_reports[_i].notify[i];
+	go(&r, without_reports[_i].log);
+	ck_assert_str_eq(r.fake->log, without_reports[_i].log);
+	ck_assert_ptr_nonnull(strstr(r.fake->line[0], without_reports[_i].last_mail));
+	for (int i = 0; i < RCPTS; i++)
+		ck_assert_int_eq(r.rcpts[i].verdict->outcome, JOB_DELIVERED);
+	check_content(&r, "quiet");
 	end(&r);
 }
 END_TEST
@@ -916,6 +951,7 @@ main(void)
 	if (getenv("LOG") == NULL)
 		log_set_sink(no_log, NULL);
 	tcase_set_timeout(t, 60);
+	tcase_add_loop_test(t, test_quiet, 0, (int)(sizeof(without_reports) / sizeof(without_reports[0])));
 	tcase_add_loop_test(t, test_logs_in, 0, sizeof(logins) / sizeof(logins[0]));
 	tcase_add_test(t, test_logs_in_once);
 	tcase_add_test(t, test_source_address);
