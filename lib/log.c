@@ -1,9 +1,12 @@
 /*
  * Log lines (lib/log.h): formatting and escaping. Where they go is decided by the sink.
  */
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "lib/log.h"
 
@@ -14,12 +17,35 @@ static struct {
 	log_sink_fn	*sink;
 	void		*arg;
 	bool		 pass_info;
+	bool		 to_systemd;	/* standard error is systemd's */
 } logging = { .process = "minimta", .level = LOG_LEVEL_INFO };
+
+/* systemd says by its environment which file its journal reads (systemd.exec(5)). */
+static bool
+leads_to_systemd(int fd, const char *stream)
+{
+	char own[64];
+	struct stat st;
+
+	if (stream == NULL || fstat(fd, &st) != 0)
+		return false;
+	snprintf(own, sizeof(own), "%ju:%ju", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino);
+	return strcmp(own, stream) == 0;
+}
 
 void
 log_init(const char *process)
 {
 	logging.process = process;
+	logging.to_systemd = leads_to_systemd(STDERR_FILENO, getenv("JOURNAL_STREAM"));
+}
+
+const char *
+log_prefix(enum log_level level)
+{
+	static const char *const prefixes[] = { "<3>", "<4>", "<6>", "<7>" };
+
+	return logging.to_systemd ? prefixes[level] : "";
 }
 
 void
@@ -70,7 +96,7 @@ log_vline(enum log_level level, const char *fmt, va_list ap)
 	if (logging.sink != NULL)
 		logging.sink(logging.arg, level, line);
 	else
-		fprintf(stderr, "%s\n", line);
+		fprintf(stderr, "%s%s\n", log_prefix(level), line);
 }
 
 void
@@ -99,7 +125,7 @@ log_fatal(const char *fmt, ...)
 	if (sink != NULL)
 		sink(logging.arg, LOG_LEVEL_ERROR, line);
 	else
-		fprintf(stderr, "%s\n", line);
+		fprintf(stderr, "%s%s\n", log_prefix(LOG_LEVEL_ERROR), line);
 	exit(1);
 }
 

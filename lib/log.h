@@ -28,6 +28,8 @@ void	 log_set_sink(log_sink_fn *, void *arg);	/* NULL: stderr */
 /* Lines up to info go to the sink whatever the level is: logger keeps them in its journal, and asks log_keeps() itself. */
 void	 log_pass_info(bool);
 bool	 log_keeps(enum log_level);			/* by the level that is set */
+/* What stands before a line on stderr: its priority, where log_init() found that systemd reads it (sd-daemon(3)); else "". */
+const char *log_prefix(enum log_level);
 void	 log_line(enum log_level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Logs and exits 1: for start-up, out of memory and broken invariants only. */
 void	 log_fatal(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));

@@ -67,6 +67,7 @@ write_line(struct logger *lg, enum log_level level, const char *line)
 		return;
 	}
 	safe[len] = '\n';
+	fputs_unlocked(log_prefix(level), stderr);
 	fwrite_unlocked(safe, 1, len + 1, stderr);
 	if (lg->turn != NULL)
 		event_active(lg->turn, 0, 0);

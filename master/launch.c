@@ -50,7 +50,7 @@ environment(const char *name, const char *value)
 static void __attribute__((noreturn))
 execute(const struct master *m, enum proc proc, int channel)
 {
-	static const char *const kept[] = { "TZ", "MINIMTA_SECCOMP", "MINIMTA_KILL_AT", "MINIMTA_KILL_LOG", "MINIMTA_KILL_PROC",
+	static const char *const kept[] = { "TZ", "JOURNAL_STREAM", "MINIMTA_SECCOMP", "MINIMTA_KILL_AT", "MINIMTA_KILL_LOG", "MINIMTA_KILL_PROC",
 	    "MINIMTA_KILL_KIND", "ASAN_OPTIONS", "UBSAN_OPTIONS",
 #ifdef PUPPET
 	    "MINIMTA_PUPPET",

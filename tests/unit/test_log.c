@@ -1,7 +1,11 @@
 /* lib/log.c: nothing from a stranger can end a line, steer a terminal or make a line endless (ATTACKS row 72). */
 #include <check.h>
+#include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "lib/log.h"
 
@@ -74,6 +78,26 @@ START_TEST(levels)
 }
 END_TEST
 
+START_TEST(for_systemd)
+{
+	char stream[64];
+	struct stat st;
+
+	ck_assert_int_eq(fstat(STDERR_FILENO, &st), 0);
+	snprintf(stream, sizeof(stream), "%ju:%ju", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino);
+	setenv("JOURNAL_STREAM", stream, 1);
+	log_init("test");
+	ck_assert_str_eq(log_prefix(LOG_LEVEL_ERROR), "<3>");
+	ck_assert_str_eq(log_prefix(LOG_LEVEL_DEBUG), "<7>");
+	setenv("JOURNAL_STREAM", "1:1", 1);		/* inherited, and standard error is another file now */
+	log_init("test");
+	ck_assert_str_eq(log_prefix(LOG_LEVEL_ERROR), "");
+	unsetenv("JOURNAL_STREAM");
+	log_init("test");
+	ck_assert_str_eq(log_prefix(LOG_LEVEL_ERROR), "");
+}
+END_TEST
+
 int
 main(void)
 {
@@ -86,6 +110,7 @@ main(void)
 	tcase_add_test(t, cut_and_null);
 	tcase_add_test(t, eight_in_one_line);
 	tcase_add_test(t, levels);
+	tcase_add_test(t, for_systemd);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_NORMAL);
 	failed = srunner_ntests_failed(r);
