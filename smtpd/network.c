@@ -58,7 +58,7 @@ networks_free(struct networks *all)
 
 /* ---- what the others know ---- */
 
-_Static_assert(NETWORK_RATES == TALLY_STAMPS, "a stamp for each pace");
+_Static_assert(NETWORK_KNOWN + 1 == TALLY_STAMPS, "a stamp for each pace, and one more");
 
 static void
 tell(const struct network *n, int64_t now_ms)
@@ -67,19 +67,22 @@ tell(const struct network *n, int64_t now_ms)
 
 	if (n->of->tallies == NULL)
 		return;
-	memcpy(t.due_us, n->due_us, sizeof(t.due_us));
+	memcpy(t.stamp_us, n->stamp_us, sizeof(t.stamp_us));
 	tallies_tell(n->of->tallies, n->key, &t, now_ms * 1000);
 }
 
-/* How far a pace is used up, wherever that was. The latest stamp of all is the network's, so one clock governs it. */
+/*
+ * How far a pace is used up, or how long it is known, wherever that was. The latest stamp of all that can be is the
+ * network's, so one clock governs it.
+ */
 static int64_t
-due_anywhere(const struct network *n, enum network_rate rate, int64_t now_us)
+stamp_anywhere(const struct network *n, unsigned stamp, int64_t most_us)
 {
 	struct tally others = { 0 };
 
 	if (n->of->tallies != NULL && n->of->tallies->n_others > 0)
-		tallies_ask(n->of->tallies, n->key, now_us + MINUTE_US, &others);
-	return others.due_us[rate] > n->due_us[rate] ? others.due_us[rate] : n->due_us[rate];
+		tallies_ask(n->of->tallies, n->key, most_us, &others);
+	return others.stamp_us[stamp] > n->stamp_us[stamp] ? others.stamp_us[stamp] : n->stamp_us[stamp];
 }
 
 uint64_t
@@ -98,7 +101,7 @@ network_connections(const struct network *n)
 static void
 unlist(struct networks *all, struct network *n)
 {
-	if (n->known_until_ms > 0) {
+	if (n->stamp_us[NETWORK_KNOWN] > 0) {
 		TAILQ_REMOVE(&all->known, n, next);
 		all->n_known--;
 	} else {
@@ -119,10 +122,10 @@ forget(struct networks *all, struct network *n)
 static bool
 is_past(const struct network *n, int64_t now_ms)
 {
-	for (int i = 0; i < NETWORK_RATES; i++)
-		if (n->due_us[i] > now_ms * 1000)
+	for (int i = 0; i < TALLY_STAMPS; i++)
+		if (n->stamp_us[i] > now_ms * 1000)
 			return false;
-	return !network_known(n, now_ms);
+	return true;
 }
 
 static void
@@ -156,6 +159,8 @@ network_enter(struct networks *all, const struct sockaddr *address, int64_t now_
 		memcpy(n->key, key, sizeof(key));
 		HASH_ADD(hh, all->by_key, key, sizeof(n->key), n);
 	}
+	if (!network_known(n, now_ms))
+		n->stamp_us[NETWORK_KNOWN] = stamp_anywhere(n, NETWORK_KNOWN, (now_ms + KNOWN_MS) * 1000);
 	n->connections++;
 	tell(n, now_ms);
 	return n;
@@ -168,7 +173,7 @@ network_leave(struct networks *all, struct network *n, int64_t now_ms)
 	tell(n, now_ms);
 	if (n->connections > 0)
 		return;
-	if (n->known_until_ms > 0) {
+	if (n->stamp_us[NETWORK_KNOWN] > 0) {
 		TAILQ_INSERT_TAIL(&all->known, n, next);
 		all->n_known++;
 	} else {
@@ -187,11 +192,11 @@ network_take(struct network *n, enum network_rate rate, uint32_t per_minute, int
 
 	if (per_minute == 0)
 		return true;
-	due = due_anywhere(n, rate, now_us);
+	due = stamp_anywhere(n, rate, now_us + MINUTE_US);
 	due = (due > now_us ? due : now_us) + MINUTE_US / per_minute;
 	if (due > now_us + MINUTE_US)
 		return false;
-	n->due_us[rate] = due;
+	n->stamp_us[rate] = due;
 	tell(n, now_ms);
 	return true;
 }
@@ -199,11 +204,12 @@ network_take(struct network *n, enum network_rate rate, uint32_t per_minute, int
 void
 network_vouch(struct network *n, int64_t now_ms)
 {
-	n->known_until_ms = now_ms + KNOWN_MS;
+	n->stamp_us[NETWORK_KNOWN] = (now_ms + KNOWN_MS) * 1000;
+	tell(n, now_ms);
 }
 
 bool
 network_known(const struct network *n, int64_t now_ms)
 {
-	return n->known_until_ms > now_ms;
+	return n->stamp_us[NETWORK_KNOWN] > now_ms * 1000;
 }

@@ -23,6 +23,7 @@ enum network_rate {
 	NETWORK_MESSAGES,
 	NETWORK_RECIPIENTS,
 	NETWORK_RATES,
+	NETWORK_KNOWN = NETWORK_RATES,			/* among the stamps: until when it is known */
 };
 
 struct network {
@@ -31,8 +32,8 @@ struct network {
 	struct networks		*of;
 	uint8_t			 key[NETWORK_KEY];
 	unsigned		 connections;		/* to this process */
-	int64_t			 due_us[NETWORK_RATES];	/* when all that came would have come at the permitted pace */
-	int64_t			 known_until_ms;	/* mail was taken from it; 0: not yet */
+	/* When all that came would have come at the permitted pace; how long it is known, for mail that was taken, 0 not yet. */
+	int64_t			 stamp_us[TALLY_STAMPS];
 };
 
 TAILQ_HEAD(network_list, network);

@@ -3,8 +3,8 @@
  * that looking one up is a fixed number of steps whatever stands there, and nothing ever moves. There is one writer to a
  * page and no lock: a reader looks whether the key has stayed the same while it read.
  *
- * A process that was taken over can write lies into its page and so keep clients of any network out. It shares the
- * listening sockets and could do that anyway; more it cannot: pages of others are mapped for reading, cannot be cut short
+ * A process that was taken over can write lies into its page and so keep clients of any network out, or let them in first.
+ * It shares the listening sockets and could do that anyway; more it cannot: pages of others are mapped for reading, cannot be cut short
  * (master seals their size), and nothing in them is a length, an index or a pointer.
  */
 #include "smtpd/tally.h"
@@ -13,7 +13,7 @@
 #include <string.h>
 #include <xxhash.h>
 
-#define FORMAT		UINT64_C(0x31796c6c61746d6d)	/* a program of another version may write otherwise */
+#define FORMAT		UINT64_C(0x32796c6c61746d6d)	/* a program of another version may write otherwise */
 #define BUCKETS		1024
 #define WAYS		8
 
@@ -22,7 +22,7 @@ struct entry {
 	uint64_t	net;		/* the key's last 8 bytes */
 	uint32_t	kind;		/* its first */
 	uint32_t	connections;
-	int64_t		due_us[TALLY_STAMPS];
+	int64_t		stamp_us[TALLY_STAMPS];
 };
 
 struct tally_page {
@@ -90,12 +90,12 @@ net_of(const uint8_t key[TALLY_KEY])
 /* ---- telling ---- */
 
 static int64_t
-latest(const int64_t due_us[TALLY_STAMPS])
+latest(const int64_t stamp_us[TALLY_STAMPS])
 {
-	int64_t last = due_us[0];
+	int64_t last = stamp_us[0];
 
 	for (int i = 1; i < TALLY_STAMPS; i++)
-		last = due_us[i] > last ? due_us[i] : last;
+		last = stamp_us[i] > last ? stamp_us[i] : last;
 	return last;
 }
 
@@ -110,7 +110,7 @@ place_for(struct entry *bucket, const uint8_t key[TALLY_KEY])
 
 		if (e->kind == key[0] && e->net == net_of(key))
 			return e;
-		if (e->connections == 0 && (place == NULL || latest(e->due_us) < latest(place->due_us)))
+		if (e->connections == 0 && (place == NULL || latest(e->stamp_us) < latest(place->stamp_us)))
 			place = e;
 	}
 	return place;
@@ -122,7 +122,7 @@ take_place(struct entry *e, const uint8_t key[TALLY_KEY])
 {
 	PUT(e->kind, 0);
 	for (int i = 0; i < TALLY_STAMPS; i++)
-		PUT(e->due_us[i], 0);
+		PUT(e->stamp_us[i], 0);
 	PUT(e->net, net_of(key));
 	PUT(e->kind, key[0]);
 }
@@ -135,13 +135,13 @@ tallies_tell(struct tallies *all, const uint8_t key[TALLY_KEY], const struct tal
 	if (all->own == NULL || (e = place_for(all->own->entries[bucket_of(all, key)], key)) == NULL)
 		return;
 	if (e->kind != key[0] || e->net != net_of(key)) {
-		if (t->connections == 0 && latest(t->due_us) <= now_us)
+		if (t->connections == 0 && latest(t->stamp_us) <= now_us)
 			return;
 		take_place(e, key);
 	}
 	PUT(e->connections, t->connections);
 	for (int i = 0; i < TALLY_STAMPS; i++)
-		PUT(e->due_us[i], t->due_us[i]);
+		PUT(e->stamp_us[i], t->stamp_us[i]);
 }
 
 /* ---- asking ---- */
@@ -153,7 +153,7 @@ read_entry(const struct entry *e, const uint8_t key[TALLY_KEY], struct tally *to
 		return false;
 	to->connections = GET(e->connections);
 	for (int i = 0; i < TALLY_STAMPS; i++)
-		to->due_us[i] = GET(e->due_us[i]);
+		to->stamp_us[i] = GET(e->stamp_us[i]);
 	return GET(e->kind) == key[0] && GET(e->net) == net_of(key);
 }
 
@@ -162,8 +162,8 @@ add(struct tally *sum, const struct tally *t, int64_t most_us)
 {
 	sum->connections = t->connections > UINT32_MAX - sum->connections ? UINT32_MAX : sum->connections + t->connections;
 	for (int i = 0; i < TALLY_STAMPS; i++)
-		if (t->due_us[i] > sum->due_us[i] && t->due_us[i] <= most_us)
-			sum->due_us[i] = t->due_us[i];
+		if (t->stamp_us[i] > sum->stamp_us[i] && t->stamp_us[i] <= most_us)
+			sum->stamp_us[i] = t->stamp_us[i];
 }
 
 void

@@ -1,6 +1,6 @@
 /*
- * What the processes of smtpd tell each other of networks: how many connections one has, and how far its paces are used
- * up. Each writes a page of its own and reads those of the others (other workers, and predecessors that still drain), so
+ * What the processes of smtpd tell each other of networks: how many connections one has, how far its paces are used up, and
+ * how long it is known. Each writes a page of its own and reads those of the others (other workers, and predecessors that still drain), so
  * that a limit by network holds for all of them together. Private to smtpd/; network.c asks and tells.
  */
 #ifndef SMTPD_TALLY_H
@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #define TALLY_KEY	9		/* as network.h's keys; the first byte is never 0 */
-#define TALLY_STAMPS	3		/* paces */
+#define TALLY_STAMPS	4		/* three paces, and how long it is known */
 #define TALLIES_MOST	128		/* pages of others */
 
 struct tally_page;
@@ -18,7 +18,7 @@ struct tally_page;
 /* What stands in a page, or in all pages of others together, about one network. */
 struct tally {
 	uint32_t	connections;
-	int64_t		due_us[TALLY_STAMPS];
+	int64_t		stamp_us[TALLY_STAMPS];
 };
 
 struct tallies {

@@ -62,13 +62,13 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		memcpy(key + 1, data + (i < size ? i : 0), i < size && size - i < 8 ? size - i : i < size ? 8 : 1);
 		tallies_ask(&all, key, MOST_US, &t);
 		for (int stamp = 0; stamp < TALLY_STAMPS; stamp++)
-			claim(t.due_us[stamp] >= 0 && t.due_us[stamp] <= MOST_US, "a stamp that cannot be");
+			claim(t.stamp_us[stamp] >= 0 && t.stamp_us[stamp] <= MOST_US, "a stamp that cannot be");
 	}
 	memcpy(&from.sin6_addr, data, size < 16 ? size : 16);
 	if ((n = network_enter(&networks, (const struct sockaddr *)&from, NOW_MS)) != NULL) {
 		claim(network_connections(n) >= 1, "fewer connections than there are here");
 		network_take(n, NETWORK_MESSAGES, 10, NOW_MS);
-		claim(n->due_us[NETWORK_MESSAGES] <= MOST_US, "a stamp of our own that cannot be");
+		claim(n->stamp_us[NETWORK_MESSAGES] <= MOST_US, "a stamp of our own that cannot be");
 		network_leave(&networks, n, NOW_MS);
 	}
 	networks_free(&networks);

@@ -10,6 +10,7 @@
 #include "smtpd/network.h"
 
 #define MINUTE		60000
+#define DAY		(24 * 60 * MINUTE)
 #define SEED		42
 
 struct worker {
@@ -139,6 +140,26 @@ START_TEST(a_pace_outlives_connections)
 }
 END_TEST
 
+/* Whose mail one process has taken is no stranger to another that it comes to next, nor to one that learns it from that. */
+START_TEST(who_is_known)
+{
+	struct network *n = enter(0, "192.0.2.1", 0), *there = enter(2, "192.0.2.1", 0), *none = enter(1, "198.51.100.1", 0);
+
+	network_vouch(n, 5);
+	network_leave(&workers[0].networks, n, 6);
+	n = enter(1, "192.0.2.9", 10);
+	ck_assert(network_known(n, 10));
+	ck_assert(network_known(n, 5 + DAY - 1));
+	ck_assert(!network_known(n, 5 + DAY));
+	ck_assert(!network_known(none, 10));
+	ck_assert_ptr_eq(tallies_remove(&workers[2].tallies, 0), workers[0].page);
+	ck_assert_ptr_eq(enter(2, "192.0.2.5", 20), there);
+	ck_assert(network_known(there, 20));
+	network_leave(&workers[1].networks, n, 20);
+	ck_assert(!network_known(enter(1, "192.0.2.9", DAY + 5), DAY + 5));
+}
+END_TEST
+
 /* Whatever the addresses: who has connections keeps his place, and the page stays as large as it is. */
 START_TEST(a_full_page)
 {
@@ -168,15 +189,15 @@ START_TEST(room_is_made)
 	unsigned late = 0;
 
 	for (uint32_t i = 1; i <= 20000; i++)
-		tallies_tell(&workers[0].tallies, key_number(i), &(struct tally){ .due_us = { 1000 + i, 5, 6 } }, 0);
+		tallies_tell(&workers[0].tallies, key_number(i), &(struct tally){ .stamp_us = { 1000 + i, 5, 6 } }, 0);
 	for (uint32_t i = 1; i <= 20000; i++) {
 		tallies_ask(&workers[1].tallies, key_number(i), INT64_MAX, &got);
-		ck_assert(got.due_us[0] == 0 || got.due_us[0] == 1000 + i);
-		late += i > 10000 && got.due_us[0] != 0;
+		ck_assert(got.stamp_us[0] == 0 || got.stamp_us[0] == 1000 + i);
+		late += i > 10000 && got.stamp_us[0] != 0;
 	}
 	ck_assert_uint_gt(late, 7000);
 	tallies_ask(&workers[1].tallies, key_number(20000), 1000, &got);
-	ck_assert_msg(got.due_us[0] == 0 && got.due_us[1] == 5, "a stamp that is too late is left out, and it alone");
+	ck_assert_msg(got.stamp_us[0] == 0 && got.stamp_us[1] == 5, "a stamp that is too late is left out, and it alone");
 }
 END_TEST
 
@@ -193,7 +214,7 @@ START_TEST(a_page_of_lies)
 		ck_assert_uint_ge(network_connections(n), 1);
 		for (uint32_t i = 0; i < 2000; i++)
 			tallies_ask(&workers[0].tallies, key_number(i), MINUTE * 1000, &got);
-		ck_assert(got.due_us[0] <= MINUTE * 1000);
+		ck_assert(got.stamp_us[0] <= MINUTE * 1000);
 	}
 	tallies_tell(&workers[1].tallies, n->key, &(struct tally){ UINT32_MAX, { INT64_MAX, INT64_MIN, -1 } }, 0);
 	tallies_tell(&workers[2].tallies, n->key, &(struct tally){ UINT32_MAX, { INT64_MAX, 0, 0 } }, 0);
@@ -240,6 +261,7 @@ main(void)
 	tcase_add_test(tc, who_has_ended_counts_no_more);
 	tcase_add_test(tc, a_pace_is_shared);
 	tcase_add_test(tc, a_pace_outlives_connections);
+	tcase_add_test(tc, who_is_known);
 	tcase_add_test(tc, a_full_page);
 	tcase_add_test(tc, room_is_made);
 	tcase_add_test(tc, a_page_of_lies);
