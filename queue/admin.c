@@ -239,7 +239,7 @@ do_retry(struct request *r)
 	uint32_t n;
 
 	if (!alone || s->n_ids > 1 || (s->n_ids == 1 && s->domain != NULL)) {
-		change_retry(r);
+		change_begin(r);
 	} else if (s->n_ids == 1) {
 		say_due(r, id_text(s->ids[0]), dispatch_retry(d, s->ids[0], NULL));
 	} else if (s->domain == NULL) {
@@ -277,22 +277,23 @@ static const struct command {
 	enum takes	 takes;
 	enum with	 with;
 	command_fn	*run;
+	const struct change *change;	/* which one, of those that are */
 } commands[] = {
-	{ "list", false, SELECTION, WITH_NONE, show_list },
-	{ "hops", false, NOTHING, WITH_NONE, show_hops },
-	{ "show", true, ONE, WITH_NONE, show_message },	/* changes nothing, but shows others' mail */
-	{ "cat", true, ONE, WITH_NONE, show_content },
-	{ "retry", true, SELECTED, WITH_NONE, do_retry },
-	{ "deliver", false, ONE, WITH_NONE, await_delivery },	/* one's own only */
-	{ "remove", true, SELECTED, WITH_NONE, change_remove },
-	{ "hold", true, SELECTED, WITH_NONE, change_hold },
-	{ "release", true, SELECTED, WITH_NONE, change_release },
-	{ "bounce", true, SELECTED, WITH_TEXT, change_bounce },
-	{ "reroute", true, SELECTED, WITH_HOP, change_reroute },
-	{ "replace", true, SELECTED, WITH_ADDRESS, change_replace },
-	{ "add", true, SELECTED, WITH_ADDRESS, change_add },
-	{ "pause", true, HOP, WITH_NONE, do_pause },
-	{ "resume", true, HOP, WITH_NONE, do_resume },
+	{ "list", false, SELECTION, WITH_NONE, show_list, NULL },
+	{ "hops", false, NOTHING, WITH_NONE, show_hops, NULL },
+	{ "show", true, ONE, WITH_NONE, show_message, NULL },	/* changes nothing, but shows others' mail */
+	{ "cat", true, ONE, WITH_NONE, show_content, NULL },
+	{ "retry", true, SELECTED, WITH_NONE, do_retry, &change_retry },
+	{ "deliver", false, ONE, WITH_NONE, await_delivery, NULL },	/* one's own only */
+	{ "remove", true, SELECTED, WITH_NONE, change_begin, &change_remove },
+	{ "hold", true, SELECTED, WITH_NONE, change_begin, &change_hold },
+	{ "release", true, SELECTED, WITH_NONE, change_begin, &change_release },
+	{ "bounce", true, SELECTED, WITH_TEXT, change_begin, &change_bounce },
+	{ "reroute", true, SELECTED, WITH_HOP, change_begin, &change_reroute },
+	{ "replace", true, SELECTED, WITH_ADDRESS, change_begin, &change_replace },
+	{ "add", true, SELECTED, WITH_ADDRESS, change_begin, &change_add },
+	{ "pause", true, HOP, WITH_NONE, do_pause, NULL },
+	{ "resume", true, HOP, WITH_NONE, do_resume, NULL },
 };
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
@@ -440,8 +441,10 @@ run(struct request *r, const char *word, char *rest)
 		if (commands[i].privileged && !r->may_change)
 			request_answer(r, "denied: queue %s is for root and for the user that started minimta; "
 			    "you are uid %u", word, r->uid);
-		else if (take_words(r, &commands[i], rest))
+		else if (take_words(r, &commands[i], rest)) {
+			r->change = commands[i].change;
 			commands[i].run(r);
+		}
 		return;
 	}
 	request_answer(r, "error: unknown command; expected queue list, hops, show, cat, retry, remove, hold, release, bounce, "

@@ -26,8 +26,9 @@ struct change {
 	const char	*word;		/* what they are then */
 	/* Which of the selected recipients; NULL: each. */
 	bool		(*fits)(const struct request *, const struct log_envelope *, uint32_t index);
-	/* Does it; calls change_begin() and change_done(), or says what is done. */
+	/* Does it: a struct doing, whose end says what was done, or says it at once. */
 	void		(*apply)(struct request *, const struct log_envelope *, const uint32_t *indexes, uint32_t n);
+	enum log_state	state;		/* of apply_state: what they become */
 };
 
 /* One message's change on its way to the disk. */
@@ -91,6 +92,7 @@ doing_free(struct doing *d)
 	free(d);
 }
 
+/* With room for one recipient more than these. */
 static struct doing *
 doing_new(struct request *r, const struct log_envelope *e, const uint32_t *indexes, uint32_t n)
 {
@@ -174,20 +176,6 @@ drop(struct request *r, const struct log_envelope *e, const uint32_t *indexes, u
 }
 
 static void
-set_state(struct request *r, const struct log_envelope *e, const uint32_t *indexes, uint32_t n, enum log_state state)
-{
-	struct doing *d = doing_new(r, e, indexes, n);
-	struct log_outcome *o = outcomes(r, e, indexes, n, state, r->change->word);
-
-	if (state != LOG_OPEN)
-		drop(r, e, indexes, n);
-	for (uint32_t i = 0; i < n && state == LOG_OPEN; i++)
-		doing_schedule(d, &e->rcpts[indexes[i]].rcpt, indexes[i]);
-	log_edit(r->queue->log, e->message.id, o, n, NULL, 0, on_done, d);
-	outcome_free_list(o, n);
-}
-
-static void
 visit(struct request *r, const struct log_envelope *e)
 {
 	uint32_t *indexes = alloc_new(e->message.n_rcpts + 1U, sizeof(*indexes)), n = request_select(r, e, indexes), kept = 0;
@@ -205,10 +193,9 @@ visit(struct request *r, const struct log_envelope *e)
 	free(indexes);
 }
 
-static void
-begin(struct request *r, const struct change *change)
+void
+change_begin(struct request *r)
 {
-	r->change = change;
 	caller_say(r->caller, "ok\n");
 	request_walk(r, visit, visited);
 }
@@ -230,21 +217,18 @@ is_held(const struct request *r, const struct log_envelope *e, uint32_t index)
 }
 
 static void
-apply_hold(struct request *r, const struct log_envelope *e, const uint32_t *indexes, uint32_t n)
+apply_state(struct request *r, const struct log_envelope *e, const uint32_t *indexes, uint32_t n)
 {
-	set_state(r, e, indexes, n, LOG_HELD);
-}
+	enum log_state state = r->change->state;
+	struct doing *d = doing_new(r, e, indexes, n);
+	struct log_outcome *o = outcomes(r, e, indexes, n, state, r->change->word);
 
-static void
-apply_release(struct request *r, const struct log_envelope *e, const uint32_t *indexes, uint32_t n)
-{
-	set_state(r, e, indexes, n, LOG_OPEN);
-}
-
-static void
-apply_remove(struct request *r, const struct log_envelope *e, const uint32_t *indexes, uint32_t n)
-{
-	set_state(r, e, indexes, n, LOG_REMOVED);
+	if (state != LOG_OPEN)
+		drop(r, e, indexes, n);
+	for (uint32_t i = 0; i < n && state == LOG_OPEN; i++)
+		doing_schedule(d, &e->rcpts[indexes[i]].rcpt, indexes[i]);
+	log_edit(r->queue->log, e->message.id, o, n, NULL, 0, on_done, d);
+	outcome_free_list(o, n);
 }
 
 /* A message's recipients wait for each other only where they share a next hop: all of it is tried. */
@@ -256,38 +240,6 @@ apply_retry(struct request *r, const struct log_envelope *e, const uint32_t *ind
 	log_info("msg=%s event=retry uid=%u", id_text(e->message.id), r->uid);
 	r->changed += dispatch_retry(r->queue->dispatch, e->message.id, NULL);
 	r->changed_messages++;
-}
-
-void
-change_hold(struct request *r)
-{
-	static const struct change hold = { "held", is_not_held, apply_hold };
-
-	begin(r, &hold);
-}
-
-void
-change_release(struct request *r)
-{
-	static const struct change release = { "released", is_held, apply_release };
-
-	begin(r, &release);
-}
-
-void
-change_remove(struct request *r)
-{
-	static const struct change removal = { "removed", NULL, apply_remove };
-
-	begin(r, &removal);
-}
-
-void
-change_retry(struct request *r)
-{
-	static const struct change retry = { "due now", is_not_held, apply_retry };
-
-	begin(r, &retry);
 }
 
 /* ---- bounce ---- */
@@ -316,14 +268,6 @@ apply_bounce(struct request *r, const struct log_envelope *e, const uint32_t *in
 	r->changed_messages++;
 	tell_failed(r->queue->dispatch, &a, rcpts, n);
 	tell_poke(r->queue->dispatch, e->message.id);
-}
-
-void
-change_bounce(struct request *r)
-{
-	static const struct change bounce = { "returned to their senders", NULL, apply_bounce };
-
-	begin(r, &bounce);
 }
 
 /* ---- other recipients ---- */
@@ -379,14 +323,6 @@ apply_reroute(struct request *r, const struct log_envelope *e, const uint32_t *i
 	free(rcpts);
 }
 
-void
-change_reroute(struct request *r)
-{
-	static const struct change reroute = { "rerouted", is_not_active, apply_reroute };
-
-	begin(r, &reroute);
-}
-
 /* Its own address as the one that the sender meant, unless somebody said another one. */
 static void
 apply_replace(struct request *r, const struct log_envelope *e, const uint32_t *indexes, uint32_t n)
@@ -402,14 +338,6 @@ apply_replace(struct request *r, const struct log_envelope *e, const uint32_t *i
 	}
 	replace(r, e, indexes, n, rcpts);
 	free(rcpts);
-}
-
-void
-change_replace(struct request *r)
-{
-	static const struct change replacement = { "replaced", is_not_active, apply_replace };
-
-	begin(r, &replacement);
 }
 
 static bool
@@ -437,10 +365,6 @@ apply_add(struct request *r, const struct log_envelope *e, const uint32_t *index
 		return;
 	}
 	d = doing_new(r, e, &(uint32_t){ 0 }, 0);
-	free(d->rcpts);
-	free(d->at);
-	d->rcpts = alloc_new(1, sizeof(*d->rcpts));
-	d->at = alloc_new(1, sizeof(*d->at));
 	d->indexes[0] = m.n_rcpts;
 	d->addresses[0] = alloc_text(r->with);
 	d->n = 1;
@@ -449,10 +373,13 @@ apply_add(struct request *r, const struct log_envelope *e, const uint32_t *index
 	log_edit(r->queue->log, e->message.id, NULL, 0, &rcpt, 1, on_done, d);
 }
 
-void
-change_add(struct request *r)
-{
-	static const struct change addition = { "added", NULL, apply_add };
+/* ---- all of them ---- */
 
-	begin(r, &addition);
-}
+const struct change change_hold = { "held", is_not_held, apply_state, LOG_HELD };
+const struct change change_release = { "released", is_held, apply_state, LOG_OPEN };
+const struct change change_remove = { "removed", NULL, apply_state, LOG_REMOVED };
+const struct change change_retry = { .word = "due now", .fits = is_not_held, .apply = apply_retry };
+const struct change change_bounce = { .word = "returned to their senders", .apply = apply_bounce };
+const struct change change_reroute = { .word = "rerouted", .fits = is_not_active, .apply = apply_reroute };
+const struct change change_replace = { .word = "replaced", .fits = is_not_active, .apply = apply_replace };
+const struct change change_add = { .word = "added", .apply = apply_add };

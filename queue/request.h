@@ -73,9 +73,9 @@ void	show_message(struct request *);
 void	show_content(struct request *);
 void	show_hops(struct request *);
 
-/* change.c: one function for each change, after whose name the command is called. */
-void	change_hold(struct request *), change_release(struct request *), change_remove(struct request *),
-	change_retry(struct request *), change_bounce(struct request *), change_reroute(struct request *),
-	change_replace(struct request *), change_add(struct request *);
+/* change.c: what is done to each message and recipient that is selected. Each change is named as its command. */
+extern const struct change change_hold, change_release, change_remove, change_retry, change_bounce, change_reroute,
+	change_replace, change_add;
+void	change_begin(struct request *);		/* r->change, with r->with and the selection */
 
 #endif
