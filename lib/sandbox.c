@@ -115,7 +115,7 @@ static const struct row rows[PROC_COUNT] = {
 	 * run by the runner (mda/runner.c), which it asks. */
 	[PROC_MDA] = { NULL, ROOT_KEEP, FILES_MAIL,
 	    "fork wait4 waitid end-child pipe2 memfd_create close_range setgroups setresuid setresgid die-with-parent hide read-capabilities "
-	    "unix-pair umask openat openat2 open file-lock ftruncate getdents64 code-memory access faccessat faccessat2 stat lstat statx readlink readlinkat pread64 pwrite64 fsync "
+	    "unix-pair umask openat openat2 open file-lock flock ftruncate getdents64 code-memory access faccessat faccessat2 stat lstat statx readlink readlinkat pread64 pwrite64 fsync "
 	    "unlinkat renameat renameat2 mkdirat uname unix-socket connect" },
 	/* unix-socket: syslog(3) connects again when the daemon was restarted. Here: the journal's folder, which it has gone to. */
 	[PROC_LOGGER] = { "_minimta_logger", ROOT_KEEP, FILES_HERE,

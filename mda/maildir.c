@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -26,7 +27,7 @@ struct writer {
 	const struct maildir_place	*place;
 	const struct mail		*mail;
 	struct mail_result		*result;
-	int				 dir, tmp, new, file;	/* -1: not open */
+	int				 dir, tmp, new, file, lock;	/* -1: not open */
 	char				 name[NAME_SIZE];	/* in tmp, while it is there; "" before */
 	char				 final[NAME_SIZE + 32];	/* in new */
 	bool				 in_new;
@@ -203,12 +204,29 @@ size_of_maildir(int dir)
 	return sum;
 }
 
+/*
+ * Held until the message lies in the Maildir, where others of ours that come to the same one count it. Where the file system
+ * has no such locks, a few at once may exceed the size, as mail readers' copies may anyway.
+ */
+static int
+lock_size(struct writer *w)
+{
+	if ((w->lock = fcntl(w->dir, F_DUPFD_CLOEXEC, 0)) == -1 || flock(w->lock, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK)
+		return 0;
+	w->result->busy = true;
+	return mail_fail(w->result, JOB_DEFERRED, "4.2.0", "another delivery to %s is under way", w->place->maildir);
+}
+
 static int
 check_size(struct writer *w)
 {
 	uint64_t most = w->mail->mailbox_size;
 
-	if (most > 0 && (w->mail->size > most || size_of_maildir(w->dir) > most - w->mail->size))
+	if (most == 0)
+		return 0;
+	if (lock_size(w) != 0)
+		return -1;
+	if (w->mail->size > most || size_of_maildir(w->dir) > most - w->mail->size)
 		return mail_fail(w->result, JOB_DEFERRED, "4.2.2", "mailbox full: it may hold %llu bytes", (unsigned long long)most);
 	return 0;
 }
@@ -285,12 +303,15 @@ clean_up(struct writer *w)
 		close(w->new);
 	if (w->dir != -1)
 		close(w->dir);
+	if (w->lock != -1)
+		close(w->lock);
 }
 
 void
 maildir_deliver(const struct maildir_place *place, const struct mail *mail, struct mail_result *result)
 {
-	struct writer w = { .place = place, .mail = mail, .result = result, .dir = -1, .tmp = -1, .new = -1, .file = -1 };
+	struct writer w = { .place = place, .mail = mail, .result = result, .dir = -1, .tmp = -1, .new = -1, .file = -1,
+	    .lock = -1 };
 
 	memset(result, 0, sizeof(*result));
 	if (open_maildir(&w) == 0 && check_size(&w) == 0 && enter_folder(&w) == 0 && open_all(&w) == 0 && open_file(&w) == 0 &&

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -236,6 +237,31 @@ START_TEST(test_mailbox_size)
 }
 END_TEST
 
+/* Two deliveries at once do not both find the last place. */
+START_TEST(test_mailbox_size_is_locked)
+{
+	char path[1024];
+	int fd;
+
+	deliver();
+	ck_assert_int_ge(fd = open(in_dir("mail/box"), O_RDONLY | O_DIRECTORY), 0);
+	ck_assert_int_eq(flock(fd, LOCK_EX), 0);
+	deliver();
+	ck_assert_int_eq(result.outcome, JOB_DELIVERED);	/* without a size nobody counts */
+	mail.mailbox_size = 100000;
+	place.folder = ".other";
+	place.make_folder = true;
+	deliver();
+	ck_assert(result.outcome == JOB_DEFERRED && result.busy);
+	ck_assert_str_eq(result.enhanced, "4.2.0");
+	close(fd);
+	deliver();
+	ck_assert(result.outcome == JOB_DELIVERED && !result.busy);
+	ck_assert_int_eq(count_files("mail/box/new", path), 2);
+	ck_assert_int_eq(count_files("mail/box/.other/new", path), 1);
+}
+END_TEST
+
 START_TEST(test_every_delivery_is_a_file)
 {
 	char path[1024];
@@ -360,6 +386,7 @@ main(void)
 	tcase_add_test(tests, test_folders);
 	tcase_add_test(tests, test_folder_names);
 	tcase_add_test(tests, test_mailbox_size);
+	tcase_add_test(tests, test_mailbox_size_is_locked);
 	tcase_add_test(tests, test_loop);
 	tcase_add_test(tests, test_links);
 	tcase_add_test(tests, test_strange_places);
