@@ -66,6 +66,7 @@ MX	:= \
 	mx/dns_answer.c \
 	mx/dns_cache.c \
 	mx/dns_client.c \
+	mx/dns_count.c \
 	mx/dns_pack.c \
 	mx/mx.c \
 	mx/mx_order.c \

@@ -13,6 +13,7 @@
 #include "filters/chain_state.h"
 #include "lib/alloc.h"
 #include "lib/log.h"
+#include "mx/dns.h"
 
 #define GRACE_MS	1000		/* that the chain waits longer than a filter was told: it may have a part of its answer */
 
@@ -159,7 +160,7 @@ new_run(struct chain *c, size_t i)
 	r->i = i;
 	r->began_ms = clock_ms();
 	timer_set(&r->deadline, on_late, r);
-	r->run = (struct filter_run){ .filter = f, .config = config_of(c, i), .facts = c->facts, .dns = c->filters->dns,
+	r->run = (struct filter_run){ .filter = f, .config = config_of(c, i), .facts = c->facts, .dns = c->dns,
 	    .memory = c->filters->memory, .state = r->state, .deadline_ms = f->deadline_ms,
 	    .defer_score = c->filters->defer_score };
 	if (f->last)
@@ -320,6 +321,7 @@ chain_new(struct filters *filters, struct facts *facts)
 
 	c->filters = filters;
 	c->facts = facts;
+	c->dns = filters->dns != NULL ? dns_new_counting(filters->dns) : NULL;
 	c->n = n;
 	facts->known = 0;
 	timer_set(&c->step, on_step, c);
@@ -362,7 +364,14 @@ chain_free(struct chain *c)
 	timer_stop(&c->step);
 	if (c->gone != NULL)
 		*c->gone = true;
+	dns_free(c->dns);
 	free(c);
+}
+
+unsigned
+chain_questions(const struct chain *c)
+{
+	return c->dns != NULL ? dns_count(c->dns) : 0;
 }
 
 void

@@ -67,6 +67,7 @@ typedef void	chain_done_fn(void *arg, const struct chain_decision *);	/* borrowe
 
 struct chain	*chain_new(struct filters *, struct facts *);	/* facts are borrowed; log_fatal without memory */
 void		 chain_free(struct chain *);			/* NULL is fine */
+unsigned	 chain_questions(const struct chain *);		/* that its filters have asked DNS so far */
 /* Called whenever something was found out, from the loop: for those who look at facts before there is a decision. */
 void		 chain_on_found(struct chain *, void (*found)(void *), void *arg);
 /* The facts of a stage are set. At HELO and MAIL all of that stage and later begins anew; at RCPT all about the last one. */

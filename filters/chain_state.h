@@ -62,6 +62,7 @@ struct chain_run {			/* a run with its state behind it */
 struct chain {
 	struct filters	*filters;
 	struct facts	*facts;
+	struct dns	*dns;		/* the filters' own, with a count; NULL where they have none */
 	enum facts_stage stage;		/* reached */
 	enum facts_stage decided;	/* up to which, in this transaction */
 	uint64_t	 mask;		/* exemptions of the transaction: of the recipients that were taken */

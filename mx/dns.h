@@ -78,6 +78,9 @@ struct dns	*dns_new_client(struct event_base *);
 void		 dns_set_ipc(struct dns *, struct ipc *);
 void		 dns_ipc_down(struct dns *, struct ipc *gone, struct ipc *next);
 int		 dns_on_answer(struct dns *, struct ipc *, struct ipc_message *);
+/* A face that passes all on to another, which is borrowed, and counts the questions; how many there were. */
+struct dns	*dns_new_counting(struct dns *);
+unsigned	 dns_count(const struct dns *);
 void		 dns_free(struct dns *);
 
 /* deadline_ms 0: DNS_DEADLINE_MS. The name needs no final dot; search domains are never used. */

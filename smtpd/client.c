@@ -71,6 +71,8 @@ client_connected(struct session *s, const struct sockaddr *address, struct netwo
 void
 client_forget(struct session *s)
 {
+	if (s->network != NULL && s->guard != NULL)
+		guard_charge(s);
 	if (s->network != NULL)
 		network_leave(&s->srv->networks, s->network, clock_ms());
 	s->network = NULL;

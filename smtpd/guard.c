@@ -22,6 +22,7 @@
 #include "smtpd/transaction.h"
 
 #define FILTERS_MS	(2 * 60 * 1000)	/* filters have their own deadlines: this is for a fault */
+#define QUESTIONS_FREE	40		/* to DNS: what an honest mail costs where every technique is on */
 
 /* ---- coming and going ---- */
 
@@ -117,6 +118,18 @@ guard_free(struct session *s)
 
 /* ---- stages ---- */
 
+/* A mail that costs more questions than these counts as several, for the pace of messages: records may ask for a hundred. */
+void
+guard_charge(struct session *s)
+{
+	struct guard *g = s->guard;
+	unsigned asked = chain_questions(g->chain);
+
+	for (; asked - g->charged > QUESTIONS_FREE && s->network != NULL; g->charged += QUESTIONS_FREE)
+		network_take(s->network, NETWORK_MESSAGES, s->srv->process.conf->network_message_rate, clock_ms());
+	g->charged = asked;
+}
+
 static void
 count(struct session *s)
 {
@@ -137,6 +150,7 @@ guard_helo(struct session *s)
 {
 	struct guard *g = s->guard;
 
+	guard_charge(s);
 	count(s);
 	g->facts.helo = s->helo;
 	g->facts.esmtp = s->esmtp;
@@ -164,6 +178,7 @@ guard_mail(struct session *s)
 void
 guard_reset(struct session *s)
 {
+	guard_charge(s);
 	chain_reset(s->guard->chain);
 	forget_mail(s);
 	hold(s, sizeof(*s->guard) + CHAIN_IDLE_BYTES);

@@ -28,6 +28,7 @@ struct guard {
 	struct filters	*filters;		/* borrowed */
 	struct chain	*chain;
 	struct facts	 facts;
+	unsigned	 charged;		/* of the questions that filters have asked DNS, those that its pace has paid for */
 	size_t		 held;			/* bytes of memory that the session was charged for these */
 	guard_done_fn	*done;			/* while WAIT_FILTERS */
 	enum facts_stage stage;			/* … which decision */
@@ -58,6 +59,8 @@ void	guard_free(struct session *);
 void	guard_helo(struct session *);
 void	guard_mail(struct session *);
 void	guard_reset(struct session *);
+/* Its network pays for what filters have asked DNS because of it; at the end of each of these, and of the session. */
+void	guard_charge(struct session *);
 
 /* The three decisions; each suspends the session. */
 void	guard_rcpt(struct session *, guard_done_fn *);		/* of tx->asking, which exists */

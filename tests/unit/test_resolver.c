@@ -319,6 +319,29 @@ START_TEST(test_secure)
 }
 END_TEST
 
+/* A face that counts answers as the other does; what is cancelled is asked all the same, and what is no name is not. */
+START_TEST(test_counting)
+{
+	struct dns *inner = dns;
+	struct got g = { .done = false };
+
+	dns = dns_new_counting(inner);
+	ck_assert_uint_eq(dns_count(dns), 0);
+	ck_assert_int_eq(ask(DNS_A, "a.test").n, 2);
+	ck_assert_int_eq(ask(DNS_A, "none.test").result, DNS_NXDOMAIN);
+	ck_assert_int_eq(ask(DNS_A, "servfail.test").result, DNS_TEMPORARY);
+	ck_assert_int_eq(ask(DNS_A, "a..test").result, DNS_INVALID);
+	ck_assert_uint_eq(dns_count(dns), 3);
+	dns_cancel(dns_ask(dns, DNS_A, "a.test", 0, on_done, &g));
+	dns_ask(dns, DNS_A, "a.test", 0, on_done, &g);
+	ck_assert_uint_eq(dns_count(dns), 5);
+	dns_free(dns);			/* with what is open */
+	dns = inner;
+	ck_assert_int_eq(ask(DNS_A, "a.test").n, 2);
+	ck_assert(!g.done);
+}
+END_TEST
+
 /* Many questions take new channels, and so come from other ports; no answer is lost on the way. ATTACKS 47 */
 START_TEST(test_many_questions)
 {
@@ -446,6 +469,7 @@ main(void)
 	tcase_add_test(tc, test_cached);
 	tcase_add_test(tc, test_query);
 	tcase_add_test(tc, test_secure);
+	tcase_add_test(tc, test_counting);
 	tcase_add_test(tc, test_many_questions);
 	tcase_add_test(tc, test_waiting_for_their_turn);
 	tcase_add_test(tc, test_two_servers);
