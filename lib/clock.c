@@ -17,6 +17,8 @@ static struct {
 	uint32_t	 n, room;
 	uint32_t	 turn;		/* of run_due */
 	bool		 running;	/* inside run_due */
+	bool		 held;
+	int64_t		 held_us[2];	/* real time when that began: monotonic, wall */
 } clk;
 
 static void	run_due(evutil_socket_t, short, void *);
@@ -29,11 +31,14 @@ clock_init(struct event_base *base)
 	clk.event = base ? alloc_must(event_new(base, -1, 0, run_due, NULL)) : NULL;
 }
 
+/* Real time, or the moment at which it was stopped. */
 static int64_t
 read_us(clockid_t id)
 {
 	struct timespec ts;
 
+	if (clk.held)
+		return clk.held_us[id == CLOCK_REALTIME];
 	clock_gettime(id, &ts);
 	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
 }
@@ -119,6 +124,10 @@ arm(void)
 		return;
 	}
 	wait = clk.heap[0]->due_ms - clock_ms();
+	if (wait > 0 && clk.held) {
+		event_del(clk.event);
+		return;
+	}
 	if (wait < 0)
 		wait = 0;
 	tv = (struct timeval){ .tv_sec = wait / 1000, .tv_usec = wait % 1000 * 1000 };
@@ -169,6 +178,16 @@ void
 clock_shift_wall(int64_t offset_ms)
 {
 	clk.wall_ms = offset_ms;
+}
+
+void
+clock_hold(bool held)
+{
+	clk.held = false;
+	clk.held_us[0] = read_us(CLOCK_MONOTONIC);
+	clk.held_us[1] = read_us(CLOCK_REALTIME);
+	clk.held = held;
+	arm();
 }
 
 void

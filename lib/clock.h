@@ -24,6 +24,9 @@ time_t	clock_wall(void);		/* seconds since the epoch */
 void	clock_shift(int64_t offset_ms);
 /* Sets a further offset of the wall clock alone. */
 void	clock_shift_wall(int64_t offset_ms);
+/* For unit tests: from now on both clocks stand still and only shifts move them, and no timer becomes due but by one.
+ * false: they go on with real time. */
+void	clock_hold(bool);
 /* RFC 5322, 3.3: "Sat, 21 Nov 2026 19:11:34 +0000", local zone; at least 32 bytes. Returns `to`. */
 char	*clock_rfc5322(char *to, size_t size, time_t);
 

@@ -15,6 +15,7 @@
 #include <arpa/inet.h>
 #include <check.h>
 #include <event2/event.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -365,10 +366,67 @@ fake_face(struct fake_dns *f)
 	return dns;
 }
 
+/* -- what each test has one of -- */
+
+static struct event_base *base;
+static struct fake_dns fake;
+static struct dns *dns;
+static struct event *quiet;
+static int64_t began_ms;
+
+static void
+pass_ms(int64_t ms)
+{
+	clock_shift(clock_ms() - began_ms + ms);
+}
+
+/* Nothing happened for a moment. Time goes on if nothing was asked since the last look, else it was only the machine that
+ * was slow. */
+static void
+on_quiet(evutil_socket_t fd, short what, void *arg)
+{
+	static unsigned asked = UINT_MAX;
+
+	(void)fd;
+	(void)what;
+	(void)arg;
+	if (asked == fake.n_udp + fake.n_tcp)
+		pass_ms(100);
+	asked = fake.n_udp + fake.n_tcp;
+}
+
+static void
+fake_setup(const struct zone *zone)
+{
+	base = event_base_new();
+	clock_init(base);
+	clock_hold(true);
+	clock_shift(0);
+	began_ms = clock_ms();
+	quiet = event_new(base, -1, 0, on_quiet, NULL);
+	fake_start(&fake, base, zone);
+	dns = fake_face(&fake);
+}
+
+static void
+fake_teardown(void)
+{
+	dns_free(dns);
+	fake_stop(&fake);
+	event_free(quiet);
+	clock_init(NULL);
+	event_base_free(base);
+}
+
 /* Runs the loop until *done; a test's own limit ends what never comes. */
 static void
-run_until(struct event_base *base, const bool *done)
+run_until(const bool *done)
 {
-	while (!*done)
+	static const struct timeval moment = { .tv_usec = 1000 };
+
+	while (!*done) {
+		event_add(quiet, &moment);
 		event_base_loop(base, EVLOOP_ONCE);
+	}
+	event_del(quiet);
 }

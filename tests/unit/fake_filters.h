@@ -95,6 +95,7 @@ setup(void)
 
 	base = event_base_new();
 	clock_init(base);
+	clock_hold(true);
 	clock_shift(0);
 	memset(scripts, 0, sizeof(scripts));
 	memset(open_runs, 0, sizeof(open_runs));

@@ -189,6 +189,7 @@ fake_start(struct fake *f, enum proc proc, enum proc peer, const char *conf, con
 	f->proc = proc;
 	f->base = event_base_new();
 	clock_init(f->base);
+	clock_hold(true);
 	ck_assert_int_eq(write(memory, conf, strlen(conf)), (ssize_t)strlen(conf));
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds), 0);
 	if ((f->pid = fork()) == 0)

@@ -152,6 +152,7 @@ begin(struct world *w, const char *ehlo, const struct fake_rule *rules)
 	memset(w, 0, sizeof(*w));
 	w->base = event_base_new();
 	clock_init(w->base);
+	clock_hold(true);
 	clock_shift(0);
 	w->conf = (struct conf){ .hostname = (char *)"us.example.net", .smtp_port = 25, .delivery_connections = 20,
 	    .destination_connections = 3 };

@@ -149,6 +149,7 @@ START_TEST(verdicts)
 
 	base = event_base_new();
 	clock_init(base);
+	clock_hold(true);
 	memory_face_init(&memory, &face);
 	n_asked = 0;
 	answer = (struct memory_answer){ .failed = row->failed, .callback = row->callback, .why = "mx [192.0.2.1]:25 RCPT: 550 no" };
@@ -185,6 +186,7 @@ START_TEST(silence)
 
 	base = event_base_new();
 	clock_init(base);
+	clock_hold(true);
 	memory_face_init(&memory, &face);
 	n_asked = 0;
 	silent = true;

@@ -94,6 +94,7 @@ begin(struct run *r, const char *text)
 
 	*r = (struct run){ .base = event_base_new(), .instance = 1 };
 	clock_init(r->base);
+	clock_hold(true);
 	r->conf = conf_parse_text(text, strlen(text), "test", err, sizeof(err));
 	ck_assert_msg(r->conf != NULL, "%s", err);
 	r->cb = callbacks_new(r->conf, &ground);

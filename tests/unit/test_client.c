@@ -126,6 +126,7 @@ start(struct run *r, const char *ehlo, const struct fake_rule *rules)
 	memset(r, 0, sizeof(*r));
 	r->base = event_base_new();
 	clock_init(r->base);
+	clock_hold(true);
 	r->fake = fake_new(r->base, ehlo, rules);
 	r->feed = event_new(r->base, -1, 0, on_feed, r);
 	memcpy(&a.address, &r->fake->address, sizeof(r->fake->address));

@@ -97,10 +97,6 @@ static const struct zone zone[] = {
 	{ NULL, 0, NULL, 0 },
 };
 
-static struct event_base *base;
-static struct fake_dns fake;
-static struct dns *dns;
-
 struct got {
 	bool		 done;
 	size_t		 n;
@@ -111,20 +107,7 @@ struct got {
 static void
 setup(void)
 {
-	base = event_base_new();
-	clock_init(base);
-	clock_shift(0);
-	fake_start(&fake, base, zone);
-	dns = fake_face(&fake);
-}
-
-static void
-teardown(void)
-{
-	dns_free(dns);
-	fake_stop(&fake);
-	clock_init(NULL);
-	event_base_free(base);
+	fake_setup(zone);
 }
 
 static void
@@ -151,7 +134,7 @@ verify_at(const char *message, time_t now)
 		dkim_body(d, p, 1);
 	dkim_end(d);
 	ck_assert(!g.done);
-	run_until(base, &g.done);
+	run_until(&g.done);
 	return g;
 }
 
@@ -450,7 +433,7 @@ verify_arc(const char *message)
 	arc_body(a, message + header, strlen(message + header));
 	arc_end(a);
 	ck_assert(!g.done);
-	run_until(base, &g.done);
+	run_until(&g.done);
 	return g.arc;
 }
 
@@ -555,7 +538,7 @@ main(void)
 	SRunner *r;
 	int failed;
 
-	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_add_checked_fixture(t, setup, fake_teardown);
 	tcase_set_timeout(t, 30);
 	tcase_add_test(t, examples_of_the_rfcs);
 	tcase_add_loop_test(t, changed_mail, 0, COUNT(changes));

@@ -101,6 +101,7 @@ setup(void)
 {
 	base = event_base_new();
 	clock_init(base);
+	clock_hold(true);
 	clock_shift(0);
 	dns = dns_new_client(base);
 	memset(&seen, 0, sizeof(seen));

@@ -48,27 +48,10 @@ static struct zone zone[] = {
 	{ NULL, 0, NULL, 0 },
 };
 
-static struct event_base *base;
-static struct fake_dns fake;
-static struct dns *dns;
-
 static void
 setup(void)
 {
-	base = event_base_new();
-	clock_init(base);
-	clock_shift(0);
-	fake_start(&fake, base, zone);
-	dns = fake_face(&fake);
-}
-
-static void
-teardown(void)
-{
-	dns_free(dns);
-	fake_stop(&fake);
-	clock_init(NULL);
-	event_base_free(base);
+	fake_setup(zone);
 }
 
 struct got {
@@ -124,7 +107,7 @@ look_up(const char *what, const char *names, bool want_text, const bool *off)
 		q.domain = what;
 	dnsbl_start(dns, &q, on_done, &g);
 	ck_assert(!g.done);
-	run_until(base, &g.done);
+	run_until(&g.done);
 	return g;
 }
 
@@ -267,7 +250,7 @@ START_TEST(test_health)
 	parse_lists(&list, tests[_i].list);
 	dnsbl_test_start(dns, &list, tests[_i].domains, on_test, &t);
 	ck_assert(!t.done);
-	run_until(base, &t.done);
+	run_until(&t.done);
 	ck_assert_msg(strcmp(dnsbl_health_name(t.health), tests[_i].health) == 0, "%s is %s", tests[_i].list,
 	    dnsbl_health_name(t.health));
 	dnsbl_test_cancel(dnsbl_test_start(dns, &list, tests[_i].domains, on_test, &t));
@@ -307,12 +290,12 @@ START_TEST(test_watch)
 	ck_assert(!*off);
 	turns->type = DNS_A;
 	turns->data = "127.0.0.2";
-	clock_shift(3600 * 1000 + 1000);
+	pass_ms(3600 * 1000 + 1000);
 	wait_for(off, true);
-	clock_shift(2 * (3600 * 1000 + 1000));		/* still so: nothing more is said */
+	pass_ms(3600 * 1000 + 1000);		/* still so: nothing more is said */
 	event_base_loop(base, EVLOOP_NONBLOCK);
 	turns->type = DNS_TXT;
-	clock_shift(4 * (3600 * 1000 + 1000));
+	pass_ms(2 * (3600 * 1000 + 1000));
 	wait_for(off, false);
 	ck_assert_int_eq(n_lines, 2);
 	dnsbl_watch_free(w);
@@ -329,8 +312,7 @@ main(void)
 	SRunner *runner;
 	int failed;
 
-	tcase_add_checked_fixture(tc, setup, teardown);
-	tcase_set_timeout(tc, 10);
+	tcase_add_checked_fixture(tc, setup, fake_teardown);
 	tcase_add_loop_test(tc, test_cases, 0, COUNT(cases));
 	tcase_add_test(tc, test_text);
 	tcase_add_test(tc, test_ttl);

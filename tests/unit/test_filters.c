@@ -74,9 +74,6 @@ static const struct zone zone[] = {
 	{ NULL, 0, NULL, 0 },
 };
 
-static struct event_base *base;
-static struct fake_dns fake;
-static struct dns *dns;
 static EVP_PKEY *key;
 
 static void
@@ -86,11 +83,7 @@ setup(void)
 	size_t len = sizeof(raw);
 	char text[128];
 
-	base = event_base_new();
-	clock_init(base);
-	clock_shift(0);
-	fake_start(&fake, base, zone);
-	dns = fake_face(&fake);
+	fake_setup(zone);
 	key = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
 	ck_assert_int_eq(EVP_PKEY_get_raw_public_key(key, raw, &len), 1);
 	EVP_EncodeBlock((unsigned char *)text, raw, (int)len);
@@ -101,10 +94,7 @@ static void
 teardown(void)
 {
 	EVP_PKEY_free(key);
-	dns_free(dns);
-	fake_stop(&fake);
-	clock_init(NULL);
-	event_base_free(base);
+	fake_teardown();
 }
 
 /* ---- one mail ---- */
@@ -141,7 +131,7 @@ passes(struct chain *c, struct got *g, enum facts_stage stage)
 	g->done = false;
 	chain_decide(c, stage, on_decision, g);
 	if (turns_left == UINT_MAX)
-		run_until(base, &g->done);
+		run_until(&g->done);
 	for (; !g->done && turns_left > 0; turns_left--)
 		event_base_loop(base, EVLOOP_ONCE);
 	return g->done && g->d.outcome == CHAIN_PASS;

@@ -68,6 +68,7 @@ setup(void)
 {
 	base = event_base_new();
 	clock_init(base);
+	clock_hold(true);
 	clock_shift(shift_ms = 0);
 	core = memory_core_new(NULL);
 	memory = memory_new_local(core);

@@ -243,6 +243,7 @@ setup(void)
 	credit = 0;
 	base = event_base_new();
 	clock_init(base);
+	clock_hold(true);
 	conf = (struct conf){ .connections = 10, .recipients = 3, .message_size = 10 * 1024 * 1024, .always_bcc = (char *)(uintptr_t)"" };
 	queue = (struct queue){ .p = { .conf = &conf, .base = base, .secret = "a key of thirty-two bytes......" } };
 	queue.most.connections = conf.connections;

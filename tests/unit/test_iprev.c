@@ -38,10 +38,6 @@ static const struct zone zone[] = {
 	{ NULL, 0, NULL, 0 },
 };
 
-static struct event_base *base;
-static struct fake_dns fake;
-static struct dns *dns;
-
 struct got {
 	bool			done;
 	struct iprev_verdict	v;
@@ -50,20 +46,7 @@ struct got {
 static void
 setup(void)
 {
-	base = event_base_new();
-	clock_init(base);
-	clock_shift(0);
-	fake_start(&fake, base, zone);
-	dns = fake_face(&fake);
-}
-
-static void
-teardown(void)
-{
-	dns_free(dns);
-	fake_stop(&fake);
-	clock_init(NULL);
-	event_base_free(base);
+	fake_setup(zone);
 }
 
 static void
@@ -86,7 +69,7 @@ look_up(const char *address, const char *helo)
 		ck_assert_int_eq(reverse_address_parse(&a, address), 0);
 	iprev_start(dns, &a, helo, 0, on_done, &g);
 	ck_assert(!g.done);
-	run_until(base, &g.done);
+	run_until(&g.done);
 	ck_assert_uint_gt(strlen(g.v.why), 0);
 	return g.v;
 }
@@ -137,13 +120,16 @@ START_TEST(test_deadline)
 {
 	struct reverse_address a = { .len = 4, .bytes = { 203, 0, 113, 1 } };
 	struct got g = { .done = false };
-	int64_t before = clock_ms();
 
 	fake.silent = true;
 	iprev_start(dns, &a, "", 200, on_done, &g);
-	run_until(base, &g.done);
+	pass_ms(199);
+	event_base_loop(base, EVLOOP_NONBLOCK);
+	ck_assert(!g.done);
+	pass_ms(1);
+	event_base_loop(base, EVLOOP_NONBLOCK);
+	ck_assert(g.done);
 	ck_assert_int_eq(g.v.result, IPREV_TEMPERROR);
-	ck_assert_int_lt(clock_ms() - before, 2000);
 }
 END_TEST
 
@@ -168,7 +154,7 @@ main(void)
 	SRunner *runner;
 	int failed;
 
-	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_checked_fixture(tc, setup, fake_teardown);
 	tcase_add_loop_test(tc, test_cases, 0, COUNT(cases));
 	tcase_add_test(tc, test_many_names);
 	tcase_add_test(tc, test_deadline);

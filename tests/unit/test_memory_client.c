@@ -112,6 +112,7 @@ setup(void)
 
 	base = event_base_new();
 	clock_init(base);
+	clock_hold(true);
 	clock_shift(0);
 	memset(&seen, 0, sizeof(seen));
 	is_down = false;

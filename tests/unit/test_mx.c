@@ -59,9 +59,6 @@ static const struct zone zone[] = {
 	{ NULL, 0, NULL, 0 },
 };
 
-static struct event_base *base;
-static struct fake_dns fake;
-static struct dns *dns;
 static struct sockaddr_storage own;
 
 struct got {
@@ -74,23 +71,10 @@ setup(void)
 {
 	struct sockaddr_in *sin = (struct sockaddr_in *)&own;
 
-	base = event_base_new();
-	clock_init(base);
-	clock_shift(0);
-	fake_start(&fake, base, zone);
-	dns = fake_face(&fake);
+	fake_setup(zone);
 	sin->sin_family = AF_INET;
 	sin->sin_port = htons(25);
 	inet_pton(AF_INET, "203.0.113.25", &sin->sin_addr);
-}
-
-static void
-teardown(void)
-{
-	dns_free(dns);
-	fake_stop(&fake);
-	clock_init(NULL);
-	event_base_free(base);
 }
 
 static void
@@ -112,7 +96,7 @@ look_up(const char *name, bool only_address, bool allow_private)
 
 	mx_start(dns, name, &o, 0, on_done, &g);
 	ck_assert(!g.done);
-	run_until(base, &g.done);
+	run_until(&g.done);
 	return g;
 }
 
@@ -243,7 +227,7 @@ START_TEST(test_equals_shuffled)
 		struct got g = { .done = false };
 
 		mx_start(dns, "eq.test", &o, 0, on_done, &g);
-		run_until(base, &g.done);
+		run_until(&g.done);
 		ck_assert_uint_eq(g.list.n, 2);
 		first_a |= strcmp(g.list.list[0].host, "b.test") == 0;
 		first_b |= strcmp(g.list.list[0].host, "c.test") == 0;
@@ -263,11 +247,12 @@ START_TEST(test_deadline)
 	mx_start(dns, names[_i], &o, 10000, on_done, &g);
 	while (fake.n_udp < expected)
 		event_base_loop(base, EVLOOP_ONCE);
-	clock_shift(9000);
+	pass_ms(9999);
 	event_base_loop(base, EVLOOP_NONBLOCK);
 	ck_assert(!g.done);
-	clock_shift(10001);
-	run_until(base, &g.done);
+	pass_ms(1);
+	event_base_loop(base, EVLOOP_NONBLOCK);
+	ck_assert(g.done);
 	ck_assert_int_eq(g.list.result, MX_TEMPORARY);
 	ck_assert_ptr_nonnull(strstr(g.list.why, "timed out"));
 }
@@ -295,7 +280,7 @@ main(void)
 	SRunner *runner;
 	int failed;
 
-	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_checked_fixture(tc, setup, fake_teardown);
 	tcase_add_loop_test(tc, test_lookup, 0, COUNT(cases));
 	tcase_add_test(tc, test_private_allowed);
 	tcase_add_test(tc, test_secure);

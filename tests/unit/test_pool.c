@@ -74,6 +74,7 @@ setup(void)
 
 	base = event_base_new();
 	clock_init(base);
+	clock_hold(true);
 	pool = pool_new(base, 1000);
 	memset(&address, 0, sizeof(address));
 	in->sin_family = AF_INET;

@@ -37,6 +37,7 @@ begin(struct run *r)
 	signal(SIGPIPE, SIG_IGN);
 	*r = (struct run){ .base = event_base_new() };
 	clock_init(r->base);
+	clock_hold(true);
 	r->dns = dns_new_client(r->base);	/* nobody is asked: the hosts are addresses */
 }
 

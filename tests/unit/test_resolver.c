@@ -51,27 +51,10 @@ struct got {
 	uint32_t	 ttl;
 };
 
-static struct event_base *base;
-static struct fake_dns fake;
-static struct dns *dns;
-
 static void
 setup(void)
 {
-	base = event_base_new();
-	clock_init(base);
-	clock_shift(0);
-	fake_start(&fake, base, zone);
-	dns = fake_face(&fake);
-}
-
-static void
-teardown(void)
-{
-	dns_free(dns);
-	fake_stop(&fake);
-	clock_init(NULL);
-	event_base_free(base);
+	fake_setup(zone);
 }
 
 static void
@@ -103,7 +86,7 @@ ask(enum dns_type type, const char *name)
 
 	dns_ask(dns, type, name, 0, on_done, &g);
 	ck_assert(!g.done);		/* never from inside */
-	run_until(base, &g.done);
+	run_until(&g.done);
 	return g;
 }
 
@@ -190,11 +173,12 @@ expect_timeout(const char *name)
 		event_base_loop(base, EVLOOP_ONCE);
 	event_base_loop(base, EVLOOP_NONBLOCK);
 	ck_assert(!g.done);
-	clock_shift(4000);
+	pass_ms(4999);
 	event_base_loop(base, EVLOOP_NONBLOCK);
 	ck_assert(!g.done);
-	clock_shift(5001);
-	run_until(base, &g.done);
+	pass_ms(1);
+	event_base_loop(base, EVLOOP_NONBLOCK);
+	ck_assert(g.done);
 	ck_assert_int_eq(g.result, DNS_TEMPORARY);
 	ck_assert_str_eq(g.why, "timed out");
 }
@@ -218,7 +202,7 @@ START_TEST(test_nobody_listens)
 	other = dns_new_direct(base, servers, err, sizeof(err));
 	dns_ask(other, DNS_A, "a.test", 0, on_done, &g);
 	ck_assert(!g.done);
-	run_until(base, &g.done);
+	run_until(&g.done);
 	ck_assert_int_eq(g.result, DNS_TEMPORARY);
 	ck_assert_str_eq(g.why, "no DNS server could be reached");
 	dns_free(other);
@@ -234,7 +218,7 @@ START_TEST(test_cancel)
 	dns_ask(dns, DNS_A, "A.TEST", 0, on_done, &other);
 	dns_cancel(q);
 	dns_cancel(NULL);
-	run_until(base, &other.done);
+	run_until(&other.done);
 	ck_assert_uint_eq(cancelled.calls, 0);
 	ck_assert_uint_eq(other.n, 2);
 	ck_assert_uint_eq(fake.n_udp, 1);	/* one query for both */
@@ -264,10 +248,10 @@ END_TEST
 START_TEST(test_cached)
 {
 	ck_assert_uint_eq(ask(DNS_A, "a.test").ttl, 20);
-	clock_shift(15000);
+	pass_ms(15000);
 	ck_assert_uint_le(ask(DNS_A, "a.test").ttl, 5);
 	ck_assert_uint_eq(fake.n_udp, 1);
-	clock_shift(20001);
+	pass_ms(5000);
 	ck_assert_uint_eq(ask(DNS_A, "a.test").ttl, 20);
 	ck_assert_uint_eq(fake.n_udp, 2);
 	ask(DNS_A, "none.test");
@@ -352,10 +336,10 @@ START_TEST(test_many_questions)
 		snprintf(name, sizeof(name), "n%d.test", i);
 		dns_ask(dns, DNS_A, name, 0, on_done, &got[i]);
 		if (i % 50 == 49)
-			run_until(base, &got[i].done);
+			run_until(&got[i].done);
 	}
 	for (int i = 0; i < 1200; i++) {
-		run_until(base, &got[i].done);
+		run_until(&got[i].done);
 		ck_assert_int_eq(got[i].result, DNS_NXDOMAIN);
 	}
 	ck_assert_uint_ge(fake.n_ports, 2);
@@ -376,7 +360,7 @@ START_TEST(test_waiting_for_their_turn)
 	for (int i = 0; i < 2000; i += 2)
 		dns_cancel(questions[i]);
 	for (int i = 1; i < 2000; i += 2) {
-		run_until(base, &got[i].done);
+		run_until(&got[i].done);
 		ck_assert_int_eq(got[i].result, DNS_NXDOMAIN);
 		ck_assert_uint_eq(got[i - 1].calls, 0);
 	}
@@ -389,9 +373,9 @@ START_TEST(test_waiting_for_their_turn)
 		dns_ask(dns, DNS_A, name, 5000, on_done, &got[i]);
 	}
 	event_base_loop(base, EVLOOP_NONBLOCK);
-	clock_shift(5001);
+	pass_ms(5000);
 	for (int i = 0; i < 600; i++) {
-		run_until(base, &got[i].done);
+		run_until(&got[i].done);
 		ck_assert_int_eq(got[i].result, DNS_TEMPORARY);
 	}
 	ck_assert_uint_lt(fake.n_udp, 1050 + 600);
@@ -411,7 +395,7 @@ START_TEST(test_two_servers)
 	both = dns_new_direct(base, servers, err, sizeof(err));
 	ck_assert_ptr_nonnull(both);
 	dns_ask(both, DNS_A, "a.test", 0, on_done, &g);
-	run_until(base, &g.done);
+	run_until(&g.done);
 	ck_assert_int_eq(g.result, DNS_OK);
 	ck_assert_uint_eq(first.n_udp, 1);
 	dns_free(both);
@@ -420,7 +404,7 @@ START_TEST(test_two_servers)
 	both = dns_new_direct(base, servers, err, sizeof(err));
 	g.done = false;
 	dns_ask(both, DNS_A, "a.test", 0, on_done, &g);
-	run_until(base, &g.done);
+	run_until(&g.done);
 	ck_assert_int_eq(g.result, DNS_TEMPORARY);
 	ck_assert_str_eq(g.why, "no DNS server gave an answer");
 	dns_free(both);
@@ -458,7 +442,7 @@ main(void)
 	SRunner *runner;
 	int failed;
 
-	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_checked_fixture(tc, setup, fake_teardown);
 	tcase_add_loop_test(tc, test_answers, 0, COUNT(answers));
 	tcase_add_test(tc, test_truncated_goes_to_tcp);
 	tcase_add_test(tc, test_thousand_records);

@@ -65,10 +65,6 @@ static const struct zone zone[] = {
 	{ NULL, 0, NULL, 0 },
 };
 
-static struct event_base *base;
-static struct fake_dns fake;
-static struct dns *dns;
-
 struct got {
 	bool	done;
 	enum spf_code code;
@@ -81,20 +77,7 @@ struct got {
 static void
 setup(void)
 {
-	base = event_base_new();
-	clock_init(base);
-	clock_shift(0);
-	fake_start(&fake, base, zone);
-	dns = fake_face(&fake);
-}
-
-static void
-teardown(void)
-{
-	dns_free(dns);
-	fake_stop(&fake);
-	clock_init(NULL);
-	event_base_free(base);
+	fake_setup(zone);
 }
 
 static void
@@ -183,7 +166,7 @@ START_TEST(test_cases)
 	struct got g;
 
 	start(&g, cases[_i].ip, cases[_i].helo, cases[_i].sender);
-	run_until(base, &g.done);
+	run_until(&g.done);
 	ck_assert_msg(g.code == cases[_i].code, "%s: %s, %s", cases[_i].sender, spf_code_name(g.code), g.reason);
 	ck_assert_str_eq(g.explanation, cases[_i].explanation);
 	ck_assert_uint_eq(g.lookups, cases[_i].lookups);
@@ -208,8 +191,8 @@ START_TEST(test_question_deadline)
 
 	start(&g, "192.0.2.1", "x", "a@stall.test");
 	run_until_asked(2);
-	clock_shift(8100);
-	run_until(base, &g.done);
+	pass_ms(8100);
+	run_until(&g.done);
 	ck_assert_int_eq(g.code, SPF_TEMPERROR);
 }
 END_TEST
@@ -222,8 +205,8 @@ START_TEST(test_deadline)
 	start(&g, "192.0.2.1", "x", "a@pass.test");
 	run_until_asked(1);
 	ck_assert(!g.done);
-	clock_shift(SPF_DEADLINE_MS + 100);
-	run_until(base, &g.done);
+	pass_ms(SPF_DEADLINE_MS + 100);
+	run_until(&g.done);
 	ck_assert_int_eq(g.code, SPF_TEMPERROR);
 }
 END_TEST
@@ -235,8 +218,8 @@ START_TEST(test_late_explanation)
 
 	start(&g, "192.0.2.1", "x", "a@expslow.test");
 	run_until_asked(2);
-	clock_shift(SPF_DEADLINE_MS + 100);
-	run_until(base, &g.done);
+	pass_ms(SPF_DEADLINE_MS + 100);
+	run_until(&g.done);
 	ck_assert_int_eq(g.code, SPF_FAIL);
 	ck_assert_str_eq(g.explanation, "");
 }
@@ -252,7 +235,7 @@ START_TEST(test_cancel)
 	spf_cancel(s);
 	spf_cancel(NULL);
 	event_base_loop(base, EVLOOP_NONBLOCK);
-	clock_shift(60000);
+	pass_ms(60000);
 	event_base_loop(base, EVLOOP_NONBLOCK);
 	ck_assert(!g.done);
 }
@@ -266,7 +249,7 @@ main(void)
 	SRunner *runner;
 	int failed;
 
-	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_checked_fixture(tc, setup, fake_teardown);
 	tcase_add_loop_test(tc, test_cases, 0, COUNT(cases));
 	tcase_add_test(tc, test_question_deadline);
 	tcase_add_test(tc, test_deadline);
