@@ -58,6 +58,7 @@ LIB	:= \
 	lib/reply.c \
 	lib/route.c \
 	lib/token.c \
+	lib/utf8.c \
 	lib/wire.c \
 	lib/mailbox.c
 
@@ -429,6 +430,7 @@ UNIT	:= \
 	match \
 	pairs \
 	trace \
+	utf8 \
 	wire \
 	aliases \
 	callback \

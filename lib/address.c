@@ -13,6 +13,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "lib/utf8.h"
+
 #define LABEL_MAX	63		/* RFC 1035, 2.3.4 */
 #define DOMAIN_RAW_MAX	1024		/* as U-labels: 4 bytes may stand for what is one in the A-label */
 
@@ -58,28 +60,6 @@ is_ascii(const char *s)
 	return true;
 }
 
-/*
- * The length of the UTF-8 sequence at s, which begins with a byte above 0x7f; 0 when it is none: overlong, surrogate,
- * above U+10FFFF, cut short, or a C1 control (U+0080 to U+009F), which has no business in an address.
- */
-static size_t
-utf8_length(const char *s)
-{
-	const unsigned char *u = (const unsigned char *)s;
-	size_t len = u[0] >= 0xf0 ? 4 : u[0] >= 0xe0 ? 3 : 2;
-	uint32_t c = u[0] & (0x7fU >> len);
-	static const uint32_t least[] = { 0, 0, 0xa0, 0x800, 0x10000 };
-
-	if (u[0] < 0xc2 || u[0] > 0xf4)
-		return 0;
-	for (size_t i = 1; i < len; i++) {
-		if ((u[i] & 0xc0) != 0x80)
-			return 0;
-		c = c << 6 | (u[i] & 0x3f);
-	}
-	return c < least[len] || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff) ? 0 : len;
-}
-
 /* How many bytes the character above 0x7f at s->p has; a failure in *result_r and 0. */
 static size_t
 scan_utf8(struct scan *s, enum address_result *result_r)
@@ -90,7 +70,7 @@ scan_utf8(struct scan *s, enum address_result *result_r)
 		*result_r = refuse(s, ADDRESS_NEEDS_UTF8, "an address that is not ASCII needs SMTPUTF8");
 		return 0;
 	}
-	if ((len = utf8_length(s->p)) == 0)
+	if ((len = utf8_take(s->p, SIZE_MAX, NULL)) == 0)
 		*result_r = refuse(s, ADDRESS_SYNTAX, "bytes that are not valid UTF-8");
 	return len;
 }
@@ -205,15 +185,12 @@ map_labels(struct scan *s, char *to, const char *raw)
 {
 	enum address_result result;
 	uint8_t *mapped = NULL;
+	size_t len;
 	int rc;
 
-	for (const char *p = raw; *p != '\0'; p++) {
-		if ((unsigned char)*p < 0x80)
-			continue;
-		if (utf8_length(p) == 0)
+	for (const char *p = raw; *p != '\0'; p += len)
+		if ((len = (unsigned char)*p < 0x80 ? 1 : utf8_take(p, SIZE_MAX, NULL)) == 0)
 			return refuse(s, ADDRESS_SYNTAX, "bytes that are not valid UTF-8");
-		p += utf8_length(p) - 1;
-	}
 	rc = idn2_lookup_u8((const uint8_t *)raw, &mapped, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL);
 	if (rc == IDN2_TOO_BIG_DOMAIN || rc == IDN2_TOO_BIG_LABEL)
 		return refuse(s, ADDRESS_TOO_LONG, "the domain is longer than DNS allows");

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "lib/utf8.h"
+
 #define TYPE_MAX	32	/* of an address type; those registered are short */
 
 static const struct {
@@ -108,29 +110,8 @@ dsn_envid_parse(char to[DSN_ENVID_MAX + 1], const char *text, size_t len)
 
 /* ---- RFC 6533, 3 ---- */
 
-/* The bytes of the UTF-8 character at s and its value; 0: it is none, or a control. */
 static size_t
-utf8_take(const char *text, size_t len, unsigned *value_r)
-{
-	const unsigned char *s = (const unsigned char *)text;
-	static const unsigned least[] = { 0, 0, 0x80, 0x800, 0x10000 };
-	size_t n = s[0] >= 0xf0 && s[0] < 0xf8 ? 4 : s[0] >= 0xe0 && s[0] < 0xf0 ? 3 : s[0] >= 0xc0 && s[0] < 0xe0 ? 2 : 0;
-
-	if (n == 0 || n > len)
-		return 0;
-	*value_r = s[0] & (0x7fU >> n);
-	for (size_t i = 1; i < n; i++) {
-		if ((s[i] & 0xc0) != 0x80)
-			return 0;
-		*value_r = *value_r << 6 | (s[i] & 0x3fU);
-	}
-	if (*value_r < least[n] || *value_r > 0x10ffff || (*value_r >= 0xd800 && *value_r < 0xe000) || *value_r < 0xa0)
-		return 0;
-	return n;
-}
-
-static size_t
-utf8_put(char *to, unsigned value)
+utf8_put(char *to, uint32_t value)
 {
 	if (value < 0x80) {
 		to[0] = (char)value;
@@ -156,15 +137,15 @@ utf8_put(char *to, unsigned value)
 
 /* "\x{HEX}" at text: its length and what it stands for; 0: it is none, or not one that is needed. */
 static size_t
-embedded_take(const char *text, size_t len, unsigned *value_r)
+embedded_take(const char *text, size_t len, uint32_t *value_r)
 {
 	size_t n = 3;
-	unsigned v = 0;
+	uint32_t v = 0;
 
 	if (len < 6 || strncmp(text, "\\x{", 3) != 0)
 		return 0;
 	for (; n < len && hex(text[n]) >= 0 && n < 9; n++)
-		v = v << 4 | (unsigned)hex(text[n]);
+		v = v << 4 | (uint32_t)hex(text[n]);
 	if (n == 3 || n >= len || text[n] != '}')
 		return 0;
 	if (v != ' ' && v != '+' && v != '=' && v != '\\' && (v < 0xa0 || v > 0x10ffff || (v >= 0xd800 && v < 0xe000)))
@@ -178,7 +159,7 @@ static int
 unitext_decode(char *to, size_t size, const char *text, size_t len, bool utf8)
 {
 	size_t n = 0, used;
-	unsigned value;
+	uint32_t value;
 
 	for (size_t i = 0; i < len; i += used) {
 		char c = text[i];
@@ -202,7 +183,7 @@ size_t
 dsn_utf8_address(char *to, size_t size, const char *address, bool utf8)
 {
 	size_t n = 0, len = strlen(address), used;
-	unsigned value;
+	uint32_t value;
 
 	for (size_t i = 0; i < len && n + 12 <= size; i += used) {
 		unsigned char c = (unsigned char)address[i];

@@ -11,6 +11,7 @@
 
 #include "lib/alloc.h"
 #include "lib/log.h"
+#include "lib/utf8.h"
 
 #define REPLY_OUT_MAX	510		/* RFC 5321, 4.5.3.1.5: 512 with CRLF */
 
@@ -59,24 +60,6 @@ enhanced_length(const char *s, size_t len)
 	return i == len || s[i] == ' ' ? i : 0;
 }
 
-/* The length of valid UTF-8 at s that is no control, or 0. */
-static size_t
-utf8_length(const unsigned char *s, size_t len)
-{
-	static const uint32_t least[] = { 0, 0, 0xa0, 0x800, 0x10000 };
-	size_t n = s[0] >= 0xf0 ? 4 : s[0] >= 0xe0 ? 3 : 2;
-	uint32_t c = s[0] & (0x7fU >> n);
-
-	if (s[0] < 0xc2 || s[0] > 0xf4 || n > len)
-		return 0;
-	for (size_t i = 1; i < n; i++) {
-		if ((s[i] & 0xc0) != 0x80)
-			return 0;
-		c = c << 6 | (s[i] & 0x3f);
-	}
-	return c < least[n] || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff) ? 0 : n;
-}
-
 /* What may stand in a log and in a bounce; never longer than `from`. Returns the end of what was written. */
 static char *
 copy_printable(char *to, const char *from, size_t len)
@@ -86,7 +69,7 @@ copy_printable(char *to, const char *from, size_t len)
 	for (size_t i = 0; i < len; i += n) {
 		unsigned char c = (unsigned char)from[i];
 
-		n = c >= 0x80 ? utf8_length((const unsigned char *)from + i, len - i) : 1;
+		n = c >= 0x80 ? utf8_take(from + i, len - i, NULL) : 1;
 		if (n == 0 || (c < 0x20 && c != '\t') || c == 0x7f) {
 			*to++ = '?';
 			n = 1;
