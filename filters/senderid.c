@@ -121,6 +121,7 @@ senderid_pra(char to[ADDRESS_MAX], const char **field_r, const char *header, siz
 
 struct options {
 	int	fail, softfail;
+	bool	tempfail;
 };
 
 struct state {
@@ -133,6 +134,7 @@ struct state {
 static const struct conf_option options[] = {
 	{ "fail",	CONF_INT,	AT(fail),	0, 100, "3", NULL },
 	{ "softfail",	CONF_INT,	AT(softfail),	0, 100, "1", NULL },
+	{ "tempfail",	CONF_BOOL,	AT(tempfail),	.value = "no" },
 };
 
 static void
@@ -151,6 +153,10 @@ on_result(void *arg, const struct spf_result *r)
 		run->finding.action = FILTER_REFUSE;
 		snprintf(run->finding.text, sizeof(run->finding.text), "The domain %.100s does not let %.45s send for it", r->domain,
 		    f->client_text);
+	} else if (r->code == SPF_TEMPERROR && o->tempfail) {
+		run->finding.action = FILTER_DEFER;
+		run->finding.code = 451;
+		snprintf(run->finding.text, sizeof(run->finding.text), "The spf2.0 record of %.100s cannot be looked up now", r->domain);
 	}
 	filter_say(run, spf_code_name(r->code), r->code == SPF_FAIL ? o->fail : r->code == SPF_SOFTFAIL ? o->softfail : 0, "%s",
 	    r->reason);

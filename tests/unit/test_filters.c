@@ -372,6 +372,10 @@ static const struct {
 	    STAGE_END, CHAIN_PASS, 0, "", "", "sender-id=none+0" },
 	{ "by its own record", { .header = FINE "From: a@pra.test\r\n\r\n", .conf = "filter sender-id { mode = score }\n" },
 	    STAGE_END, CHAIN_PASS, 0, "", "", "sender-id=fail+3" },
+	{ "without an answer", { .header = FINE "From: a@trouble.test\r\n\r\n", .conf = "filter sender-id { mode = enforce }\n"
+	    "filter dmarc { mode = off }\n" }, STAGE_END, CHAIN_PASS, 0, "", "", "sender-id=temperror+0" },
+	{ "without an answer, put off", { .header = FINE "From: a@trouble.test\r\n\r\n", .conf = "filter sender-id { mode = enforce "
+	    "tempfail = yes }\nfilter dmarc { mode = off }\n" }, STAGE_END, CHAIN_DEFER, 451, "4.7.1", "sender-id", "sender-id=temperror+0" },
 	/* Hermes */
 	{ "Hermes refuses an SPF fail at RCPT", { .from = "a@fails.test", .conf = "hermes = yes\n" }, STAGE_RCPT, CHAIN_REFUSE, 550,
 	    "5.7.23", "spf", "" },
