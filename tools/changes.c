@@ -9,8 +9,6 @@
 #include "tools/changes.h"
 #include "tools/lines.h"
 
-#define FIELDS	5
-
 static const char *
 plural(int64_t n, const char *one, const char *many)
 {
@@ -29,28 +27,28 @@ print_end(char *const *f, FILE *to)
 	    f[4][0] != '\0' ? "; nothing was done" : "");
 }
 
+static void
+print_line(void *arg, char *const *f)
+{
+	FILE *to = arg;
+
+	if (f[0][0] == 'K')
+		fprintf(to, "%-14s %s\n", f[1], f[3]);
+	else if (f[0][0] == 'X')
+		fprintf(to, "%-14s not changed: %s\n", f[1], f[2]);
+	else if (f[0][0] == 'E')
+		print_end(f, to);
+}
+
 int
 changes_print(FILE *from, FILE *to)
 {
-	char *line = NULL, *f[LINES_FIELDS_MAX];
-	size_t room = 0;
-	int rc = -1;
-
-	while (rc != 0 && getline(&line, &room, from) > 0) {
-		lines_tame(line);
-		lines_cut(line, f, FIELDS);
-		if (f[0][0] == 'K') {
-			fprintf(to, "%-14s %s\n", f[1], f[3]);
-		} else if (f[0][0] == 'X') {
-			fprintf(to, "%-14s not changed: %s\n", f[1], f[2]);
-		} else if (f[0][0] == 'E') {
-			rc = 0;
-			print_end(f, to);
-		}
-	}
-	free(line);
-	return rc;
+	return lines_read(from, true, print_line, to);
 }
+
+struct changes {
+	struct json_object	*all, *changed, *problems;
+};
 
 static void
 add_one(struct json_object *list, char *const *f)
@@ -86,31 +84,26 @@ put_end(struct json_object *o, char *const *f)
 	lines_put(o, "text", text);
 }
 
+static void
+add_line(void *arg, char *const *f)
+{
+	struct changes *c = arg;
+
+	if (f[0][0] == 'K')
+		add_one(c->changed, f);
+	else if (f[0][0] == 'X')
+		add_one(c->problems, f);
+	else if (f[0][0] == 'E')
+		put_end(c->all, f);
+}
+
 int
 changes_print_json(FILE *from, FILE *to)
 {
-	struct json_object *o = json_object_new_object(), *changed = json_object_new_array(), *problems = json_object_new_array();
-	char *line = NULL, *f[LINES_FIELDS_MAX];
-	size_t room = 0;
-	int rc = -1;
+	struct changes c = { json_object_new_object(), json_object_new_array(), json_object_new_array() };
+	int rc = lines_read(from, false, add_line, &c);
 
-	while (rc != 0 && getline(&line, &room, from) > 0) {
-		lines_cut(line, f, FIELDS);
-		if (f[0][0] == 'K') {
-			add_one(changed, f);
-		} else if (f[0][0] == 'X') {
-			add_one(problems, f);
-		} else if (f[0][0] == 'E') {
-			rc = 0;
-			put_end(o, f);
-		}
-	}
-	json_object_object_add(o, "changed", changed);
-	json_object_object_add(o, "not_changed", problems);
-	free(line);
-	if (rc == 0)
-		lines_print_json(o, to);
-	else
-		json_object_put(o);
-	return rc;
+	json_object_object_add(c.all, "changed", c.changed);
+	json_object_object_add(c.all, "not_changed", c.problems);
+	return lines_end_json(rc, c.all, to);
 }

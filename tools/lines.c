@@ -122,10 +122,12 @@ is_utf8_control(const unsigned char *s, size_t n)
 void
 lines_tame(char *text)
 {
-	char *to = text;
+	char *to;
 	size_t n;
 
-	while (*text != '\0') {
+	while (*text == '\t' || *text == '\n' || (*text >= 0x20 && *text < 0x7f))	/* mostly all of it */
+		text++;
+	for (to = text; *text != '\0';) {
 		const unsigned char *s = (const unsigned char *)text;
 
 		n = utf8_length(s);
@@ -139,6 +141,24 @@ lines_tame(char *text)
 		text += n;
 	}
 	*to = '\0';
+}
+
+int
+lines_read(FILE *from, bool for_people, lines_take_fn *take, void *arg)
+{
+	char *line = NULL, *f[LINES_FIELDS_MAX];
+	size_t room = 0;
+	bool end = false;
+
+	while (!end && getline(&line, &room, from) > 0) {
+		if (for_people)
+			lines_tame(line);
+		lines_cut(line, f, line[0] == 'T' ? 2 : LINES_FIELDS_MAX);
+		end = f[0][0] == 'E';
+		take(arg, f);
+	}
+	free(line);
+	return end ? 0 : -1;
 }
 
 /* ---- JSON ---- */
@@ -182,4 +202,14 @@ lines_print_json(struct json_object *o, FILE *to)
 {
 	fprintf(to, "%s\n", json_object_to_json_string_ext(o, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE));
 	json_object_put(o);
+}
+
+int
+lines_end_json(int rc, struct json_object *o, FILE *to)
+{
+	if (rc == 0)
+		lines_print_json(o, to);
+	else
+		json_object_put(o);
+	return rc;
 }

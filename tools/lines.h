@@ -19,6 +19,12 @@ struct json_object;
 int	 lines_cut(char *line, char *fields[LINES_FIELDS_MAX], int most);
 /* Strangers' words for a terminal: what would steer it, or turn text around, becomes "?" in place; tab and line end stay. */
 void	 lines_tame(char *);
+/*
+ * Gives each line of an answer to take(), cut at its tabs, up to the one with "E", which is the last: 0; or -1, for what comes
+ * is cut short. A line with "T" is text, which may have tabs. for_people: tamed.
+ */
+typedef void lines_take_fn(void *arg, char *const *fields);
+int	 lines_read(FILE *, bool for_people, lines_take_fn *, void *arg);
 int64_t	 lines_number(const char *);		/* 0 for what is none */
 /* Takes one "key=value" off *p, the value quoted or not; false when there is none. */
 bool	 lines_pair(char **p, char **key_r, char **value_r);
@@ -33,5 +39,7 @@ void	 lines_put(struct json_object *, const char *name, const char *value);
 void	 lines_put_number(struct json_object *, const char *name, const char *value);
 /* Prints and frees it. */
 void	 lines_print_json(struct json_object *, FILE *);
+/* The same when rc is 0, and only frees it otherwise. Returns rc. */
+int	 lines_end_json(int rc, struct json_object *, FILE *);
 
 #endif

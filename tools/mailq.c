@@ -11,7 +11,11 @@
 #include "tools/lines.h"
 #include "tools/mailq.h"
 
-#define FIELDS	7
+struct list {
+	FILE			*to;
+	uint64_t		 messages;
+	struct json_object	*all, *rcpts;	/* as JSON: of the last message */
+};
 
 static void
 print_message(char *const *f, FILE *to)
@@ -49,11 +53,11 @@ mailq_reason(const char *reason, int indent, FILE *to)
 }
 
 static void
-print_recipient(char *const *f, int n, FILE *to)
+print_recipient(char *const *f, FILE *to)
 {
 	if (strcmp(f[2], "paused") == 0)
 		fprintf(to, "%*s(its next hop is paused; minimtactl queue hops)\n", 25, "");
-	if (n > 6 && f[6][0] != '\0')
+	if (f[6][0] != '\0')
 		mailq_reason(f[6], 25, to);
 	fprintf(to, "%*s%s\n", 45, "", f[5]);
 }
@@ -65,34 +69,29 @@ print_end(uint64_t messages, uint64_t bytes, FILE *to)
 	    messages == 1 ? "" : "s");
 }
 
-int
-mailq_print(FILE *list, FILE *to)
+static void
+print_line(void *arg, char *const *f)
 {
-	char *line = NULL, *f[LINES_FIELDS_MAX];
-	size_t room = 0, messages = 0;
-	int n, rc = -1;
+	struct list *l = arg;
 
-	while (rc != 0 && getline(&line, &room, list) > 0) {
-		lines_tame(line);
-		n = lines_cut(line, f, FIELDS);
-		if (f[0][0] == 'M' && n >= 6) {
-			if (messages++ == 0)
-				fputs("-Queue ID-       --Size-- ----Arrival Time---- -Sender/Recipient-------\n", to);
-			else
-				putc('\n', to);
-			print_message(f, to);
-		} else if (f[0][0] == 'R' && n >= 6) {
-			print_recipient(f, n, to);
-		} else if (f[0][0] == 'E' && n >= 3) {
-			rc = 0;
-			if (messages > 0)
-				print_end((uint64_t)lines_number(f[1]), (uint64_t)lines_number(f[2]), to);
-			else
-				fputs("Mail queue is empty\n", to);
-		}
+	if (f[0][0] == 'M' && f[3][0] != '\0') {
+		fputs(l->messages++ == 0 ? "-Queue ID-       --Size-- ----Arrival Time---- -Sender/Recipient-------\n" : "\n", l->to);
+		print_message(f, l->to);
+	} else if (f[0][0] == 'R' && f[5][0] != '\0') {
+		print_recipient(f, l->to);
+	} else if (f[0][0] == 'E' && l->messages > 0) {
+		print_end((uint64_t)lines_number(f[1]), (uint64_t)lines_number(f[2]), l->to);
+	} else if (f[0][0] == 'E') {
+		fputs("Mail queue is empty\n", l->to);
 	}
-	free(line);
-	return rc;
+}
+
+int
+mailq_print(FILE *from, FILE *to)
+{
+	struct list l = { .to = to };
+
+	return lines_read(from, true, print_line, &l);
 }
 
 struct json_object *
@@ -124,27 +123,21 @@ mailq_json_recipient(char *const *f)
 	return o;
 }
 
-int
-mailq_print_json(FILE *list, FILE *to)
+static void
+add_line(void *arg, char *const *f)
 {
-	struct json_object *all = json_object_new_array(), *rcpts = NULL;
-	char *line = NULL, *f[LINES_FIELDS_MAX];
-	size_t room = 0;
-	int n, rc = -1;
+	struct list *l = arg;
 
-	while (rc != 0 && getline(&line, &room, list) > 0) {
-		n = lines_cut(line, f, FIELDS);
-		if (f[0][0] == 'M' && n >= 6)
-			json_object_array_add(all, mailq_json_message(f, &rcpts));
-		else if (f[0][0] == 'R' && n >= 6 && rcpts != NULL)
-			json_object_array_add(rcpts, mailq_json_recipient(f));
-		else if (f[0][0] == 'E')
-			rc = 0;
-	}
-	free(line);
-	if (rc == 0)
-		lines_print_json(all, to);
-	else
-		json_object_put(all);
-	return rc;
+	if (f[0][0] == 'M' && f[3][0] != '\0')
+		json_object_array_add(l->all, mailq_json_message(f, &l->rcpts));
+	else if (f[0][0] == 'R' && l->rcpts != NULL)
+		json_object_array_add(l->rcpts, mailq_json_recipient(f));
+}
+
+int
+mailq_print_json(FILE *from, FILE *to)
+{
+	struct list l = { .all = json_object_new_array() };
+
+	return lines_end_json(lines_read(from, false, add_line, &l), l.all, to);
 }

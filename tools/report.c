@@ -50,9 +50,18 @@ print_attempt(char *const *f, FILE *to)
 	mailq_reason(f[3], 0, to);
 }
 
+struct shown {
+	FILE			*to;
+	bool			 header;		/* its title is there */
+	struct json_object	*message, *rcpts, *lines;
+};
+
 static void
-print_line(char *const *f, FILE *to, bool *header)
+print_line(void *arg, char *const *f)
 {
+	struct shown *s = arg;
+	FILE *to = s->to;
+
 	switch (f[0][0]) {
 	case 'M':
 		print_message(f, to);
@@ -80,10 +89,8 @@ print_line(char *const *f, FILE *to, bool *header)
 		print_attempt(f, to);
 		break;
 	case 'T':
-		if (!*header)
-			fprintf(to, "\nheader\n");
-		*header = true;
-		fprintf(to, "  %s\n", f[1]);
+		fprintf(to, "%s  %s\n", s->header ? "" : "\nheader\n", f[1]);
+		s->header = true;
 		break;
 	case 'X':
 		fprintf(to, "\n%s\n", f[1]);
@@ -91,28 +98,12 @@ print_line(char *const *f, FILE *to, bool *header)
 	}
 }
 
-/* A T line may hold tabs, and a reason is the rest of its line. */
-static int
-cut(char *line, char *fields[LINES_FIELDS_MAX])
-{
-	return lines_cut(line, fields, line[0] == 'T' || line[0] == 'X' ? 2 : line[0] == 'A' ? 4 : line[0] == 'D' ? 9 : 7);
-}
-
 int
 report_message(FILE *from, FILE *to)
 {
-	char *line = NULL, *f[LINES_FIELDS_MAX];
-	bool header = false, end = false;
-	size_t room = 0;
+	struct shown s = { .to = to };
 
-	while (!end && getline(&line, &room, from) > 0) {
-		lines_tame(line);
-		cut(line, f);
-		end = f[0][0] == 'E';
-		print_line(f, to, &header);
-	}
-	free(line);
-	return end ? 0 : -1;
+	return lines_read(from, true, print_line, &s);
 }
 
 /* To the recipient of the line before. */
@@ -143,31 +134,33 @@ add_to_last(struct json_object *rcpts, char *const *f)
 }
 
 static void
-add_json(struct json_object **o, struct json_object **rcpts, struct json_object *header, char *const *f)
+add_line(void *arg, char *const *f)
 {
+	struct shown *s = arg;
+
+	if (s->message == NULL && f[0][0] == 'M')
+		s->message = mailq_json_message(f, &s->rcpts);
+	if (s->message == NULL)
+		return;
 	switch (f[0][0]) {
-	case 'M':
-		if (*o == NULL)
-			*o = mailq_json_message(f, rcpts);
-		break;
 	case 'C':
-		lines_put(*o, "session", f[1]);
-		lines_put(*o, "client", f[2]);
+		lines_put(s->message, "session", f[1]);
+		lines_put(s->message, "client", f[2]);
 		break;
 	case 'R':
-		json_object_array_add(*rcpts, mailq_json_recipient(f));
+		json_object_array_add(s->rcpts, mailq_json_recipient(f));
 		break;
 	case 'V':
-		lines_put(*o, "ret", f[1]);
-		lines_put(*o, "envid", f[2]);
+		lines_put(s->message, "ret", f[1]);
+		lines_put(s->message, "envid", f[2]);
 		break;
 	case 'H':
 	case 'N':
 	case 'A':
-		add_to_last(*rcpts, f);
+		add_to_last(s->rcpts, f);
 		break;
 	case 'T':
-		json_object_array_add(header, lines_json(f[1]));
+		json_object_array_add(s->lines, lines_json(f[1]));
 		break;
 	}
 }
@@ -175,26 +168,15 @@ add_json(struct json_object **o, struct json_object **rcpts, struct json_object 
 int
 report_message_json(FILE *from, FILE *to)
 {
-	struct json_object *o = NULL, *rcpts = NULL, *header = json_object_new_array();
-	char *line = NULL, *f[LINES_FIELDS_MAX];
-	bool end = false;
-	size_t room = 0;
+	struct shown s = { .lines = json_object_new_array() };
+	int rc = lines_read(from, false, add_line, &s);
 
-	while (!end && getline(&line, &room, from) > 0) {
-		cut(line, f);
-		end = f[0][0] == 'E';
-		if (o != NULL || f[0][0] == 'M')
-			add_json(&o, &rcpts, header, f);
-	}
-	free(line);
-	if (o == NULL || !end) {
-		json_object_put(o);
-		json_object_put(header);
+	if (s.message == NULL) {
+		json_object_put(s.lines);
 		return -1;
 	}
-	json_object_object_add(o, "header", header);
-	lines_print_json(o, to);
-	return 0;
+	json_object_object_add(s.message, "header", s.lines);
+	return lines_end_json(rc, s.message, to);
 }
 
 /* A line with the number of bytes, and the bytes. */
@@ -229,29 +211,32 @@ print_hop(char *const *f, FILE *to)
 		mailq_reason(f[8], 4, to);
 }
 
+struct hops {
+	FILE	*to;
+	bool	 any;
+};
+
+static void
+take_hop(void *arg, char *const *f)
+{
+	struct hops *h = arg;
+
+	if (f[0][0] == 'D') {
+		if (!h->any)
+			fprintf(h->to, "%-40s %-8s %8s %8s %6s\n", "NEXT HOP", "STATE", "WAITING", "RUNNING", "LIMIT");
+		h->any = true;
+		print_hop(f, h->to);
+	} else if (f[0][0] == 'E' && !h->any) {
+		fprintf(h->to, "No mail waits for any next hop, and none is paused.\n");
+	}
+}
+
 int
 report_hops(FILE *from, FILE *to)
 {
-	char *line = NULL, *f[LINES_FIELDS_MAX];
-	unsigned n = 0;
-	size_t room = 0;
-	int rc = -1;
+	struct hops h = { .to = to };
 
-	while (rc != 0 && getline(&line, &room, from) > 0) {
-		lines_tame(line);
-		cut(line, f);
-		if (f[0][0] == 'E')
-			rc = 0;
-		if (f[0][0] != 'D')
-			continue;
-		if (n++ == 0)
-			fprintf(to, "%-40s %-8s %8s %8s %6s\n", "NEXT HOP", "STATE", "WAITING", "RUNNING", "LIMIT");
-		print_hop(f, to);
-	}
-	free(line);
-	if (rc == 0 && n == 0)
-		fprintf(to, "No mail waits for any next hop, and none is paused.\n");
-	return rc;
+	return lines_read(from, true, take_hop, &h);
 }
 
 static struct json_object *
@@ -270,48 +255,34 @@ json_hop(char *const *f)
 	return o;
 }
 
+static void
+add_hop(void *arg, char *const *f)
+{
+	if (f[0][0] == 'D')
+		json_object_array_add(arg, json_hop(f));
+}
+
 int
 report_hops_json(FILE *from, FILE *to)
 {
 	struct json_object *all = json_object_new_array();
-	char *line = NULL, *f[LINES_FIELDS_MAX];
-	size_t room = 0;
-	int rc = -1;
 
-	while (rc != 0 && getline(&line, &room, from) > 0) {
-		cut(line, f);
-		if (f[0][0] == 'D')
-			json_object_array_add(all, json_hop(f));
-		else if (f[0][0] == 'E')
-			rc = 0;
-	}
-	free(line);
-	if (rc == 0)
-		lines_print_json(all, to);
-	else
-		json_object_put(all);
-	return rc;
+	return lines_end_json(lines_read(from, false, add_hop, all), all, to);
+}
+
+static void
+print_hoststat(void *arg, char *const *f)
+{
+	char when[96];
+
+	if (f[0][0] == 'D')
+		fprintf(arg, "%-38s %-20s %s\n", f[1], lines_when(when, sizeof(when), lines_number(f[6]), clock_wall()),
+		    f[8][0] != '\0' ? f[8] : f[2]);
 }
 
 int
 report_hoststat(FILE *from, FILE *to)
 {
-	char *line = NULL, *f[LINES_FIELDS_MAX];
-	size_t room = 0;
-	int rc = -1;
-
 	fprintf(to, "%-38s %-20s %s\n", "--------------- Hostname -------------", "---- Next try -----", "-------- Results --------");
-	while (rc != 0 && getline(&line, &room, from) > 0) {
-		char when[96];
-
-		lines_tame(line);
-		cut(line, f);
-		if (f[0][0] == 'E')
-			rc = 0;
-		if (f[0][0] == 'D')
-			fprintf(to, "%-38s %-20s %s\n", f[1], lines_when(when, sizeof(when), lines_number(f[6]), clock_wall()),
-			    f[8][0] != '\0' ? f[8] : f[2]);
-	}
-	free(line);
-	return rc;
+	return lines_read(from, true, print_hoststat, to);
 }

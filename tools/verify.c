@@ -12,7 +12,6 @@
 #include "tools/verify.h"
 
 #define HOPS_MAX	10		/* that DNS is asked about; a list has more, and they are only named */
-#define FIELDS		5
 
 /* ---- asking ---- */
 
@@ -22,30 +21,40 @@ code_of(const char *verdict)
 	return strcmp(verdict, "unknown") == 0 ? EX_NOUSER : strcmp(verdict, "temporary") == 0 ? EX_TEMPFAIL : 0;
 }
 
-/* Lines of resolver behind the one that named the hop, which they repeat: "A<tab>hop<tab>…". */
+struct route {
+	const char	*hop;
+	FILE		*to;
+	int		 code;
+};
+
+/* A line of resolver behind the one that named the hop, which it repeats: "A<tab>hop<tab>…". */
+static void
+take_host(void *arg, char *const *f)
+{
+	struct route *r = arg;
+
+	if (f[0][0] == 'A' || f[0][0] == 'N' || f[0][0] == 'D')
+		fprintf(r->to, "%s\t%s\t%s\t%s\t%s\n", f[0], r->hop, f[1], f[2], f[3]);
+	if (f[0][0] == 'N')
+		r->code = strcmp(f[1], "temporary") == 0 ? EX_TEMPFAIL : EX_NOHOST;
+}
+
 static int
 ask_hosts(const char *path, const char *hop, FILE *to)
 {
 	const char *words[] = { "route", hop + 3, NULL };
-	char why[1024], *line = NULL, *f[LINES_FIELDS_MAX];
-	size_t room = 0;
-	int code, rc = 0;
+	struct route r = { hop, to, 0 };
+	char why[1024];
+	int code;
 	FILE *from = call_command(path, words, &code, why, sizeof(why));
 
 	if (from == NULL) {
 		fprintf(to, "N\t%s\ttemporary\t%s\n", hop, why);
 		return EX_TEMPFAIL;
 	}
-	while (getline(&line, &room, from) > 0) {
-		lines_cut(line, f, FIELDS);
-		if (f[0][0] == 'A' || f[0][0] == 'N' || f[0][0] == 'D')
-			fprintf(to, "%s\t%s\t%s\t%s\t%s\n", f[0], hop, f[1], f[2], f[3]);
-		if (f[0][0] == 'N')
-			rc = strcmp(f[1], "temporary") == 0 ? EX_TEMPFAIL : EX_NOHOST;
-	}
-	free(line);
+	lines_read(from, false, take_host, &r);
 	fclose(from);
-	return rc;
+	return r.code;
 }
 
 struct hops {
@@ -78,7 +87,7 @@ gather(const char *path, FILE *from, FILE *to)
 		if (line[0] == 'E' || (copy = strdup(line)) == NULL)
 			continue;
 		fputs(line, to);
-		lines_cut(copy, f, FIELDS);
+		lines_cut(copy, f, LINES_FIELDS_MAX);
 		if (f[0][0] == 'V')
 			rc = code_of(f[2]);
 		if (f[0][0] == 'S' && strcmp(f[2], "error") == 0 && rc == 0)
@@ -145,38 +154,43 @@ print_step(char *const *f, int *depth_r, FILE *to)
 		fprintf(to, "%s %s\n", kind, f[3]);
 }
 
+struct path {
+	FILE			*to;
+	int			 depth;
+	struct json_object	*all, *steps, *hosts, *is_signed;
+};
+
+static void
+print_line(void *arg, char *const *f)
+{
+	struct path *p = arg;
+	int indent = 4 + 2 * p->depth;
+
+	switch (f[0][0]) {
+	case 'V':
+		fprintf(p->to, "%s: %s, %s\n", f[1], f[2], f[3]);
+		break;
+	case 'S':
+		print_step(f, &p->depth, p->to);
+		break;
+	case 'A':
+		fprintf(p->to, "%*s%s %s [%s]\n", indent, "", f[2], f[3], f[4]);
+		break;
+	case 'D':
+		fprintf(p->to, "%*s(signed: all of this was verified by DNSSEC)\n", indent, "");
+		break;
+	case 'N':
+		fprintf(p->to, "%*sno host: %s (%s)\n", indent, "", f[3], f[2]);
+		break;
+	}
+}
+
 int
 verify_print(FILE *from, FILE *to)
 {
-	char *line = NULL, *f[LINES_FIELDS_MAX];
-	int depth = 0, rc = -1;
-	size_t room = 0;
+	struct path p = { .to = to };
 
-	while (rc != 0 && getline(&line, &room, from) > 0) {
-		lines_cut(line, f, FIELDS);
-		switch (f[0][0]) {
-		case 'V':
-			fprintf(to, "%s: %s, %s\n", f[1], f[2], f[3]);
-			break;
-		case 'S':
-			print_step(f, &depth, to);
-			break;
-		case 'A':
-			fprintf(to, "%*s%s %s [%s]\n", 4 + 2 * depth, "", f[2], f[3], f[4]);
-			break;
-		case 'D':
-			fprintf(to, "%*s(signed: all of this was verified by DNSSEC)\n", 4 + 2 * depth, "");
-			break;
-		case 'N':
-			fprintf(to, "%*sno host: %s (%s)\n", 4 + 2 * depth, "", f[3], f[2]);
-			break;
-		case 'E':
-			rc = 0;
-			break;
-		}
-	}
-	free(line);
-	return rc;
+	return lines_read(from, true, print_line, &p);
 }
 
 static struct json_object *
@@ -209,38 +223,33 @@ json_host(char *const *f)
 	return o;
 }
 
+static void
+add_line(void *arg, char *const *f)
+{
+	struct path *p = arg;
+
+	if (f[0][0] == 'V') {
+		lines_put(p->all, "address", f[1]);
+		lines_put(p->all, "verdict", f[2]);
+		lines_put(p->all, "text", f[3]);
+	} else if (f[0][0] == 'S') {
+		json_object_array_add(p->steps, json_step(f));
+	} else if (f[0][0] == 'A' || f[0][0] == 'N') {
+		json_object_array_add(p->hosts, json_host(f));
+	} else if (f[0][0] == 'D') {
+		json_object_array_add(p->is_signed, json_object_new_string(f[1]));
+	}
+}
+
 int
 verify_print_json(FILE *from, FILE *to)
 {
-	struct json_object *all = json_object_new_object(), *steps = json_object_new_array(), *hosts = json_object_new_array();
-	struct json_object *is_signed = json_object_new_array();
-	char *line = NULL, *f[LINES_FIELDS_MAX];
-	size_t room = 0;
-	int rc = -1;
+	struct path p = { .all = json_object_new_object(), .steps = json_object_new_array(), .hosts = json_object_new_array(),
+	    .is_signed = json_object_new_array() };
+	int rc = lines_read(from, false, add_line, &p);
 
-	while (rc != 0 && getline(&line, &room, from) > 0) {
-		lines_cut(line, f, FIELDS);
-		if (f[0][0] == 'V') {
-			lines_put(all, "address", f[1]);
-			lines_put(all, "verdict", f[2]);
-			lines_put(all, "text", f[3]);
-		} else if (f[0][0] == 'S') {
-			json_object_array_add(steps, json_step(f));
-		} else if (f[0][0] == 'A' || f[0][0] == 'N') {
-			json_object_array_add(hosts, json_host(f));
-		} else if (f[0][0] == 'D') {
-			json_object_array_add(is_signed, json_object_new_string(f[1]));
-		} else if (f[0][0] == 'E') {
-			rc = 0;
-		}
-	}
-	free(line);
-	json_object_object_add(all, "path", steps);
-	json_object_object_add(all, "hosts", hosts);
-	json_object_object_add(all, "signed", is_signed);
-	if (rc == 0)
-		lines_print_json(all, to);
-	else
-		json_object_put(all);
-	return rc;
+	json_object_object_add(p.all, "path", p.steps);
+	json_object_object_add(p.all, "hosts", p.hosts);
+	json_object_object_add(p.all, "signed", p.is_signed);
+	return lines_end_json(rc, p.all, to);
 }
