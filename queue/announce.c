@@ -5,7 +5,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "lib/alloc.h"
 #include "lib/ids.h"
 #include "lib/killpoint.h"
 #include "queue/log_private.h"
@@ -115,27 +114,12 @@ announce_go(struct log *l)
 	reclaim_poke(l);
 }
 
-static int
-by_id(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
 void
 announce_start(struct log *l, struct recover *r)
 {
-	struct announce *a = &l->announce;
-	struct message *m;
-	size_t at = 0;
-
 	for (size_t i = 0; i < r->n_damage; i++)
 		tell_damage(l, &r->damage[i]);
-	a->ids = alloc_new(r->index.n_messages + 1, sizeof(*a->ids));
-	while ((m = idmap_next(&r->index.messages, &at)) != NULL)
-		a->ids[a->n++] = m->id;
-	qsort(a->ids, a->n, sizeof(*a->ids), by_id);
+	l->announce.ids = log_ids(&r->index, &l->announce.n);
 	/* A message whose every recipient was found settled but whose dead bytes nobody dated: from now on. */
 	for (size_t i = 0; i < r->index.n_segments; i++)
 		if (r->index.segments[i]->dead_since != 0)

@@ -101,9 +101,9 @@ parent_settle(struct log *l, struct request *q)
 }
 
 static void
-on_accepted(struct work *w)
+on_accepted(void *w)
 {
-	struct request *q = (struct request *)(void *)w;
+	struct request *q = w;
 	struct log *l = q->log;
 
 	log_release(l, q->reserved);
@@ -122,9 +122,9 @@ on_accepted(struct work *w)
 }
 
 static void
-on_changed(struct work *w)
+on_changed(void *w)
 {
-	struct request *q = (struct request *)(void *)w;
+	struct request *q = w;
 	struct log *l = q->log;
 	struct message *m;
 
@@ -143,7 +143,7 @@ on_changed(struct work *w)
 }
 
 static struct request *
-request_new(struct log *l, uint64_t id, void (*on_done)(struct work *), log_done_fn *done, void *arg)
+request_new(struct log *l, uint64_t id, void (*on_done)(void *), log_done_fn *done, void *arg)
 {
 	struct request *q = alloc_new(1, sizeof(*q));
 

@@ -28,9 +28,7 @@ struct bouncecap {
 struct bouncecap *
 bouncecap_new(void)
 {
-	struct bouncecap *b = alloc_new(1, sizeof(*b));
-
-	return b;
+	return alloc_new(1, sizeof(struct bouncecap));
 }
 
 static void

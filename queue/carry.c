@@ -280,10 +280,8 @@ take_content(struct carry *c, FILE *f, struct log_accept *a, uint64_t size, uint
 	uint64_t left = size;
 	size_t n;
 
-	if (size > MSG_INLINE_MAX && (a->file = log_file_new(c->log, a->id)) == NULL) {
-		snprintf(c->error, sizeof(c->error), "its content could not be stored");
-		return -1;
-	}
+	if (size > MSG_INLINE_MAX)
+		a->file = log_file_new(c->log, a->id);
 	while (left > 0 && (n = fread(buffer, 1, left < MSG_INLINE_MAX ? (size_t)left : MSG_INLINE_MAX, f)) > 0) {
 		left -= n;
 		if (a->file == NULL)

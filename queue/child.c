@@ -56,11 +56,9 @@ on_accepted(void *arg, const char *error)
 {
 	struct child *c = arg;
 	struct attempt *a = c->attempt;
-	char parent[ID_TEXT];
 
 	if (error == NULL) {
-		snprintf(parent, sizeof(parent), "%s", id_text(a->message));
-		log_info("msg=%s event=born parent=%s for=%s from=%s rcpts=%u size=%" PRIu64, id_text(c->id), parent,
+		log_info("msg=%s event=born parent=%s for=%s from=%s rcpts=%u size=%" PRIu64, id_text(c->id), id_text(a->message),
 		    logq(c->rcpt->rcpt.address), logq(c->sender), c->rcpt->n_targets, a->size);
 		dispatch_add(a->dispatch, c->id, a->arrived_ms, c->sender, c->rcpt->targets, 0, c->rcpt->n_targets);
 	}

@@ -81,9 +81,9 @@ on_append_done(void *arg, struct append *a)
 }
 
 static void
-news_done(struct work *w)
+news_done(void *w)
 {
-	struct news *n = (struct news *)(void *)w;
+	struct news *n = w;
 	struct commit *c = n->commit;
 
 	switch (c->opened ? n->what : NEWS_NONE) {
@@ -428,8 +428,10 @@ commit_append(struct commit *c, struct append *a)
 }
 
 void
-commit_work(struct commit *c, struct work *w)
+commit_work(struct commit *c, struct work *w, void (*run)(void *), void (*done)(void *))
 {
+	w->run = run;
+	w->done = done;
 	pthread_mutex_lock(&c->mutex);
 	STAILQ_INSERT_TAIL(&c->works, w, link);
 	pthread_mutex_unlock(&c->mutex);
@@ -437,10 +439,11 @@ commit_work(struct commit *c, struct work *w)
 }
 
 void
-commit_now(struct commit *c, struct work *w)
+commit_now(struct commit *c, struct work *w, void (*run)(void *), void (*done)(void *))
 {
-	if (w->run)
-		w->run(w);
+	if (run)
+		run(w);
+	w->done = done;
 	pthread_mutex_lock(&c->mutex);
 	STAILQ_INSERT_TAIL(&c->finished, w, link);
 	pthread_mutex_unlock(&c->mutex);

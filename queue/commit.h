@@ -18,11 +18,11 @@
 struct event_base;
 struct commit;
 
-/* First in the struct of whoever uses it. `run` is called by a thread, then `done` by the loop. */
+/* First in the struct of whoever uses it, which `run` (in a thread), then `done` (in the loop) are called with. */
 struct work {
 	STAILQ_ENTRY(work)	 link;
-	void			(*run)(struct work *);
-	void			(*done)(struct work *);
+	void			(*run)(void *);
+	void			(*done)(void *);
 };
 STAILQ_HEAD(work_list, work);
 
@@ -71,9 +71,9 @@ struct commit	*commit_new(struct event_base *, int dirfd, const struct commit_op
 /* Waits for all that was given; every `done` is called (what cannot be written fails). */
 void		 commit_free(struct commit *);
 void		 commit_append(struct commit *, struct append *);
-void		 commit_work(struct commit *, struct work *);
-/* Without a thread: runs it now, and its `done` comes from the loop as ever. For what does not touch the disk. */
-void		 commit_now(struct commit *, struct work *);
+void		 commit_work(struct commit *, struct work *, void (*run)(void *), void (*done)(void *));
+/* Without a thread: runs it now (NULL: nothing), and `done` comes from the loop as ever. For what does not touch the disk. */
+void		 commit_now(struct commit *, struct work *, void (*run)(void *), void (*done)(void *));
 /* Tries again for a spare segment or a stalled writer. rotate: also begins a new segment. */
 void		 commit_kick(struct commit *, bool rotate);
 struct commit_counts commit_counts(struct commit *);

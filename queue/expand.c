@@ -175,9 +175,7 @@ expand_peer_down(struct expand *e, struct ipc *ipc)
 struct expand *
 expand_new(void)
 {
-	struct expand *e = alloc_new(1, sizeof(*e));
-
-	return e;
+	return alloc_new(1, sizeof(struct expand));
 }
 
 void

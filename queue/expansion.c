@@ -122,12 +122,10 @@ static char *
 own_orcpt(const char *address)
 {
 	bool ascii = true;
-	char *orcpt;
 
 	for (const char *c = address; *c != '\0'; c++)
 		ascii &= (unsigned char)*c < 0x80;
-	orcpt = alloc_printf("%s;%s", ascii ? "rfc822" : "utf-8", address);
-	return orcpt;
+	return alloc_printf("%s;%s", ascii ? "rfc822" : "utf-8", address);
 }
 
 /*

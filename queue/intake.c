@@ -359,11 +359,6 @@ take_content(struct transaction *t, const void *data, size_t len)
 	if (t->file == NULL) {
 		t->message = log_new_id(t->intake->queue->log);
 		t->file = log_file_new(t->intake->queue->log, t->message);
-		if (t->file == NULL) {
-			t->owed += (uint32_t)len;
-			refuse(t, 451, "The message could not be stored; try again later");
-			return;
-		}
 		write_piece(t, t->content, before, 0);	/* was credited when it came */
 		free(t->content);
 		t->content = NULL;

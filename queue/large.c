@@ -101,14 +101,16 @@ piece_write(struct piece *p)
 }
 
 static void
-piece_run(struct work *w)
+piece_run(void *w)
 {
-	struct piece *p = (struct piece *)(void *)w;
+	struct piece *p = w;
 
 	if (p->file->error[0] == '\0' && piece_write(p) != 0)
 		snprintf(p->file->error, sizeof(p->file->error), "%s%s", errno == ENOSPC ? LOG_NO_ROOM : "the disk: ",
 		    errno == ENOSPC ? "" : strerror(errno));
 }
+
+static void	piece_done(void *);
 
 static void
 pieces_go(struct log_file *f)
@@ -119,7 +121,7 @@ pieces_go(struct log_file *f)
 		return;
 	STAILQ_REMOVE_HEAD(&f->pieces, next);
 	f->busy = true;
-	commit_work(f->log->commit, &p->work);
+	commit_work(f->log->commit, &p->work, piece_run, piece_done);
 }
 
 /* A file without acceptance goes when nothing writes to it any more. */
@@ -136,9 +138,9 @@ file_abandon(struct log_file *f)
 }
 
 static void
-piece_done(struct work *w)
+piece_done(void *w)
 {
-	struct piece *p = (struct piece *)(void *)w;
+	struct piece *p = w;
 	struct log_file *f = p->file;
 	bool discarded = f->discarded, last = p->last;
 	char error[LOG_ERROR_MAX];
@@ -162,8 +164,6 @@ piece_add(struct log_file *f, bool last, log_done_fn *done, void *arg)
 {
 	struct piece *p = alloc_new(1, sizeof(*p));
 
-	p->work.run = piece_run;
-	p->work.done = piece_done;
 	p->file = f;
 	p->last = last;
 	p->done = done;
@@ -273,17 +273,17 @@ on_large_name(void *arg, const char *name)
 }
 
 static void
-sweep_run(struct work *w)
+sweep_run(void *w)
 {
-	struct sweep *s = (struct sweep *)(void *)w;
+	struct sweep *s = w;
 
 	disk_each(s->log->largefd, on_large_name, s);
 }
 
 static void
-sweep_done(struct work *w)
+sweep_done(void *w)
 {
-	struct sweep *s = (struct sweep *)(void *)w;
+	struct sweep *s = w;
 
 	for (size_t i = 0; i < s->n; i++)
 		if (index_find(&s->log->index, s->ids[i]) == NULL)
@@ -297,9 +297,7 @@ large_sweep(struct log *l, uint64_t below)
 {
 	struct sweep *s = alloc_new(1, sizeof(*s));
 
-	s->work.run = sweep_run;
-	s->work.done = sweep_done;
 	s->log = l;
 	s->below = below;
-	commit_work(l->commit, &s->work);
+	commit_work(l->commit, &s->work, sweep_run, sweep_done);
 }

@@ -46,9 +46,9 @@ struct later {
 };
 
 static void
-later_done(struct work *w)
+later_done(void *w)
 {
-	struct later *later = (struct later *)(void *)w;
+	struct later *later = w;
 
 	later->done(later->arg, later->error[0] != '\0' ? later->error : NULL);
 	free(later);
@@ -62,11 +62,10 @@ log_later(struct log *l, log_done_fn *done, void *arg, const char *error)
 	if (done == NULL)
 		return;
 	later = alloc_new(1, sizeof(*later));
-	later->work.done = later_done;
 	later->done = done;
 	later->arg = arg;
 	snprintf(later->error, sizeof(later->error), "%s", error ? error : "");
-	commit_now(l->commit, &later->work);
+	commit_now(l->commit, &later->work, NULL, later_done);
 }
 
 struct removal {
@@ -77,17 +76,11 @@ struct removal {
 };
 
 static void
-removal_run(struct work *w)
+removal_run(void *w)
 {
-	struct removal *r = (struct removal *)(void *)w;
+	struct removal *r = w;
 
 	disk_unlink(r->dirfd, r->name, r->kind);
-}
-
-static void
-removal_done(struct work *w)
-{
-	free(w);
 }
 
 void
@@ -95,12 +88,10 @@ log_unlink(struct log *l, int dirfd, const char *name, const char *kind)
 {
 	struct removal *r = alloc_new(1, sizeof(*r));
 
-	r->work.run = removal_run;
-	r->work.done = removal_done;
 	r->dirfd = dirfd;
 	r->kind = kind;
 	snprintf(r->name, sizeof(r->name), "%s", name);
-	commit_work(l->commit, &r->work);
+	commit_work(l->commit, &r->work, removal_run, free);
 }
 
 /* Ids: the number of the newest segment, which no later start uses again, and a counter. */
@@ -125,17 +116,17 @@ struct indexing {
 };
 
 static void
-indexing_run(struct work *w)
+indexing_run(void *w)
 {
-	struct indexing *i = (struct indexing *)(void *)w;
+	struct indexing *i = w;
 
 	i->result = segindex_write(i->log->segfd, &i->header, i->limit, i->known);
 }
 
 static void
-indexing_done(struct work *w)
+indexing_done(void *w)
 {
-	struct indexing *i = (struct indexing *)(void *)w;
+	struct indexing *i = w;
 	struct segment *s = index_segment(&i->log->index, i->header.number);
 
 	if (s) {
@@ -154,14 +145,12 @@ segment_index(struct log *l, struct segment *s)
 {
 	struct indexing *i = alloc_new(1, sizeof(*i));
 
-	i->work.run = indexing_run;
-	i->work.done = indexing_done;
 	i->log = l;
 	i->header = s->header;
 	i->limit = s->limit;
 	i->known = s->known;
 	s->pins++;
-	commit_work(l->commit, &i->work);
+	commit_work(l->commit, &i->work, indexing_run, indexing_done);
 }
 
 static void
@@ -209,15 +198,17 @@ struct starting {
 };
 
 static void
-starting_run(struct work *w)
+starting_run(void *w)
 {
-	recover_run(&((struct starting *)(void *)w)->recover);
+	struct starting *st = w;
+
+	recover_run(&st->recover);
 }
 
 static void
-starting_done(struct work *w)
+starting_done(void *w)
 {
-	struct starting *st = (struct starting *)(void *)w;
+	struct starting *st = w;
 	struct log *l = st->log;
 
 	for (size_t i = 0; i < st->recover.index.n_segments && !l->closing; i++)
@@ -327,9 +318,7 @@ log_open(struct event_base *base, int dirfd, const struct log_options *options, 
 	l->mark = st->recover.mark = mark_open(l->dirfd);
 	reclaim_init(l);
 	st->log = l;
-	st->work.run = starting_run;
-	st->work.done = starting_done;
-	commit_work(l->commit, &st->work);
+	commit_work(l->commit, &st->work, starting_run, starting_done);
 	timer_set(&l->tick, on_tick, l);
 	timer_start(&l->tick, TICK_MS);
 	return l;
@@ -380,14 +369,6 @@ log_find(struct log *l, uint64_t id, struct log_message *r)
 	return true;
 }
 
-static int
-by_id(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
 bool
 log_is_open(struct log *l, uint64_t id, uint32_t index, enum log_state *state_r)
 {
@@ -399,18 +380,35 @@ log_is_open(struct log *l, uint64_t id, uint32_t index, enum log_state *state_r)
 	return p != NULL;
 }
 
+static int
+by_id(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+uint64_t *
+log_ids(const struct index *ix, size_t *n_r)
+{
+	uint64_t *ids = alloc_new(ix->n_messages, sizeof(*ids));
+	struct message *m;
+	size_t at = 0;
+
+	*n_r = 0;
+	while ((m = idmap_next(&ix->messages, &at)) != NULL)
+		ids[(*n_r)++] = m->id;
+	qsort(ids, *n_r, sizeof(*ids), by_id);
+	return ids;
+}
+
 void
 log_each(struct log *l, bool (*fn)(void *, const struct log_message *), void *arg)
 {
-	uint64_t *ids = alloc_new(l->index.n_messages + 1, sizeof(*ids));
 	struct log_message shown;
-	struct message *m;
-	size_t at = 0, n = 0;
+	size_t n;
+	uint64_t *ids = log_ids(&l->index, &n);
 
-	while ((m = idmap_next(&l->index.messages, &at)) != NULL)
-		if (m->announced)
-			ids[n++] = m->id;
-	qsort(ids, n, sizeof(*ids), by_id);
 	for (size_t i = 0; i < n; i++)
 		if (log_find(l, ids[i], &shown) && !fn(arg, &shown))
 			break;

@@ -91,6 +91,8 @@ void	log_append_change(struct log *, struct message *, const struct record *, st
 void	log_append_end(struct log *, struct message *);
 /* The end of one that ended before, said again: `placed` is told where, 0 if it failed. */
 void	log_append_end_again(struct log *, uint64_t id, void (*placed)(struct log *, void *arg, uint32_t segment), void *arg);
+/* The ids of all its messages, oldest first, for the caller to free. */
+uint64_t *log_ids(const struct index *, size_t *n_r);
 /* Work whose end is of no interest: removes a file of a folder. */
 void	log_unlink(struct log *, int dirfd, const char *name, const char *kind);
 

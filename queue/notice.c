@@ -52,13 +52,11 @@ static void
 on_accepted(void *arg, const char *error)
 {
 	struct accepting *a = arg;
-	char about[ID_TEXT];
 
-	snprintf(about, sizeof(about), "%s", id_text(a->about));
 	if (error != NULL) {
-		log_error("msg=%s event=notice-failed reason=%s", about, logq(error));
+		log_error("msg=%s event=notice-failed reason=%s", id_text(a->about), logq(error));
 	} else {
-		log_info("msg=%s event=notice about=%s to=%s", id_text(a->id), about, logq(a->to.address));
+		log_info("msg=%s event=notice about=%s to=%s", id_text(a->id), id_text(a->about), logq(a->to.address));
 		dispatch_add(a->queue->dispatch, a->id, clock_ms(), "", &a->to, 0, 1);
 	}
 	envelope_free_rcpt(&a->to);
@@ -88,7 +86,6 @@ notice_held(struct queue *q, uint64_t message, const struct notice *about)
 {
 	struct accepting *a;
 	struct notice n = *about;
-	char id[ID_TEXT], held[ID_TEXT];
 
 	if (strcmp(n.session, NOTICE_SESSION) == 0)
 		return;
@@ -101,11 +98,9 @@ notice_held(struct queue *q, uint64_t message, const struct notice *about)
 	a->to.local = true;
 	a->id = log_new_id(q->log);
 	a->now = n.now = clock_wall();
-	snprintf(id, sizeof(id), "%s", id_text(a->id));
-	snprintf(held, sizeof(held), "%s", id_text(message));
 	n.hostname = q->p.conf->hostname;
 	n.to = a->to.address;
-	n.id = id;
-	n.held = held;
+	n.id = id_text(a->id);
+	n.held = id_text(message);
 	accept_notice(q, message, &n, a);
 }

@@ -60,17 +60,17 @@ replace(const struct keeping *k)
 }
 
 static void
-run(struct work *w)
+run(void *w)
 {
-	struct keeping *k = (struct keeping *)(void *)w;
+	struct keeping *k = w;
 
 	k->error = replace(k) == 0 ? 0 : errno;
 }
 
 static void
-finished(struct work *w)
+finished(void *w)
 {
-	struct keeping *k = (struct keeping *)(void *)w;
+	struct keeping *k = w;
 
 	k->done(k->arg, k->error == 0 ? NULL : strerror(k->error));
 	free(k);
@@ -82,11 +82,9 @@ pauses_write(struct log *l, const char *names, log_done_fn *done, void *arg)
 	size_t len = strlen(names) + 1;
 	struct keeping *k = alloc_new(1, sizeof(*k) + len);
 
-	k->work.run = run;
-	k->work.done = finished;
 	k->dirfd = l->dirfd;
 	k->done = done;
 	k->arg = arg;
 	memcpy(k->names, names, len);
-	commit_work(l->commit, &k->work);
+	commit_work(l->commit, &k->work, run, finished);
 }

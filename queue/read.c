@@ -248,11 +248,11 @@ read_one(struct read *r, struct opened *o)
 
 /* In a thread, or in the loop when all of it is in memory. */
 static void
-read_run(struct work *w)
+read_run(void *w)
 {
 	struct opened o = { 0, -1 };
 
-	for (struct read *r = (struct read *)(void *)w; r != NULL; r = r->next)
+	for (struct read *r = w; r != NULL; r = r->next)
 		read_one(r, &o);
 	if (o.number != 0)
 		disk_close(o.fd);
@@ -302,9 +302,9 @@ done_one(struct read *r)
 }
 
 static void
-read_done(struct work *w)
+read_done(void *w)
 {
-	struct read *r = (struct read *)(void *)w, *next;
+	struct read *r = w, *next;
 	struct log *l = r->log;
 
 	for (; r != NULL; r = next) {
@@ -360,9 +360,9 @@ static void
 read_go(struct read *r, bool disk)
 {
 	if (disk)
-		commit_work(r->log->commit, &r->work);
+		commit_work(r->log->commit, &r->work, read_run, read_done);
 	else
-		commit_now(r->log->commit, &r->work);
+		commit_now(r->log->commit, &r->work, read_run, read_done);
 }
 
 /* An envelope is read when all that was said of the message is on the disk. False: it waits for that. */
@@ -395,8 +395,6 @@ read_new(struct log *l, uint64_t id, void *arg)
 {
 	struct read *r = alloc_new(1, sizeof(*r));
 
-	r->work.run = read_run;
-	r->work.done = read_done;
 	r->log = l;
 	r->id = id;
 	r->arg = arg;

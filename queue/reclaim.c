@@ -36,9 +36,9 @@ struct leaving {
 };
 
 static void
-leaving_run(struct work *w)
+leaving_run(void *w)
 {
-	struct leaving *v = (struct leaving *)(void *)w;
+	struct leaving *v = w;
 	char name[WRITER_NAME_MAX];
 
 	writer_name(name, v->number, "idx");
@@ -51,9 +51,9 @@ leaving_run(struct work *w)
 }
 
 static void
-leaving_done(struct work *w)
+leaving_done(void *w)
 {
-	struct leaving *v = (struct leaving *)(void *)w;
+	struct leaving *v = w;
 	struct log *l = v->log;
 	struct segment *s = index_segment(&l->index, v->number);
 
@@ -83,12 +83,10 @@ remove_free(struct log *l)
 		if (!index_segment_free(&l->index, s) || s->kept)
 			continue;
 		v = alloc_new(1, sizeof(*v));
-		v->work.run = leaving_run;
-		v->work.done = leaving_done;
 		v->log = l;
 		v->number = s->header.number;
 		s->leaving = true;
-		commit_work(l->commit, &v->work);
+		commit_work(l->commit, &v->work, leaving_run, leaving_done);
 	}
 }
 

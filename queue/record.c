@@ -1,7 +1,7 @@
 /*
  * Records to bytes and back (record.h). Decides what a well-formed record is, and that only by its form: whether a
- * recipient's index exists or a message is known, index.c finds. Called by log.c and reclaim.c to write, by recover.c,
- * read.c and check.c to read, from threads too: no static buffers here.
+ * recipient's index exists or a message is known, index.c finds. Called by append.c and reclaim.c to write, in the loop; by
+ * recover.c, read.c and check.c to read, from threads too: no static buffers there.
  */
 #include "queue/record.h"
 
@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "lib/alloc.h"
+#include "lib/ids.h"
 #include "lib/log.h"
 #include "lib/messages.h"
 
@@ -96,7 +97,6 @@ static void
 encode_outcome(struct pack *p, const struct log_outcome *o)
 {
 	size_t len = o->text ? strnlen(o->text, RECORD_TEXT_MAX) : 0;
-
 	size_t past = o->past ? strnlen(o->past, RECORD_PAST_MAX) : 0;
 	bool more = o->at != 0 || o->marks != 0 || past > 0;
 
@@ -168,17 +168,9 @@ encode_brief(struct grow *g, const struct record *r)
 static size_t
 encode_line(char *to, size_t size, const struct record *r, size_t payload)
 {
-	static const char digits[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";	/* lib/ids.c, without its buffers */
-	char id[16], address[128];
-	size_t at = sizeof(id) - 1;
-	uint64_t rest = r->id;
-	int n;
+	char address[128];
+	int n = snprintf(to, size, "@%016x %08zx %s id=%s", 0, payload, kind_names[r->kind], id_text(r->id));
 
-	id[at] = '\0';
-	do
-		id[--at] = digits[rest & 31];
-	while ((rest >>= 5) != 0);
-	n = snprintf(to, size, "@%016x %08zx %s id=%s", 0, payload, kind_names[r->kind], id + at);
 	if (r->kind == RECORD_ACCEPT || r->kind == RECORD_COPY) {
 		log_escape(address, sizeof(address), r->sender.address, r->sender.address ? strlen(r->sender.address) : 0);
 		n += snprintf(to + n, size - (size_t)n, " arrived=%lld from=<%s> rcpts=%u size=%llu%s",

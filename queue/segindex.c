@@ -168,7 +168,8 @@ entries_walk(const uint8_t *data, size_t len, segindex_fn *fn, void *arg)
 		brief = unpack_u32(&u);
 		if (!unpack_ok(&u) || brief > (size_t)(u.end - u.p) || kind >= RECORD_KINDS)
 			return -1;
-		fn(arg, kind, offset, length, u.p, brief);
+		if (fn)
+			fn(arg, kind, offset, length, u.p, brief);
 		u.p += brief;
 	}
 	return 0;
@@ -197,17 +198,6 @@ index_read(int fd, const struct segment_header *h, uint64_t *size)
 	return NULL;
 }
 
-static void
-count_only(void *arg, enum record_kind kind, uint64_t offset, uint32_t length, const uint8_t *payload, size_t len)
-{
-	(void)arg;
-	(void)kind;
-	(void)offset;
-	(void)length;
-	(void)payload;
-	(void)len;
-}
-
 int
 segindex_load(int dirfd, const struct segment_header *h, segindex_fn *fn, void *arg)
 {
@@ -224,8 +214,8 @@ segindex_load(int dirfd, const struct segment_header *h, segindex_fn *fn, void *
 	if (data == NULL)
 		return -1;
 	/* All of it is looked at before anything is believed. */
-	result = entries_walk(data + INDEX_TEXT, (size_t)size - INDEX_TEXT, count_only, NULL);
-	if (result == 0)
+	result = entries_walk(data + INDEX_TEXT, (size_t)size - INDEX_TEXT, NULL, NULL);
+	if (result == 0 && fn)
 		entries_walk(data + INDEX_TEXT, (size_t)size - INDEX_TEXT, fn, arg);
 	free(data);
 	return result;

@@ -13,7 +13,7 @@ typedef void	segindex_fn(void *arg, enum record_kind, uint64_t offset, uint32_t 
 
 /* Reads the segment and writes its index. 0; 1: the segment is damaged and gets none; -1 with errno. */
 int	segindex_write(int dirfd, const struct segment_header *, uint64_t limit, uint64_t known);
-/* Calls fn for each record. 0, or -1: there is none that can be believed. */
+/* Calls fn (if not NULL) for each record. 0, or -1: there is none that can be believed. */
 int	segindex_load(int dirfd, const struct segment_header *, segindex_fn *, void *arg);
 
 /* A source for segment_scan: an open file. */

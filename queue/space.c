@@ -21,17 +21,17 @@ struct look {
 };
 
 static void
-look_run(struct work *w)
+look_run(void *w)
 {
-	struct look *k = (struct look *)(void *)w;
+	struct look *k = w;
 
 	k->result = disk_space(k->log->segfd, &k->found);
 }
 
 static void
-look_done(struct work *w)
+look_done(void *w)
 {
-	struct look *k = (struct look *)(void *)w;
+	struct look *k = w;
 	struct space *s = &k->log->space;
 
 	s->looking = false;
@@ -50,11 +50,9 @@ space_look(struct log *l)
 	if (l->space.looking || l->closing)
 		return;
 	k = alloc_new(1, sizeof(*k));
-	k->work.run = look_run;
-	k->work.done = look_done;
 	k->log = l;
 	l->space.looking = true;
-	commit_work(l->commit, &k->work);
+	commit_work(l->commit, &k->work, look_run, look_done);
 }
 
 void

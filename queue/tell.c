@@ -114,16 +114,14 @@ on_accepted(void *arg, const char *error)
 	struct tell *g = arg;
 	struct queue *q = g->dispatch->queue;
 	struct log_message m;
-	char parent[ID_TEXT];
 
 	if (error != NULL) {
 		give_up(g, error);
 		return;
 	}
-	snprintf(parent, sizeof(parent), "%s", id_text(g->message));
-	log_info("msg=%s event=%s parent=%s to=%s rcpts=%u", id_text(g->id), names[g->kind], parent, logq(g->to.address), g->n);
+	log_info("msg=%s event=%s parent=%s to=%s rcpts=%u", id_text(g->id), names[g->kind], id_text(g->message), logq(g->to.address), g->n);
 	if (!log_find(q->log, g->message, &m))
-		log_info("msg=%s event=done", parent);
+		log_info("msg=%s event=done", id_text(g->message));
 	dispatch_add(g->dispatch, g->id, clock_ms(), "", &g->to, 0, 1);
 	free_tell(g);
 }
@@ -153,15 +151,13 @@ write_text(struct tell *g, const char *content, size_t header_len, size_t len, s
 	    [TELL_DELIVERED] = BOUNCE_DELIVERED, [TELL_EXPANDED] = BOUNCE_DELIVERED };
 	struct bounce_rcpt *rcpts = alloc_new(g->n, sizeof(*rcpts));
 	const struct conf *conf = g->dispatch->queue->p.conf;
-	char id[ID_TEXT], original[ID_TEXT], *text;
-	struct bounce b = { .action = actions[g->kind], .hostname = conf->hostname, .id = id, .original_id = original,
-	    .session = g->session, .sender = g->to.address, .envid = g->envid, .utf8 = (g->flags & ENVELOPE_UTF8) != 0,
+	char *text;
+	struct bounce b = { .action = actions[g->kind], .hostname = conf->hostname, .id = id_text(g->id),
+	    .original_id = id_text(g->message), .session = g->session, .sender = g->to.address, .envid = g->envid, .utf8 = (g->flags & ENVELOPE_UTF8) != 0,
 	    .full = g->ret == DSN_RET_FULL && len == g->size, .now = g->now, .arrived = g->arrived,
 	    .until = g->arrived + (conf->expire_ms + dispatch_longer_ms(g->dispatch, &g->rcpts[0].rcpt)) / 1000,
 	    .content = content, .header_len = header_len, .content_len = len, .rcpts = rcpts, .n_rcpts = g->n };
 
-	snprintf(id, sizeof(id), "%s", id_text(g->id));
-	snprintf(original, sizeof(original), "%s", id_text(g->message));
 	b.boundary = id_random() << 24 ^ id_random();
 	for (uint32_t i = 0; i < g->n; i++) {
 		const struct attempt_rcpt *r = &g->rcpts[i];
@@ -239,18 +235,12 @@ on_content(void *arg, const void *data, size_t len, const char *error)
 
 /* ---- who hears of it ---- */
 
-static void
-set_address(struct envelope_rcpt *to, const char *address)
-{
-	to->address = alloc_text(address);
-}
-
 /* A bounce that comes back goes to whom the configuration names, once: what he does not get is dropped. */
 static const char *
 find_again(const struct dispatch *d, const struct attempt *a, enum tell_kind kind, struct envelope_rcpt *to)
 {
 	const struct conf *c = d->queue->p.conf;
-	char *whole = NULL;
+	char *whole;
 
 	if (kind != TELL_FAILED || c->double_bounce_to[0] == '\0' || strcmp(a->session, NOTICE_SESSION) == 0)
 		return "the message has no sender (it may be a bounce itself)";
@@ -282,7 +272,7 @@ find_sender(const struct dispatch *d, const struct attempt *a, enum tell_kind ki
 	if ((a->flags & ENVELOPE_TRUSTED) == 0 && !bouncecap_take(d->cap, address.text, d->queue->p.conf->bounces, clock_ms()))
 		return "too many reports to this address, or in all";
 	to->local = conf_is_local(d->queue->p.conf, address.domain);
-	set_address(to, address.text);
+	to->address = alloc_text(address.text);
 	return NULL;
 }
 

@@ -99,13 +99,11 @@ sender_for(const struct attempt *a, char to[ADDRESS_MAX])
 void
 transfer_begin(struct attempt *a)
 {
-	char message[ID_TEXT], hop[ROUTE_HOP_MAX];
-	char sender[ADDRESS_MAX];
-	struct job_begin b = { .message = message, .hop = hop, .sender = sender_for(a, sender), .head = a->head, .flags = a->flags,
+	char hop[ROUTE_HOP_MAX], sender[ADDRESS_MAX];
+	struct job_begin b = { .message = (char *)(uintptr_t)id_text(a->message), .hop = hop, .sender = sender_for(a, sender), .head = a->head, .flags = a->flags,
 	    .size = a->size, .arrived = a->arrived, .ret = a->ret, .envid = a->envid };
 	struct pack p;
 
-	snprintf(message, sizeof(message), "%s", id_text(a->message));
 	snprintf(hop, sizeof(hop), "%s", schedule_job_hop(a->job));
 	a->begun = true;
 	pack_init(&p);
