@@ -3,6 +3,7 @@
  * share, asks DNS directly, and prints results for people or as JSON. What is checked is decided elsewhere: tools/check_NAME.c
  * reads the words, filters/ judges.
  */
+#include <arpa/inet.h>
 #include <event2/event.h>
 #include <event2/util.h>
 #include <json-c/json.h>
@@ -10,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sysexits.h>
 
 #include "lib/clock.h"
@@ -127,6 +129,22 @@ check_begin(struct check *c, int argc, char **argv, const struct option *own)
 		c->options[n++] = *o;
 	optind = 0;			/* glibc: begin again */
 	opterr = 0;
+}
+
+int
+check_ip(struct check *c, const char *text, struct sockaddr_storage *to)
+{
+	struct sockaddr_in *four = (struct sockaddr_in *)to;
+	struct sockaddr_in6 *six = (struct sockaddr_in6 *)to;
+
+	memset(to, 0, sizeof(*to));
+	if (inet_pton(AF_INET, text, &four->sin_addr) == 1)
+		to->ss_family = AF_INET;
+	else if (inet_pton(AF_INET6, text, &six->sin6_addr) == 1)
+		to->ss_family = AF_INET6;
+	else
+		return check_usage(c, "--ip %s is no address; expected 192.0.2.1 or 2001:db8::1", logq(text));
+	return 0;
 }
 
 int

@@ -37,6 +37,7 @@
 struct dns;
 struct event_base;
 struct json_object;
+struct sockaddr_storage;
 
 #define CHECK_OPTIONS_MAX	24
 #define CHECK_HELP		(-2)	/* from check_option(): as good as an exit code of 0 */
@@ -66,6 +67,8 @@ int	 check_option(struct check *);
 int	 check_usage(struct check *, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Likewise about what keeps the check from running. Returns EX_TEMPFAIL. */
 int	 check_unable(struct check *, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* --ip: a client's address. 0, or EX_USAGE after saying what was expected. */
+int	 check_ip(struct check *, const char *text, struct sockaddr_storage *to);
 /* A number in decimal digits from least to most. 0 or -1. */
 int	 check_number(const char *text, uint64_t least, uint64_t most, uint64_t *value_r);
 

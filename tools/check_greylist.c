@@ -2,11 +2,11 @@
  * `minimtactl check greylist`: what greylisting would say to a mail, by what the running server remembers. Changes nothing. SPF
  * is asked first, as it decides by which key the mail is remembered.
  */
-#include <arpa/inet.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sysexits.h>
 
 #include "filters/greylist_key.h"
@@ -29,22 +29,6 @@ struct check_greylist {
 /* ---- words ---- */
 
 static int
-take_ip(struct check_greylist *c, const char *text)
-{
-	struct sockaddr_in *four = (struct sockaddr_in *)&c->client;
-	struct sockaddr_in6 *six = (struct sockaddr_in6 *)&c->client;
-
-	if (inet_pton(AF_INET, text, &four->sin_addr) == 1)
-		four->sin_family = AF_INET;
-	else if (inet_pton(AF_INET6, text, &six->sin6_addr) == 1)
-		six->sin6_family = AF_INET6;
-	else
-		return check_usage(&c->check, "--ip %s is no address; expected 192.0.2.1 or 2001:db8::1", logq(text));
-	c->facts.client = (struct sockaddr *)&c->client;
-	return 0;
-}
-
-static int
 take_address(struct check_greylist *c, struct address *a, const char *option, const char *text, int flags, bool *have_r)
 {
 	const char *why = "";
@@ -65,7 +49,8 @@ take_options(struct check_greylist *c)
 	while (code == 0 && (letter = check_option(&c->check)) != -1)
 		switch (letter) {
 		case 'i':
-			code = take_ip(c, optarg);
+			code = check_ip(&c->check, optarg, &c->client);
+			c->facts.client = (struct sockaddr *)&c->client;
 			break;
 		case 'e':
 			c->facts.helo = optarg;

@@ -2,11 +2,11 @@
  * `minimtactl check mail`: a message through the whole chain of filters, as if it came from an address now, with the filters of
  * the configuration file. What memory would know is not known: the client is a stranger. Nothing is sent or kept.
  */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sysexits.h>
 
 #include "filters/chain.h"
@@ -48,23 +48,6 @@ struct mail {
 /* ---- words ---- */
 
 static int
-take_ip(struct mail *m, const char *text)
-{
-	struct sockaddr_in *four = (struct sockaddr_in *)&m->facts.client;
-	struct sockaddr_in6 *six = (struct sockaddr_in6 *)&m->facts.client;
-
-	if (inet_pton(AF_INET, text, &four->sin_addr) == 1)
-		four->sin_family = AF_INET;
-	else if (inet_pton(AF_INET6, text, &six->sin6_addr) == 1)
-		six->sin6_family = AF_INET6;
-	else
-		return check_usage(&m->check, "--ip %s is no address; expected 192.0.2.1 or 2001:db8::1", logq(text));
-	m->facts.address = reverse_address_of((struct sockaddr *)&m->facts.client);
-	snprintf(m->facts.client_text, sizeof(m->facts.client_text), "%s", text);
-	return 0;
-}
-
-static int
 take_address(struct mail *m, struct address *to, const char *option, const char *text, int flags)
 {
 	const char *why = "";
@@ -83,7 +66,11 @@ take_option(struct mail *m, int letter)
 {
 	switch (letter) {
 	case 'i':
-		return take_ip(m, optarg);
+		if (check_ip(&m->check, optarg, &m->facts.client) != 0)
+			return EX_USAGE;
+		m->facts.address = reverse_address_of((struct sockaddr *)&m->facts.client);
+		snprintf(m->facts.client_text, sizeof(m->facts.client_text), "%s", optarg);
+		return 0;
 	case 'e':
 		m->facts.helo = optarg;
 		return 0;

@@ -1,8 +1,8 @@
 /*
  * `minimtactl check spf`: what the domain of a sender says of a client (RFC 7208).
  */
-#include <arpa/inet.h>
 #include <stdio.h>
+#include <sys/socket.h>
 #include <sysexits.h>
 
 #include "filters/spf.h"
@@ -30,22 +30,6 @@ on_result(void *arg, const struct spf_result *result)
 }
 
 static int
-take_ip(struct check_spf *c, const char *text)
-{
-	struct sockaddr_in *four = (struct sockaddr_in *)&c->client;
-	struct sockaddr_in6 *six = (struct sockaddr_in6 *)&c->client;
-
-	if (inet_pton(AF_INET, text, &four->sin_addr) == 1)
-		four->sin_family = AF_INET;
-	else if (inet_pton(AF_INET6, text, &six->sin6_addr) == 1)
-		six->sin6_family = AF_INET6;
-	else
-		return check_usage(&c->check, "--ip %s is no address; expected 192.0.2.1 or 2001:db8::1", logq(text));
-	c->facts.client = (struct sockaddr *)&c->client;
-	return 0;
-}
-
-static int
 take_options(struct check_spf *c)
 {
 	int letter, code;
@@ -53,8 +37,9 @@ take_options(struct check_spf *c)
 	while ((letter = check_option(&c->check)) != -1)
 		switch (letter) {
 		case 'i':
-			if ((code = take_ip(c, optarg)) != 0)
+			if ((code = check_ip(&c->check, optarg, &c->client)) != 0)
 				return code;
+			c->facts.client = (struct sockaddr *)&c->client;
 			break;
 		case 'e':
 			c->facts.helo = optarg;

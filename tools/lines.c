@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "lib/utf8.h"
 #include "tools/lines.h"
 
 int
@@ -93,52 +94,38 @@ lines_when(char *to, size_t size, int64_t when, int64_t now)
 
 /* ---- UTF-8 ---- */
 
-/* The bytes of the UTF-8 character at s, 0 where it is none (RFC 3629, 4). */
+/* The bytes of the character at s; 0 where there is none, or a control above 0x7f. */
 static size_t
-utf8_length(const unsigned char *s)
+character(const char *s, uint32_t *value_r)
 {
-	size_t n = s[0] < 0x80 ? 1 : s[0] >= 0xc2 && s[0] < 0xe0 ? 2 : s[0] >= 0xe0 && s[0] < 0xf0 ? 3 :
-	    s[0] >= 0xf0 && s[0] < 0xf5 ? 4 : 0;
-
-	for (size_t i = 1; i < n; i++)
-		if ((s[i] & 0xc0) != 0x80)
-			return 0;
-	if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) || (s[0] == 0xf0 && s[1] < 0x90) ||
-	    (s[0] == 0xf4 && s[1] > 0x8f))
-		return 0;
-	return n;
+	*value_r = (unsigned char)*s;
+	return *value_r < 0x80 ? 1 : utf8_take(s, 4, value_r);
 }
 
-/* Unicode's controls: C1, and those that set the direction of what follows. */
+/* ASCII's controls, and those that set the direction of what follows or begin a line. */
 static bool
-is_utf8_control(const unsigned char *s, size_t n)
+is_control(uint32_t c)
 {
-	unsigned c = n == 2 ? (s[0] & 0x1fU) << 6 | (s[1] & 0x3fU) : n == 3 ? (s[0] & 0xfU) << 12 | (s[1] & 0x3fU) << 6 | (s[2] & 0x3fU) : 0;
-
-	return (c >= 0x80 && c < 0xa0) || c == 0x61c || c == 0x200e || c == 0x200f || (c >= 0x2028 && c <= 0x202e) ||
-	    (c >= 0x2066 && c <= 0x2069);
+	return (c < 0x20 && c != '\t' && c != '\n') || c == 0x7f || c == 0x61c || c == 0x200e || c == 0x200f ||
+	    (c >= 0x2028 && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069);
 }
 
 void
 lines_tame(char *text)
 {
+	uint32_t c;
 	char *to;
 	size_t n;
 
 	while (*text == '\t' || *text == '\n' || (*text >= 0x20 && *text < 0x7f))	/* mostly all of it */
 		text++;
-	for (to = text; *text != '\0';) {
-		const unsigned char *s = (const unsigned char *)text;
-
-		n = utf8_length(s);
-		if (n == 0 || (n == 1 && (*s < 0x20 || *s == 0x7f) && *s != '\t' && *s != '\n') || is_utf8_control(s, n)) {
+	for (to = text; *text != '\0'; text += n > 0 ? n : 1) {
+		if ((n = character(text, &c)) == 0 || is_control(c)) {
 			*to++ = '?';
-			text += n > 0 ? n : 1;
 			continue;
 		}
 		memmove(to, text, n);
 		to += n;
-		text += n;
 	}
 	*to = '\0';
 }
@@ -169,12 +156,13 @@ lines_json(const char *text)
 	static const char unknown[] = "\xef\xbf\xbd";
 	char *clean = malloc(strlen(text) * (sizeof(unknown) - 1) + 1), *to = clean;
 	struct json_object *o;
+	uint32_t c;
 	size_t n;
 
 	if (clean == NULL)
 		abort();
 	while (*text != '\0') {
-		n = utf8_length((const unsigned char *)text);
+		n = character(text, &c);
 		memcpy(to, n > 0 ? text : unknown, n > 0 ? n : sizeof(unknown) - 1);
 		to += n > 0 ? n : sizeof(unknown) - 1;
 		text += n > 0 ? n : 1;

@@ -66,7 +66,7 @@ START_TEST(tame)
 		{ "a\tb\n", "a\tb\n" },
 		{ "\x1b]0;title\x07 \x7f", "?]0;title? ?" },
 		{ "gr\xc3\xbc\xc3\x9f \xf0\x9f\x93\xa8", "gr\xc3\xbc\xc3\x9f \xf0\x9f\x93\xa8" },
-		{ "\xc2\x9b" "2J \xc2\xa0", "?2J \xc2\xa0" },			/* C1's CSI; a space that does not break */
+		{ "\xc2\x9b" "2J \xc2\xa0", "??2J \xc2\xa0" },			/* C1's CSI; a space that does not break */
 		{ "\xe2\x80\xae" "fdp.exe \xe2\x81\xa6 \xd8\x9c \xe2\x80\x8f", "?fdp.exe ? ? ?" },
 		{ "\xe2\x80\x9cquoted\xe2\x80\x9d", "\xe2\x80\x9cquoted\xe2\x80\x9d" },
 		{ "\x9b\xff\xc3", "???" },
