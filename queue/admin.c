@@ -33,6 +33,7 @@ struct admin {
 	LIST_HEAD(, request)	 requests;
 	unsigned		 n;
 	bool			 pausing;	/* pauses are being recorded */
+	bool			 complete;	/* every message of before the start is known */
 };
 
 static void
@@ -491,11 +492,26 @@ admin_on_control(void *arg, struct ipc *ipc, struct ipc_message *m)
 	r->line = unpack_str(&u);
 	r->with = "";
 	selection_init(&r->selection);
-	if (unpack_end(&u))
+	if (!unpack_end(&u))
+		request_answer(r, "error: this is no command");
+	else if (ad->complete)
 		run_line(r);
 	else
-		request_answer(r, "error: this is no command");
+		r->early = true;
 	return 0;
+}
+
+void
+admin_complete(struct admin *ad)
+{
+	struct request *r, *next;
+
+	ad->complete = true;
+	for (r = LIST_FIRST(&ad->requests); r != NULL; r = next) {
+		next = LIST_NEXT(r, next);
+		if (r->early && r->caller != NULL)
+			run_line(r);
+	}
 }
 
 struct admin *

@@ -64,8 +64,10 @@ on_message(void *arg, const struct log_envelope *e)
 static void
 on_scanned(void *arg, uint64_t messages)
 {
-	(void)arg;
+	struct queue *q = arg;
+
 	log_info("event=scanned messages=%llu", (unsigned long long)messages);
+	admin_complete(q->admin);
 }
 
 static void

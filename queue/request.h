@@ -27,6 +27,7 @@ struct request {
 	unsigned		 pending;	/* the same, for changes under way */
 	uint32_t		 uid;
 	bool			 may_change;
+	bool			 early;		/* came before all messages were known */
 	uint64_t		 id;		/* the message it is about */
 	struct log_message	 message;
 	/* a walk over messages */

@@ -214,7 +214,7 @@ class Admin:
 		self.ctl("queue", "resume", "other.example", code=69)
 
 	def many(self):
-		"""A change of many messages at once."""
+		"""A change of many messages at once, and a list of them while a start still reads them."""
 		since = self.server.log.mark()
 		self.ctl("queue", "pause", "far.example")
 		for i in range(150):
@@ -222,6 +222,8 @@ class Admin:
 		done = self.json("queue", "hold", "--to", "m*@far.example")
 		if (done["messages"], done["recipients"], len(done["changed"])) != (150, 150, 150):
 			raise mt.Failed(str(done)[:300])
+		self.server.stop()
+		self.server.start()
 		if len(self.json("queue", "list", "--state", "held")) != 150:
 			raise mt.Failed("not all are held")
 		self.need(self.ctl("queue", "remove", "--state", "held", "--older", "0s"), "150 recipients of 150 messages are removed")
