@@ -199,15 +199,3 @@ calls_new(struct event_base *base, const struct conf *conf, struct dns *dns, con
 	calls->n_own = n_own;
 	return calls;
 }
-
-void
-calls_free(struct calls *calls)
-{
-	struct call *c, *next;
-
-	if (calls == NULL)
-		return;
-	HASH_ITER(hh, calls->all, c, next)
-		call_free(c);
-	free(calls);
-}

@@ -19,7 +19,6 @@ struct event_base;
 /* own: our listeners' addresses, by which we do not call ourselves. All is borrowed. */
 struct calls	*calls_new(struct event_base *, const struct conf *, struct dns *, const struct sockaddr_storage *own,
 		    size_t n_own);
-void		 calls_free(struct calls *);		/* NULL is fine; no answers */
 
 int		 calls_on_ask(struct calls *, struct ipc *, struct ipc_message *);	/* the handler of CALL_ASK */
 void		 calls_lookup_down(struct calls *, struct ipc *);	/* the channel is gone: nobody waits */

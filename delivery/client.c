@@ -562,9 +562,3 @@ client_count(const struct client *c)
 {
 	return c->count;
 }
-
-const char *
-client_host(const struct client *c)
-{
-	return c->host;
-}

@@ -85,6 +85,5 @@ bool		 client_may_go_on(const struct client *);
 bool		 client_is_final(const struct client *);
 /* Messages that it was given. */
 unsigned	 client_count(const struct client *);
-const char	*client_host(const struct client *);	/* "name [address]:port" */
 
 #endif

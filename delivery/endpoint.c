@@ -48,18 +48,6 @@ ask_free(struct endpoint_ask *a)
 	free(a);
 }
 
-void
-endpoints_free(struct endpoints *e)
-{
-	struct endpoint_ask *a, *next;
-
-	if (e == NULL)
-		return;
-	HASH_ITER(hh, e->asks, a, next)
-		ask_free(a);
-	free(e);
-}
-
 static void
 ask_end(struct endpoint_ask *a, int fd, const char *why)
 {

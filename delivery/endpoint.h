@@ -14,7 +14,6 @@ struct endpoint_ask;
 typedef void	endpoint_fn(void *arg, int fd, const char *why);
 
 struct endpoints	*endpoints_new(struct ipc *master);
-void			 endpoints_free(struct endpoints *);	/* no callbacks; NULL is fine */
 /* Exactly one callback, from the loop, or none after endpoint_cancel. */
 struct endpoint_ask	*endpoint_start(struct endpoints *, const char *path, endpoint_fn *, void *arg);
 void			 endpoint_cancel(struct endpoint_ask *);	/* NULL is fine */

@@ -421,15 +421,6 @@ chain_body(struct chain *c, const void *bytes, size_t len)
 }
 
 bool
-chain_wants_body(const struct chain *c)
-{
-	for (size_t i = 0; i < c->n; i++)
-		if (c->slots[i].state == SLOT_PENDING && filter_of(c, i)->body != NULL)
-			return true;
-	return false;
-}
-
-bool
 chain_is_exempt(const struct chain *c, const char *name)
 {
 	size_t i = registry_find(c->filters->registry, name);

@@ -74,7 +74,6 @@ void		 chain_on_found(struct chain *, void (*found)(void *), void *arg);
 void		 chain_reach(struct chain *, enum facts_stage);
 /* The body, behind the empty line, between chain_reach(HEADER) and chain_reach(END). Costs nothing when nobody listens. */
 void		 chain_body(struct chain *, const void *, size_t);
-bool		 chain_wants_body(const struct chain *);
 /* RCPT, DATA or END, after chain_reach. One at a time. RCPT passed: the recipient's policies are those of the transaction. */
 void		 chain_decide(struct chain *, enum facts_stage, chain_done_fn *, void *arg);
 void		 chain_wait_no_more(struct chain *);

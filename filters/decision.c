@@ -11,8 +11,8 @@
 
 static const char letters[] = "DSFE";
 
-const char *
-decision_outcome_name(enum chain_outcome o)
+static const char *
+outcome_name(enum chain_outcome o)
 {
 	static const char *const names[] = { [CHAIN_PASS] = "pass", [CHAIN_DEFER] = "defer", [CHAIN_REFUSE] = "refuse",
 		[CHAIN_SPLIT] = "split" };
@@ -43,7 +43,7 @@ end_line(struct decision_text *d, size_t began)
 static void
 put_verdict(struct pairs_text *t, const struct chain_decision *c)
 {
-	pairs_put(t, "outcome", decision_outcome_name(c->outcome));
+	pairs_put(t, "outcome", outcome_name(c->outcome));
 	if (c->code != 0)
 		pairs_put_number(t, "code", c->code);
 	pairs_put(t, "enhanced", c->enhanced);

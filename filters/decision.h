@@ -65,8 +65,6 @@ void	decision_begin_session(struct decision_text *, char *room, size_t size, con
 void	decision_add(struct decision_text *, const struct chain_entry *);
 size_t	decision_end(struct decision_text *);
 
-/* "pass", "defer", "refuse", "split" */
-const char *decision_outcome_name(enum chain_outcome);
 
 /* ---- reading: any bytes ---- */
 

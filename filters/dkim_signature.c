@@ -73,8 +73,8 @@ dkim_tag_next(const char *list, size_t len, size_t *at, struct dkim_tag *tag)
 	return 1;
 }
 
-bool
-dkim_tag_is(const struct dkim_tag *tag, const char *name)
+static bool
+tag_is(const struct dkim_tag *tag, const char *name)
 {
 	return is(tag->name, tag->name_len, name);
 }
@@ -360,7 +360,7 @@ static const char *
 read_known(struct dkim_signature *s, const struct known_tag *known, const struct dkim_tag *tags, int n)
 {
 	for (int i = 0; i < n; i++)
-		if (dkim_tag_is(&tags[i], known->name))
+		if (tag_is(&tags[i], known->name))
 			return (known->read_in & IN(s->kind)) != 0 ? known->read(s, &tags[i]) : NULL;
 	return (known->needed_in & IN(s->kind)) != 0 ? known->missing : NULL;
 }
@@ -478,23 +478,23 @@ read_key_tag(struct dkim_key_record *k, const struct dkim_tag *tag, bool first)
 {
 	int n;
 
-	if (dkim_tag_is(tag, "v") && (!first || !is(tag->value, tag->value_len, "DKIM1")))
+	if (tag_is(tag, "v") && (!first || !is(tag->value, tag->value_len, "DKIM1")))
 		return "the key record is of another version";
-	if (dkim_tag_is(tag, "h") && !lists(tag, "sha256"))
+	if (tag_is(tag, "h") && !lists(tag, "sha256"))
 		return "the key is not for sha256";
-	if (dkim_tag_is(tag, "s") && !lists(tag, "*") && !lists(tag, "email"))
+	if (tag_is(tag, "s") && !lists(tag, "*") && !lists(tag, "email"))
 		return "the key is not for mail";
-	if (dkim_tag_is(tag, "k")) {
+	if (tag_is(tag, "k")) {
 		if (is(tag->value, tag->value_len, "ed25519"))
 			k->algorithm = DKIM_ED25519_SHA256;
 		else if (!is(tag->value, tag->value_len, "rsa"))
 			return "the key is of an unknown kind";
 	}
-	if (dkim_tag_is(tag, "t")) {
+	if (tag_is(tag, "t")) {
 		k->same_domain = lists(tag, "s");
 		k->testing = lists(tag, "y");
 	}
-	if (dkim_tag_is(tag, "p")) {
+	if (tag_is(tag, "p")) {
 		n = dkim_base64(k->key, sizeof(k->key), tag->value, tag->value_len);
 		if (n == -1)
 			return "the key is not base64, or too long";
@@ -514,7 +514,7 @@ dkim_key_parse(struct dkim_key_record *k, const char *text, size_t len, const ch
 	*why_r = n == -1 ? "the key record is not a list of tags" : NULL;
 	for (int i = 0; i < n && *why_r == NULL; i++) {
 		*why_r = read_key_tag(k, &tags[i], i == 0);
-		has_key = has_key || dkim_tag_is(&tags[i], "p");
+		has_key = has_key || tag_is(&tags[i], "p");
 	}
 	if (*why_r == NULL && !has_key)
 		*why_r = "the key record has no p=";
@@ -531,7 +531,7 @@ arc_results_instance(const struct header_field *f)
 	size_t at = 0;
 	struct dkim_tag tag;
 
-	if (end == NULL || dkim_tag_next(f->value, (size_t)(end - f->value), &at, &tag) != 1 || !dkim_tag_is(&tag, "i") ||
+	if (end == NULL || dkim_tag_next(f->value, (size_t)(end - f->value), &at, &tag) != 1 || !tag_is(&tag, "i") ||
 	    read_i(&s, &tag) != NULL)
 		return 0;
 	return s.instance;

@@ -75,7 +75,6 @@ struct dkim_tag {
 
 /* The next tag at *at (start with 0): 1, 0 at the end, -1 where it is no tag-list. */
 int		 dkim_tag_next(const char *list, size_t len, size_t *at, struct dkim_tag *);
-bool		 dkim_tag_is(const struct dkim_tag *, const char *name);
 
 /*
  * Reads a field. DKIM_PASS, or what the signature's result is and a phrase that says why. What was read until then is there

@@ -25,16 +25,15 @@
 #define ENTRIES		196608U
 
 static const struct {
-	const char	*name;
 	size_t		 most;
 	uint32_t	 period_s;
 } kinds[MEMORY_TABLES] = {
-	[MEMORY_WAITING] = { "waiting", ENTRIES_MANY, MEMORY_WINDOW_S },
-	[MEMORY_PASSED] = { "passed", ENTRIES_MANY, MEMORY_KEEP_S },
-	[MEMORY_NETWORKS] = { "networks", ENTRIES, MEMORY_KEEP_S },
-	[MEMORY_CLIENTS] = { "clients", ENTRIES, CLIENT_KEEP_S },
-	[MEMORY_PEOPLE] = { "people", ENTRIES, PEOPLE_KEEP_S },
-	[MEMORY_RATES] = { "rates", ENTRIES, RATE_KEEP_S },
+	[MEMORY_WAITING] = { ENTRIES_MANY, MEMORY_WINDOW_S },
+	[MEMORY_PASSED] = { ENTRIES_MANY, MEMORY_KEEP_S },
+	[MEMORY_NETWORKS] = { ENTRIES, MEMORY_KEEP_S },
+	[MEMORY_CLIENTS] = { ENTRIES, CLIENT_KEEP_S },
+	[MEMORY_PEOPLE] = { ENTRIES, PEOPLE_KEEP_S },
+	[MEMORY_RATES] = { ENTRIES, RATE_KEEP_S },
 };
 
 /* What stands in v[1] and further. */
@@ -83,12 +82,6 @@ struct memory_table *
 memory_core_table(struct memory_core *m, enum memory_tables t)
 {
 	return m->tables[t];
-}
-
-const char *
-memory_table_name(enum memory_tables t)
-{
-	return kinds[t].name;
 }
 
 const char *

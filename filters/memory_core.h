@@ -18,7 +18,7 @@
 #define MEMORY_KEEP_S	(36U * 86400)
 #define MEMORY_PASSES	5U
 
-enum memory_tables {			/* their names in files: memory_table_name() */
+enum memory_tables {
 	MEMORY_WAITING,			/* triplets that have been deferred */
 	MEMORY_PASSED,			/* triplets that have waited */
 	MEMORY_NETWORKS,		/* networks and domains that have passed */
@@ -42,7 +42,6 @@ void		 memory_core_expire(struct memory_core *, time_t now);
 struct memory_table *memory_core_table(struct memory_core *, enum memory_tables);
 /* The times of greylisting that were asked for last: for those who only try. */
 void		 memory_core_times(const struct memory_core *, struct memory_question *);
-const char	*memory_table_name(enum memory_tables);		/* "waiting", "passed", … */
 const char	*memory_grey_name(enum memory_grey);		/* "new", "early", "passed", "known" */
 
 #endif

@@ -28,8 +28,6 @@ const char	*conf_option_nearest(const char *name);
 /* Replaces the value, or appends to a list. 0, or -1 with why. Into any struct that has such a table, and into struct conf. */
 int		 conf_value_set(void *, const struct conf_option *, const char *text, char why[CONF_WHY]);
 int		 conf_option_set(struct conf *, const struct conf_option *, const char *text, char why[CONF_WHY]);
-/* How many letters must change, come or go to make one word of the other; both shorter than 64. */
-unsigned	 conf_distance(const char *, const char *);
 /* The kinds of sections that are kept as they are; NULL at the end. */
 extern const char *const conf_section_kinds[];
 /* Appends an empty section, and a value to one (same line and name: the same entry). */

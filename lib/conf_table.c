@@ -83,8 +83,9 @@ conf_table_free(void *base, const struct conf_option *table, size_t n)
 
 /* ---- what might have been meant ---- */
 
-unsigned
-conf_distance(const char *a, const char *b)
+/* How many letters must change, come or go to make one word of the other; neither longer than WORD_MAX. */
+static unsigned
+distance(const char *a, const char *b)
 {
 	unsigned row[WORD_MAX + 1], above, left_above;
 	size_t n = strlen(b);
@@ -114,8 +115,8 @@ conf_nearer(const char *wrong, const char *best, const char *candidate)
 
 	if (strlen(wrong) > WORD_MAX || strlen(candidate) > WORD_MAX)
 		return best;
-	d = conf_distance(wrong, candidate);
-	least = best != NULL ? conf_distance(wrong, best) : 4;
+	d = distance(wrong, candidate);
+	least = best != NULL ? distance(wrong, best) : 4;
 	return d < least && d < strlen(wrong) ? candidate : best;
 }
 

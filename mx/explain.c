@@ -124,16 +124,3 @@ explain_new(struct dns *dns)
 	LIST_INIT(&x->asked);
 	return x;
 }
-
-void
-explain_free(struct explain *x)
-{
-	struct asked *a;
-
-	while (x != NULL && (a = LIST_FIRST(&x->asked)) != NULL) {
-		mx_cancel(a->lookup);
-		close(a->fd);
-		free_asked(a);
-	}
-	free(x);
-}

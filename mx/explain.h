@@ -12,7 +12,6 @@
 struct explain;
 
 struct explain	*explain_new(struct dns *);
-void		 explain_free(struct explain *);
 bool		 explain_is_idle(const struct explain *);
 /* Takes over fd and the question: "route<tab>domain". Answers "ok" and lines, or "error: why", and closes. */
 void		 explain_domain(struct explain *, const struct conf *, int fd, const char *line);

@@ -152,8 +152,6 @@ void	outcome_conclude(struct attempt *, enum schedule_end);
 #define OUTCOME_CRASHES_HELD	3	/* in flight at so many deaths of a process: held, and a person looks at it */
 /* Holds a recipient for that reason, and tells postmaster. about: all but why, hostname, to, id, held and now. */
 void	outcome_hold(struct queue *, uint64_t message, struct attempt_rcpt *, const char *process, struct notice *about);
-/* How many warnings a message of that age has had, if it had all of them. */
-int	outcome_warnings(const struct dispatch *, int64_t age_s);
 /* What is known of a recipient from before, as the outcome of an attempt: for reports. */
 void	outcome_recall(struct attempt_rcpt *, enum attempt_result, const char *enhanced, const char *last, const char *trouble);
 /* What the log is to keep of these results, all with this state; for outcome_free_list. */

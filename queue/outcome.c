@@ -233,8 +233,9 @@ is_success(const struct attempt *a, const struct attempt_rcpt *r)
 	return r->result == RESULT_DELIVERED && !r->dsn_passed_on && tell_wants(a, r, TELL_DELIVERED);
 }
 
-int
-outcome_warnings(const struct dispatch *d, int64_t age_s)
+/* How many warnings a message of that age has had, if it had all of them. */
+static int
+warnings_at(const struct dispatch *d, int64_t age_s)
 {
 	int n = 0;
 
@@ -247,13 +248,13 @@ static bool
 is_late(const struct attempt *a, const struct attempt_rcpt *r)
 {
 	return r->result == RESULT_DEFERRED && tell_wants(a, r, TELL_DELAYED) &&
-	    outcome_warnings(a->dispatch, attempt_age(a)) > (r->marks & LOG_WARNED);
+	    warnings_at(a->dispatch, attempt_age(a)) > (r->marks & LOG_WARNED);
 }
 
 static void
 mark_warned(const struct attempt *a, struct attempt_rcpt *rcpts, uint32_t n)
 {
-	int level = outcome_warnings(a->dispatch, attempt_age(a));
+	int level = warnings_at(a->dispatch, attempt_age(a));
 
 	for (uint32_t i = 0; i < n; i++)
 		rcpts[i].marks = (uint8_t)((rcpts[i].marks & ~LOG_WARNED) | level);
@@ -352,7 +353,7 @@ outcome_conclude(struct attempt *a, enum schedule_end end)
 			a->rcpts[i].result = RESULT_NONE;
 	}
 	schedule_warn_next(a->job, dispatch_warn_ms(a->dispatch, a->arrived_ms,
-	    outcome_warnings(a->dispatch, attempt_age(a))));
+	    warnings_at(a->dispatch, attempt_age(a))));
 	next = schedule_finish(a->dispatch->schedule, now, a->job, end, why);
 	a->job = NULL;
 	for (uint32_t i = 0; i < a->n; i++)

@@ -216,8 +216,8 @@ tighten(struct smtpd *srv)
 		stream_hurry(s);
 }
 
-void
-crowd_weigh(struct smtpd *srv)
+static void
+weigh(struct smtpd *srv)
 {
 	const struct stress_share shares[] = {
 		{ srv->n_sessions - srv->n_local, places(srv, true) },
@@ -238,7 +238,7 @@ void
 crowd_hold(struct smtpd *srv, int64_t bytes)
 {
 	srv->held += (uint64_t)bytes;
-	crowd_weigh(srv);
+	weigh(srv);
 }
 
 bool

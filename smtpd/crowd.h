@@ -31,8 +31,6 @@ const struct crowd_reason *crowd_admit_local(const struct smtpd *, unsigned uid)
 /* Closes the session that sits idle longest in the most crowded network; false when nobody does. */
 bool	crowd_evict(struct smtpd *, const struct network *newcomer);
 
-/* To be called when there are more or fewer sessions or held bytes; tightens what is under way. */
-void	crowd_weigh(struct smtpd *);
 /* So many bytes more (or less) are held for a session. */
 void	crowd_hold(struct smtpd *, int64_t bytes);
 /* Whether sessions hold so much that no further mail is begun. */
