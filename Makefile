@@ -596,8 +596,8 @@ install: all
 	$(foreach n,$(NAMES),ln -sf ../sbin/sendmail $(DESTDIR)$(PREFIX)/bin/$(n) &&) :
 	install -m 644 minimta.conf $(DESTDIR)$(PREFIX)/share/minimta
 	test -e $(DESTDIR)/etc/minimta/minimta.conf || install -m 644 minimta.conf $(DESTDIR)/etc/minimta
-	sed 's|@PREFIX@|$(PREFIX)|g' minimta.service >$(DESTDIR)$(UNITS)/minimta.service
-	chmod 644 $(DESTDIR)$(UNITS)/minimta.service
+	sed 's|@PREFIX@|$(PREFIX)|g' minimta.service >$(OUT)/minimta.service
+	install -C -m 644 $(OUT)/minimta.service $(DESTDIR)$(UNITS)	# untouched where it is the same: systemd would want a reload
 	$(foreach p,$(pages),install -D -m 644 $(p) $(call page_to,$(p)) &&) :
 
 # Configuration, queue and users stay: they are not ours to throw away.
