@@ -303,6 +303,9 @@ class Sendmail:
 
 	def refused(self):
 		self.need(self.sendmail("-bx", code=64), "expected -bm")
+		# More than a message may have will be so tomorrow, too.
+		said = self.sendmail("-i", *(f"u{i}@far.example" for i in range(1001)), text="x\n", code=65)
+		self.need(said, "^sendmail: 1001 recipients, and this server takes 1000 for one message; nothing was sent\n$")
 
 
 CASES = ("smtp", "verify", "queue_runs", "notices", "odd_options", "queue_only", "interactive", "deliver_own", "flood", "promises",

@@ -35,6 +35,7 @@ struct submit {
 	size_t		 in_at, in_len;
 	struct reply	 reply;
 	bool		 size, eight_bit, utf8, dsn, later, require_tls;	/* offered in EHLO */
+	unsigned long	 rcpt_max;		/* RFC 9422; 0: not said */
 	char		 id[64];		/* of what was accepted last */
 	bool		 dead;
 };
@@ -147,6 +148,8 @@ learn_extensions(struct submit *s)
 		s->dsn |= len == 3 && strncasecmp(line, "DSN", 3) == 0;
 		s->later |= len == 6 && strncasecmp(line, "XLATER", 6) == 0;
 		s->require_tls |= len == 10 && strncasecmp(line, "REQUIRETLS", 10) == 0;
+		if (len > 15 && strncasecmp(line, "LIMITS RCPTMAX=", 15) == 0)
+			s->rcpt_max = strtoul(line + 15, NULL, 10);
 		if (len > 8 && strncasecmp(line, "XORIGIN ", 8) == 0)
 			snprintf(s->origin, sizeof(s->origin), "%.*s", (int)(len - 8), line + 8);
 	}
@@ -323,6 +326,12 @@ check_offers(const struct submit *s, const struct submit_mail *m, FILE *errors)
 		fprintf(errors, "sendmail: requiretls=yes cannot be kept: this server does not offer REQUIRETLS (RFC 8689); "
 		    "nothing was sent\n");
 		return EX_UNAVAILABLE;
+	}
+	/* Not to be tried again, and not said five hundred times. */
+	if (s->rcpt_max > 0 && m->n_rcpts > s->rcpt_max) {
+		fprintf(errors, "sendmail: %zu recipients, and this server takes %lu for one message; nothing was sent\n", m->n_rcpts,
+		    s->rcpt_max);
+		return EX_DATAERR;
 	}
 	return 0;
 }
