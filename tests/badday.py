@@ -133,7 +133,7 @@ def processor_use(pid):
 
 
 def expect_no_spin(server, name, pid):
-	server.log.wait_for(lambda: processor_use(pid) < SPIN, f"{name} does not come to rest", 5)
+	server.log.wait_for(lambda: processor_use(pid) < SPIN, f"{name} does not come to rest")
 
 
 # Standing still.

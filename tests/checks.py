@@ -6,7 +6,6 @@ suite of their own.
 import json
 import subprocess
 import sys
-import time
 
 import minimta_test as mt
 import suites
@@ -154,13 +153,13 @@ def sender_flood():
 		server.log.wait_for(lambda: peer.sessions >= 5, "five calls")
 		status = server.ask("status")[1]
 		expect("callbacks_now=5" in status and peer.sessions == 5, status)
-		for _ in range(20):
+
+		def all_told():
 			server.move_clock(31)
-			if all(tool.poll() is not None for tool in tools):
-				break
-			time.sleep(0.05)
+			return all(tool.poll() is not None for tool in tools)
+		server.log.wait_for(all_told, "not all have an answer")
 		for tool in tools:
-			out = tool.communicate(timeout=20)[0]
+			out = tool.communicate(timeout=mt.DEADLINE)[0]
 			expect(tool.returncode == 0 and out.split()[0] == "unknown", f"exit {tool.returncode}: {out}")
 		server.honest_mail()
 	dns.close()

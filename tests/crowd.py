@@ -9,11 +9,14 @@ Clients come from many addresses of 127.0.0.0/8, a network of 256 each; time is 
 second. ATTACKS 60, 61, 62, 63 and 67.
 """
 import argparse
+import contextlib
+import glob
 import os
 import re
 import resource
 import socket
 import sys
+import tempfile
 import time
 
 import minimta_test as mt
@@ -21,10 +24,10 @@ import minimta_test as mt
 STRANGERS, STRANGER_KB = 1000, 40
 SILENT, DRIPPING, UNREADING = 500, 50, 20
 ROUNDS = 20				# seconds of the server's clock
+CROWD_S = 10				# of processor time, for all processes
 NETWORK = 50				# connections of each network of the crowd
 DEFAULTS = {"network_connection_rate": None, "network_message_rate": None, "network_recipient_rate": None}
 QUICK_MS = 50				# for 95 of 100 commands of an honest client
-MEASUREMENTS = 3			# one without disturbance by other programs is enough
 
 
 class Visitor:
@@ -71,36 +74,47 @@ class Visitor:
 
 
 class Honest:
-	"""A small mail in a session of its own, each command's time measured."""
+	"""
+	A small mail in a session of its own, each command's time measured: but for how long we and those who have a part in the answer
+	were ready to run and no processor was free, which is other programs' doing.
+	"""
 
 	def __init__(self, server):
 		self.server = server
+		pids = server.pids()
+		self.pids = [pids[name] for name in ("smtpd", "lookup", "queue")]
 		self.times = []
 		self.promised = []
 
-	def say(self, client, command, code):
-		started = time.monotonic()
-		client.say(command, code)
-		self.times.append((time.monotonic() - started) * 1000)
+	def kept_ms(self):
+		kept = 0
+		for path in ["/proc/thread-self/schedstat", *(p for pid in self.pids for p in glob.glob(f"/proc/{pid}/task/*/schedstat"))]:
+			with open(path) as f:
+				kept += int(f.read().split()[1])
+		return kept / 1e6
+
+	def timed(self, what, *arguments):
+		kept, started = self.kept_ms(), time.monotonic()
+		what(*arguments)
+		took = (time.monotonic() - started) * 1000
+		self.times.append(took - self.kept_ms() + kept)
 
 	def mail(self, source):
 		mark = f"honest-{len(self.promised)}-{os.urandom(4).hex()}"
 		with mt.Client(self.server.address, source) as client:
-			started = time.monotonic()
-			client.expect(220)
-			self.times.append((time.monotonic() - started) * 1000)
+			self.timed(client.expect, 220)
 			for command, code in (("EHLO honest.example", 250), ("MAIL FROM:<honest@honest.example>", 250),
 			    (f"RCPT TO:<alice@{mt.DOMAIN}>", 250), ("DATA", 354), (f"Subject: {mark}\r\n\r\nbody\r\n.", 250), ("QUIT", 221)):
-				self.say(client, command, code)
+				self.timed(client.say, command, code)
 		self.promised.append(mark.encode())
 
 	def all_arrived(self):
 		self.server.log.wait_for(lambda: all(any(p in m for m in self.server.mailbox("alice")) for p in self.promised),
 			"a promised mail has not arrived")
 
-	def quick(self):
-		times = sorted(self.times)
-		return times[len(times) * 95 // 100] <= QUICK_MS
+	def usual_ms(self):
+		"""What 95 of 100 commands do not exceed."""
+		return sorted(self.times)[len(self.times) * 95 // 100]
 
 
 def sources(first, count):
@@ -108,10 +122,18 @@ def sources(first, count):
 	return [f"127.{first}.{i // NETWORK}.{i % NETWORK + 1}" for i in range(count)]
 
 
+@contextlib.contextmanager
+def in_memory():
+	"""A folder for a spool that no disk makes slow, where there is one."""
+	with tempfile.TemporaryDirectory(prefix="minimta-crowd.", dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as folder:
+		os.chmod(folder, 0o755)
+		yield os.path.join(folder, "spool")
+
+
 def crowd(connections):
 	"""Hundreds of bad clients who come back at once when they are sent away; two honest ones a second, one of them unknown."""
 	settings = {**DEFAULTS, "connections": str(connections)}
-	with mt.Server(replace=settings) as server:
+	with in_memory() as spool, mt.Server(replace=settings, spool=spool) as server:
 		honest = Honest(server)
 		honest.mail("127.0.0.1")
 		silent = [Visitor(server, s) for s in sources(10, SILENT)]
@@ -131,17 +153,17 @@ def crowd(connections):
 		honest.all_arrived()
 		for visitor in silent + dripping + unreading:
 			visitor.sock.close()
-		return honest
+		return honest, sum(processor_s(pid) for pid in server.pids().values())
 
 
 def honest_is_served(connections):
-	"""Latencies are measured more than once only if something else kept the machine busy."""
-	for attempt in range(MEASUREMENTS):
-		honest = crowd(connections)
-		if honest.quick() or mt.SANITIZED:
-			return
-	times = sorted(honest.times)
-	raise mt.Failed(f"of {len(times)} commands 95 % took up to {times[len(times) * 95 // 100]:.0f} ms, expected {QUICK_MS}")
+	honest, spent = crowd(connections)
+	if mt.SANITIZED:
+		return
+	if honest.usual_ms() > QUICK_MS:
+		raise mt.Failed(f"of {len(honest.times)} commands 95 % took up to {honest.usual_ms():.0f} ms, expected {QUICK_MS}")
+	if spent > CROWD_S:		# where many spin, nobody is to blame for who waits
+		raise mt.Failed(f"a crowd costs {spent:.1f} s of processor time, expected {CROWD_S}")
 
 
 def status(server):

@@ -336,14 +336,15 @@ def damaged(name, how, seed):
 
 
 def wait_for_rest(spool):
-	"""Until the queue is empty: what has not arrived by then is lost."""
+	"""Until the queue is empty, or nothing is done any more: what has not arrived by then is lost."""
+	state = {"quiet": 0, "mark": 0}
+
 	def looked():
-		_, body = spool.server.ask("status")
-		return " messages=0 " in body
-	try:
-		spool.server.log.wait_for(looked, "the queue does not become empty", 3)
-	except mt.Failed:
-		pass
+		mark = spool.server.log.mark()
+		rests = mark == state["mark"] and spool.server.at_rest()
+		state.update(mark=mark, quiet=state["quiet"] + 1 if rests else 0)
+		return state["quiet"] >= 20 or " messages=0 " in spool.server.ask("status")[1]
+	spool.server.log.wait_for(looked, "the queue does not come to rest")
 	return stream.Verdict(spool.promises, spool.server, [spool.far])
 
 

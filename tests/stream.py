@@ -190,8 +190,9 @@ def release_held(server):
 def settle(server, promises, sinks=(), deadline=None):
 	"""
 	Waits until every promise has arrived, and nothing is torn: what died in the middle of an mbox is cut off by the next
-	delivery to it, and nobody here keeps to its lock. Returns the verdict. Whenever nothing has happened for a while the clock
-	is moved, so that nothing waits for its retry; all together by less than the time after which mail is given up.
+	delivery to it, and nobody here keeps to its lock. Returns the verdict. Whenever nothing has happened for a while and nothing
+	is under way (or only what never ends) the clock is moved, so that nothing waits for its retry; all together by less than the
+	time after which mail is given up.
 	"""
 	state = {"quiet": 0, "mark": 0, "moves": 0}
 
@@ -200,7 +201,8 @@ def settle(server, promises, sinks=(), deadline=None):
 		mark = server.log.mark()
 		state["quiet"] = state["quiet"] + 1 if mark == state["mark"] else 0
 		state["mark"] = mark
-		if (verdict.lost or verdict.torn) and state["quiet"] >= 5 and state["moves"] < 24:
+		quiet = state["quiet"] >= 5 and (state["quiet"] >= 200 or server.at_rest())
+		if (verdict.lost or verdict.torn) and quiet and state["moves"] < 24:
 			state["quiet"] = 0
 			state["moves"] += 1
 			release_held(server)
