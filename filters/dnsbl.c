@@ -84,12 +84,6 @@ time_left(const struct dnsbl_lookup *l)
 	return left > 0 ? (uint32_t)left : 1;
 }
 
-static uint32_t
-clamp_ttl(uint32_t ttl)
-{
-	return ttl < DNSBL_TTL_MIN_S ? DNSBL_TTL_MIN_S : ttl > DNSBL_TTL_MAX_S ? DNSBL_TTL_MAX_S : ttl;
-}
-
 /* One error among the codes, and the list is not believed. */
 static void
 read_codes(struct dnsbl_finding *f, const struct dnsbl_list *list, const struct dns_answer *answer)
@@ -141,7 +135,6 @@ on_code(void *arg, const struct dns_answer *answer)
 
 	a->question = NULL;
 	f->ms = (uint32_t)(clock_ms() - l->began_ms);
-	f->ttl_s = clamp_ttl(answer->ttl);
 	if (answer->result == DNS_OK) {
 		read_codes(f, a->list, answer);
 	} else if (answer->result == DNS_TEMPORARY) {
@@ -216,7 +209,7 @@ ask_list(struct dnsbl_lookup *l, const struct dnsbl_question *q, size_t i, const
 	else if (why == NULL) {
 		a->name = l->want_text ? alloc_text(name) : NULL;
 		l->n_waiting++;
-		a->question = dns_ask(l->dns, DNS_A, name, time_left(l), on_code, a);
+		a->question = dns_ask(l->dns, DNS_LIST, name, time_left(l), on_code, a);
 	}
 }
 

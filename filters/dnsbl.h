@@ -15,8 +15,6 @@
 
 #define DNSBL_DEADLINE_MS	5000		/* all of it, when the caller names none */
 #define DNSBL_LISTS_MAX		64		/* more are passed over */
-#define DNSBL_TTL_MIN_S		60
-#define DNSBL_TTL_MAX_S		3600
 
 enum dnsbl_state {
 	DNSBL_NOT_ASKED,		/* switched off, or not about such an address: neutral */
@@ -31,7 +29,6 @@ struct dnsbl_finding {			/* of one list */
 	struct in_addr	 code;		/* the first that counted, else the first */
 	char		 text[DNSBL_TEXT_MAX + 1];	/* of its TXT, where wanted and found */
 	const char	*why;		/* a phrase: constant text */
-	uint32_t	 ttl_s;		/* how long this may be kept */
 	uint32_t	 ms;		/* how long it took */
 };
 

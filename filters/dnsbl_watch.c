@@ -135,7 +135,7 @@ dnsbl_test_start(struct dns *dns, const struct dnsbl_list *list, bool domains, d
 			snprintf(name, sizeof(name), "%s.%s", a->point->domain, list->zone);
 		else
 			reverse_name(name, sizeof(name), &a->point->address, list->zone);	/* always fits: DNSBL_ZONE_MAX */
-		a->question = dns_ask(dns, DNS_A, name, TEST_DEADLINE_MS, on_point, a);
+		a->question = dns_ask(dns, DNS_LIST, name, TEST_DEADLINE_MS, on_point, a);
 	}
 	return t;
 }

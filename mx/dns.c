@@ -143,5 +143,5 @@ bool
 dns_type_known(unsigned type)
 {
 	return type == DNS_A || type == DNS_AAAA || type == DNS_MX || type == DNS_PTR || type == DNS_TXT ||
-	    type == DNS_TLSA;
+	    type == DNS_TLSA || type == DNS_LIST;
 }

@@ -23,7 +23,10 @@ struct unpack;
 #define DNS_RECORDS_MAX	128		/* of one answer; more are dropped and `cut` is set */
 #define DNS_DEADLINE_MS	20000		/* when the caller names none */
 
-enum dns_type { DNS_A = 1, DNS_PTR = 12, DNS_MX = 15, DNS_TXT = 16, DNS_AAAA = 28, DNS_TLSA = 52 };
+enum dns_type {
+	DNS_A = 1, DNS_PTR = 12, DNS_MX = 15, DNS_TXT = 16, DNS_AAAA = 28, DNS_TLSA = 52,
+	DNS_LIST = 254,			/* A, of a DNS list: its answers are kept for a minute at least and an hour at most */
+};
 
 enum dns_result {
 	DNS_OK,				/* at least one record of the type asked for */

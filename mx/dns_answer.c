@@ -150,6 +150,13 @@ put_name(uint8_t *to, const char *name)
 	return to;
 }
 
+/* What stands on the wire. */
+static unsigned
+wire_type(enum dns_type type)
+{
+	return type == DNS_LIST ? DNS_A : type;
+}
+
 size_t
 dns_query_build(uint8_t to[DNS_QUERY_MAX], uint16_t id, enum dns_type type, const char *name)
 {
@@ -162,7 +169,7 @@ dns_query_build(uint8_t to[DNS_QUERY_MAX], uint16_t id, enum dns_type type, cons
 	p = put16(p, 0);
 	p = put16(p, 1);		/* and one additional record: EDNS0 (RFC 6891, 6.1.2), which c-ares wants last */
 	p = put_name(p, name);
-	p = put16(p, type);
+	p = put16(p, wire_type(type));
 	p = put16(p, ns_c_in);
 	*p++ = 0;
 	p = put16(p, ns_t_opt);
@@ -185,7 +192,7 @@ dns_answer_fail(struct dns_answer *a, enum dns_type type, enum dns_result result
 static bool
 type_has_bytes(enum dns_type type)
 {
-	return type != DNS_A && type != DNS_AAAA;
+	return type != DNS_A && type != DNS_AAAA && type != DNS_LIST;
 }
 
 void
@@ -316,6 +323,8 @@ read_record(struct dns_record *r, const ns_msg *m, const ns_rr *rr)
 	case DNS_TLSA:
 		record_bytes(r, data, len);
 		return 0;
+	case DNS_LIST:			/* on the wire it is DNS_A */
+		break;
 	}
 	return -1;
 }
@@ -411,7 +420,7 @@ gather(struct dns_answer *a, ns_msg *m, const char *owner)
 	for (int i = 0; i < ns_msg_count(*m, ns_s_an); i++) {
 		if (ns_parserr(m, ns_s_an, i, &rr) != 0)
 			return DNS_WHY_NONSENSE;
-		if ((enum dns_type)ns_rr_type(rr) != a->type || ns_rr_class(rr) != ns_c_in ||
+		if (ns_rr_type(rr) != wire_type(a->type) || ns_rr_class(rr) != ns_c_in ||
 		    strcasecmp(ns_rr_name(rr), owner) != 0)
 			continue;
 		if (a->n == DNS_RECORDS_MAX) {
@@ -476,7 +485,7 @@ answers_question(ns_msg *m, enum dns_type type, const char *name)
 	present_name(asked, name);
 	return ns_msg_getflag(*m, ns_f_qr) && ns_msg_getflag(*m, ns_f_opcode) == ns_o_query &&
 	    ns_msg_count(*m, ns_s_qd) == 1 && ns_parserr(m, ns_s_qd, 0, &rr) == 0 &&
-	    (enum dns_type)ns_rr_type(rr) == type && ns_rr_class(rr) == ns_c_in &&
+	    ns_rr_type(rr) == wire_type(type) && ns_rr_class(rr) == ns_c_in &&
 	    strcasecmp(ns_rr_name(rr), asked) == 0;
 }
 

@@ -107,11 +107,23 @@ find(struct dns_cache *c, const struct key *key, size_t key_len)
 	return e;
 }
 
+/* How long an answer is kept, of what it says itself. */
+static uint32_t
+bounded(const struct dns_answer *a, uint32_t ttl)
+{
+	uint32_t most = a->result == DNS_OK ? DNS_CACHE_TTL_MAX : DNS_CACHE_NEGATIVE_MAX;
+
+	if (a->type == DNS_LIST)
+		most = DNS_CACHE_LIST_MAX;
+	if (a->type == DNS_LIST && ttl < DNS_CACHE_LIST_MIN)
+		return DNS_CACHE_LIST_MIN;
+	return ttl < most ? ttl : most;
+}
+
 void
 dns_cache_put(struct dns_cache *c, const char *name, const struct dns_answer *a, int64_t now_ms)
 {
-	uint32_t most = a->result == DNS_OK ? DNS_CACHE_TTL_MAX : DNS_CACHE_NEGATIVE_MAX;
-	uint32_t ttl = a->ttl < most ? a->ttl : most;
+	uint32_t ttl = bounded(a, a->ttl);
 	struct pack packed;
 	struct entry *e;
 	struct key key;
@@ -144,10 +156,9 @@ dns_cache_put(struct dns_cache *c, const char *name, const struct dns_answer *a,
 }
 
 static uint32_t
-ttl_left(uint32_t ttl, uint32_t age, uint32_t most)
+ttl_left(const struct dns_answer *a, uint32_t ttl, uint32_t age)
 {
-	if (ttl > most)
-		ttl = most;
+	ttl = bounded(a, ttl);
 	return ttl > age ? ttl - age : 0;
 }
 
@@ -158,7 +169,7 @@ dns_cache_get(struct dns_cache *c, enum dns_type type, const char *name, int64_t
 	struct entry *e;
 	struct key key;
 	size_t key_len = key_make(c, &key, type, name);
-	uint32_t age, most;
+	uint32_t age;
 
 	if (key_len == 0 || (e = find(c, &key, key_len)) == NULL)
 		return false;
@@ -172,10 +183,9 @@ dns_cache_get(struct dns_cache *c, enum dns_type type, const char *name, int64_t
 	if (dns_unpack_answer(&u, a) == -1)
 		log_fatal("a cached DNS answer cannot be read");
 	age = (uint32_t)((now_ms - e->stored_ms) / 1000);
-	most = a->result == DNS_OK ? DNS_CACHE_TTL_MAX : DNS_CACHE_NEGATIVE_MAX;
-	a->ttl = ttl_left(a->ttl, age, most);
+	a->ttl = ttl_left(a, a->ttl, age);
 	for (size_t i = 0; i < a->n; i++)
-		a->records[i].ttl = ttl_left(a->records[i].ttl, age, most);
+		a->records[i].ttl = ttl_left(a, a->records[i].ttl, age);
 	return true;
 }
 

@@ -13,6 +13,8 @@
 #define DNS_CACHE_BYTES		(16U * 1024 * 1024)
 #define DNS_CACHE_TTL_MAX	86400U	/* a day: what is wrong for longer than that should not be ours to keep */
 #define DNS_CACHE_NEGATIVE_MAX	3600U	/* RFC 2308, 5 suggests one to three hours */
+#define DNS_CACHE_LIST_MIN	60U	/* of DNS_LIST: who knocks again and again costs no more than one question … */
+#define DNS_CACHE_LIST_MAX	3570U	/* … and who has been taken off is off within the hour, which is when lists are tested */
 
 struct dns_cache;
 

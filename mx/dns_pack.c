@@ -37,7 +37,7 @@ dns_pack_answer(struct pack *p, const struct dns_answer *a)
 
 		pack_u32(p, r->ttl);
 		pack_u16(p, r->preference);
-		if (a->type == DNS_A)
+		if (a->type == DNS_A || a->type == DNS_LIST)
 			pack_blob(p, &r->a, sizeof(r->a));
 		else if (a->type == DNS_AAAA)
 			pack_blob(p, &r->aaaa, sizeof(r->aaaa));
@@ -57,8 +57,8 @@ unpack_record(struct unpack *u, enum dns_type type, struct dns_record *r)
 	bytes = unpack_blob(u, &len);
 	if (!unpack_ok(u))
 		return -1;
-	if (type == DNS_A || type == DNS_AAAA) {
-		if (len != (type == DNS_A ? sizeof(r->a) : sizeof(r->aaaa)))
+	if (type == DNS_A || type == DNS_AAAA || type == DNS_LIST) {
+		if (len != (type == DNS_AAAA ? sizeof(r->aaaa) : sizeof(r->a)))
 			return -1;
 		memcpy(&r->aaaa, bytes, len);
 		return 0;

@@ -87,6 +87,26 @@ START_TEST(test_clamped)
 }
 END_TEST
 
+/* Answers of DNS lists, found or not, have bounds of their own, and are none about the name itself. */
+START_TEST(test_lists)
+{
+	struct dns_cache *c = dns_cache_new(100000);
+	struct dns_answer short_one = positive(0), long_one = positive(86400), none = negative(DNS_NXDOMAIN, 0);
+
+	short_one.type = long_one.type = none.type = DNS_LIST;
+	put(c, "short", short_one, 0);
+	put(c, "long", long_one, 0);
+	put(c, "none", none, 0);
+	ck_assert_int_eq(left(c, DNS_A, "long", 0), -1);
+	ck_assert_int_eq(left(c, DNS_LIST, "short", 0), DNS_CACHE_LIST_MIN);
+	ck_assert_int_eq(left(c, DNS_LIST, "none", 59999), 1);
+	ck_assert_int_eq(left(c, DNS_LIST, "none", 60000), -1);
+	ck_assert_int_eq(left(c, DNS_LIST, "long", 0), DNS_CACHE_LIST_MAX);
+	ck_assert_int_eq(left(c, DNS_LIST, "long", 3600000), -1);
+	dns_cache_free(c);
+}
+END_TEST
+
 START_TEST(test_not_kept)
 {
 	struct dns_cache *c = dns_cache_new(100000);
@@ -166,6 +186,7 @@ main(void)
 
 	tcase_add_test(tc, test_ttl);
 	tcase_add_test(tc, test_clamped);
+	tcase_add_test(tc, test_lists);
 	tcase_add_test(tc, test_not_kept);
 	tcase_add_test(tc, test_replaced);
 	tcase_add_test(tc, test_bounded);

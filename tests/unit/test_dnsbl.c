@@ -14,6 +14,7 @@ static struct zone zone[] = {
 	{ "7.113.0.203.a.test", DNS_A, "127.0.0.2", 5 },
 	{ "7.113.0.203.a.test", DNS_TXT, "Listed\r\n250 see http://a.test/7", 0 },
 	{ "7.113.0.203.b.test", DNS_A, "127.0.0.4", 100000 },
+	{ "7.113.0.203.zero.test", DNS_A, "127.0.0.2", 0x80000000 },
 	{ "7.113.0.203.refuses.test", DNS_A, "127.255.255.254", 0 },
 	{ "7.113.0.203.half.test", DNS_A, "127.0.0.2", 0 },
 	{ "7.113.0.203.half.test", DNS_A, "127.255.255.255", 0 },
@@ -163,10 +164,32 @@ START_TEST(test_text)
 }
 END_TEST
 
-START_TEST(test_ttl)
+/* How many questions went out for it. */
+static unsigned
+questions(const char *list)
 {
-	ck_assert_uint_eq(look_up("203.0.113.7", "a.test", false, NULL).first.ttl_s, DNSBL_TTL_MIN_S);
-	ck_assert_uint_eq(look_up("203.0.113.7", "b.test", false, NULL).first.ttl_s, DNSBL_TTL_MAX_S);
+	unsigned before = fake.n_udp;
+
+	ck_assert_str_ne(look_up("203.0.113.7", list, false, NULL).text, "no-answer");
+	return fake.n_udp - before;
+}
+
+/* What a list says holds for a minute and no longer than an hour, whatever its TTL; that it says nothing, likewise. */
+START_TEST(test_kept)
+{
+	static const struct { const char *list; int64_t seconds; } kept[] = { { "zero.test", 58 }, { "a.test", 58 }, { "c.test", 58 },
+	    { "refuses.test", 58 }, { "b.test", 3500 } };
+
+	for (size_t i = 0; i < COUNT(kept); i++)
+		ck_assert_uint_eq(questions(kept[i].list), 1);
+	clock_shift(58 * 1000);
+	for (size_t i = 0; i < COUNT(kept); i++)
+		ck_assert_uint_eq(questions(kept[i].list), 0);
+	clock_shift(3500 * 1000);
+	for (size_t i = 0; i < COUNT(kept); i++)
+		ck_assert_uint_eq(questions(kept[i].list), kept[i].seconds < 3500);
+	clock_shift(3600 * 1000);
+	ck_assert_uint_eq(questions("b.test"), 1);
 }
 END_TEST
 
@@ -315,7 +338,7 @@ main(void)
 	tcase_add_checked_fixture(tc, setup, fake_teardown);
 	tcase_add_loop_test(tc, test_cases, 0, COUNT(cases));
 	tcase_add_test(tc, test_text);
-	tcase_add_test(tc, test_ttl);
+	tcase_add_test(tc, test_kept);
 	tcase_add_test(tc, test_off);
 	tcase_add_test(tc, test_bounded);
 	tcase_add_test(tc, test_cancel);
