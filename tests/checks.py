@@ -150,6 +150,7 @@ def sender_flood():
 	with mt.Server(replace=settings) as server:
 		tools = [subprocess.Popen([suites.MINIMTACTL, "check", "sender", "--config", server.conf, f"x@d{i}.flood.example"],
 			stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) for i in range(30)]
+		server.log.wait_for(lambda: "callbacks_now=5 callbacks_waiting=25" in server.ask("status")[1], "all questions")
 		server.log.wait_for(lambda: peer.sessions >= 5, "five calls")
 		status = server.ask("status")[1]
 		expect("callbacks_now=5" in status and peer.sessions == 5, status)
