@@ -9,6 +9,8 @@
 #include "lib/conf_option.h"
 #include "lib/log.h"
 
+#define WARNINGS_MAX	3		/* a recipient's record counts no more (LOG_WARNED) */
+
 static const struct conf_option *fault(char why[CONF_WHY], const char *option, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
@@ -27,7 +29,11 @@ static const struct conf_option *
 check_times(const struct conf *c, char why[CONF_WHY])
 {
 	char a[32], b[32];
+	int64_t ms[CONF_DURATIONS_MAX];
 
+	if (conf_durations(c->delay_warnings, ms, CONF_DURATIONS_MAX) > WARNINGS_MAX)
+		return fault(why, "delay_warnings", "%s are more than %d; write up to %d, as in \"4h, 1d\"", logq(c->delay_warnings),
+		    WARNINGS_MAX, WARNINGS_MAX);
 	if (c->retry_most_ms < c->retry_first_ms)
 		return fault(why, "retry_most", "retry_most (%s) is shorter than retry_first (%s); make it as long or longer",
 		    conf_duration_text(a, c->retry_most_ms), conf_duration_text(b, c->retry_first_ms));

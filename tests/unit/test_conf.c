@@ -180,6 +180,7 @@ static const struct {
 	    "longer" },
 	{ "retry_schedule = '5m, 1m'\n", "f:1: retry_schedule: \"5m, 1m\" is not a list of durations; write up to 16 of them, none shorter than the one "
 	    "before, as in \"5m, 30m, 2h\"" },
+	{ "\ndelay_warnings = '1h, 2h, 3h, 4h'\n", "f:2: \"1h, 2h, 3h, 4h\" are more than 3; write up to 3, as in \"4h, 1d\"" },
 	{ "delay_warnings = '1s'\n", "f:1: delay_warnings: 1s is out of range; write durations from 1m to 365d" },
 	{ "retry_first = 5h\n", "f: retry_most (4h) is shorter than retry_first (5h); make it as long or longer" },
 	{ "retry_first = 2h\nexpire = 1h\n", "f:2: expire (1h) is shorter than retry_first (2h); nothing would be tried again" },
