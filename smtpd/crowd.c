@@ -156,13 +156,25 @@ crowd_evict(struct smtpd *srv, const struct network *newcomer)
 
 /* ---- who comes in ---- */
 
+/*
+ * Of all places those that are here: this worker's share, and what others leave of theirs, for whom the kernel gives a
+ * connection to is its own business. It is given back as sessions here end, and fast under the stress that comes of that.
+ */
+static uint64_t
+own_places(const struct smtpd *srv)
+{
+	uint64_t all = srv->process.conf->connections, workers = srv->process.conf->workers, share, others;
+
+	share = (all + workers - 1) / workers;
+	others = tallies_sessions(&srv->tallies);
+	return srv->tallies.n_others == 0 || others + share >= all ? share : all - others;
+}
+
 /* Places for a client: all of them for who is known, most for a stranger; and no more than there are descriptors. */
 static uint64_t
 places(const struct smtpd *srv, bool stranger)
 {
-	const struct conf *conf = srv->process.conf;
-	uint64_t n = conf->workers > 1 ? (conf->connections + conf->workers - 1) / conf->workers : conf->connections;
-	uint64_t spare = SMTPD_OTHER_FDS;
+	uint64_t n = own_places(srv), spare = SMTPD_OTHER_FDS;
 
 	if (srv->descriptors > 0 && srv->descriptors < n + spare)
 		n = srv->descriptors > 2 * spare ? srv->descriptors - spare : srv->descriptors / 2;
@@ -226,6 +238,7 @@ weigh(struct smtpd *srv)
 	};
 	unsigned level = stress_level(srv->stress, shares, sizeof(shares) / sizeof(shares[0]));
 
+	tallies_tell_sessions(&srv->tallies, srv->n_sessions - srv->n_local);
 	if (level == srv->stress)
 		return;
 	log_warn("event=stress level=%u was=%u sessions=%u memory=%llu", level, srv->stress, srv->n_sessions,

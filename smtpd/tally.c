@@ -27,6 +27,7 @@ struct entry {
 
 struct tally_page {
 	uint64_t	format;
+	uint32_t	sessions;
 	struct entry	entries[BUCKETS][WAYS];
 };
 
@@ -144,6 +145,13 @@ tallies_tell(struct tallies *all, const uint8_t key[TALLY_KEY], const struct tal
 		PUT(e->stamp_us[i], t->stamp_us[i]);
 }
 
+void
+tallies_tell_sessions(struct tallies *all, uint32_t n)
+{
+	if (all->own != NULL)
+		PUT(all->own->sessions, n);
+}
+
 /* ---- asking ---- */
 
 static bool
@@ -184,4 +192,15 @@ tallies_ask(const struct tallies *all, const uint8_t key[TALLY_KEY], int64_t mos
 				break;
 			}
 	}
+}
+
+uint64_t
+tallies_sessions(const struct tallies *all)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < all->n_others; i++)
+		if (GET(all->others[i].page->format) == FORMAT)
+			sum += GET(all->others[i].page->sessions);
+	return sum;
 }

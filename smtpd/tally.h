@@ -1,6 +1,6 @@
 /*
- * What the processes of smtpd tell each other of networks: how many connections one has, how far its paces are used up, and
- * how long it is known. Each writes a page of its own and reads those of the others (other workers, and predecessors that still drain), so
+ * What the processes of smtpd tell each other: how many sessions each has, and of networks how many connections one has, how
+ * far its paces are used up, and how long it is known. Each writes a page of its own and reads those of the others (other workers, and predecessors that still drain), so
  * that a limit by network holds for all of them together. Private to smtpd/; network.c asks and tells.
  */
 #ifndef SMTPD_TALLY_H
@@ -47,5 +47,9 @@ void	tallies_tell(struct tallies *, const uint8_t key[TALLY_KEY], const struct t
  * out. What is nonsense or being written this moment counts for nothing or once too often; it never takes longer.
  */
 void	tallies_ask(const struct tallies *, const uint8_t key[TALLY_KEY], int64_t most_us, struct tally *to);
+
+/* So many sessions are here; and so many are elsewhere. */
+void	tallies_tell_sessions(struct tallies *, uint32_t);
+uint64_t tallies_sessions(const struct tallies *);
 
 #endif

@@ -372,6 +372,36 @@ def case_workers(server):
 		gone(server, pid)
 
 
+def case_places_together(server):
+	"""A worker takes the places that others leave, which are theirs again when they need them."""
+	def come(code):
+		client = mt.Client(server.address)
+		client.expect(code)
+		if code == 421:
+			client.expect_close()
+		else:		# within a mail, so that nobody's place is taken
+			client.say("EHLO client.example", 250)
+			client.say("MAIL FROM:<a@client.example>", 250)
+		return client
+	rewrite(server, workers="2", connections="20")
+	reload(server)
+	server.move_clock(2)		# the first one goes
+	workers = server.log.wait_for(lambda: [v for k, v in status(server).items() if k.startswith("smtpd")
+		and v.get("others") == "1"][1:] and status(server), "two workers know of each other")
+	first, second = (int(v["pid"]) for k, v in workers.items() if k.startswith("smtpd"))
+	os.kill(second, signal.SIGSTOP)
+	clients = [come(220) for _ in range(18)]	# all but a tenth, which is not for strangers
+	come(421)
+	os.kill(first, signal.SIGSTOP)
+	os.kill(second, signal.SIGCONT)
+	clients += [come(220) for _ in range(9)]
+	come(421)
+	os.kill(first, signal.SIGCONT)
+	for client in clients:
+		client.say("QUIT", 221)
+	server.honest_mail()
+
+
 def case_counts_together(server):
 	"""Limits by network hold for all workers together, for those of before a reload as long as they drain, and no longer."""
 	def come(code=220):

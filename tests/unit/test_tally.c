@@ -140,6 +140,19 @@ START_TEST(a_pace_outlives_connections)
 }
 END_TEST
 
+START_TEST(sessions_add_up)
+{
+	ck_assert_uint_eq(tallies_sessions(&workers[0].tallies), 0);
+	tallies_tell_sessions(&workers[1].tallies, 5);
+	tallies_tell_sessions(&workers[2].tallies, UINT32_MAX);
+	tallies_tell_sessions(&workers[0].tallies, 7);
+	ck_assert_uint_eq(tallies_sessions(&workers[0].tallies), UINT64_C(5) + UINT32_MAX);
+	ck_assert_uint_eq(tallies_sessions(&workers[2].tallies), 12);
+	ck_assert_ptr_eq(tallies_remove(&workers[0].tallies, 2), workers[2].page);
+	ck_assert_uint_eq(tallies_sessions(&workers[0].tallies), 5);
+}
+END_TEST
+
 /* Whose mail one process has taken is no stranger to another that it comes to next, nor to one that learns it from that. */
 START_TEST(who_is_known)
 {
@@ -261,6 +274,7 @@ main(void)
 	tcase_add_test(tc, who_has_ended_counts_no_more);
 	tcase_add_test(tc, a_pace_is_shared);
 	tcase_add_test(tc, a_pace_outlives_connections);
+	tcase_add_test(tc, sessions_add_up);
 	tcase_add_test(tc, who_is_known);
 	tcase_add_test(tc, a_full_page);
 	tcase_add_test(tc, room_is_made);
