@@ -101,6 +101,7 @@ class Admin:
 			found = {m["id"] for m in self.json("queue", "list", *words)}
 			if found != wanted:
 				raise mt.Failed(f"queue list {words}: {found}, expected {wanted}")
+		self.need(self.ctl("queue", "list", "--to", "nobody"), "^No mail in the queue is like that\n$")
 		since = self.server.log.mark()
 		if self.json("queue", "retry", "to=other.u")["text"] != "1 recipient is due now":
 			raise mt.Failed("retry by recipient")

@@ -428,7 +428,14 @@ tell_client(struct telling *t, const struct story_event *first)
 		if (pairs_has(e->pairs, "listener"))
 			listener = get(e, "listener");
 	}
-	fprintf(t->to, "Session %s: the client ", session);
+	fprintf(t->to, "Session %s: ", session);
+	if (strncmp(get(first, "client"), "local uid ", 10) == 0) {	/* it came by the control socket */
+		fputs("a program of uid ", t->to);
+		put(t->to, get(first, "client") + 10);
+		fputs(" on this machine.\n", t->to);
+		return;
+	}
+	fputs("the client ", t->to);
 	put(t->to, get(first, "client"));
 	if (listener[0] != '\0')
 		fprintf(t->to, " came to %s and", listener);

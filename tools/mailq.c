@@ -13,6 +13,7 @@
 
 struct list {
 	FILE			*to;
+	const char		*nothing;	/* what is said where there is no message */
 	uint64_t		 messages;
 	struct json_object	*all, *rcpts;	/* as JSON: of the last message */
 };
@@ -82,14 +83,22 @@ print_line(void *arg, char *const *f)
 	} else if (f[0][0] == 'E' && l->messages > 0) {
 		print_end((uint64_t)lines_number(f[1]), (uint64_t)lines_number(f[2]), l->to);
 	} else if (f[0][0] == 'E') {
-		fputs("Mail queue is empty\n", l->to);
+		fputs(l->nothing, l->to);
 	}
 }
 
 int
 mailq_print(FILE *from, FILE *to)
 {
-	struct list l = { .to = to };
+	struct list l = { .to = to, .nothing = "Mail queue is empty\n" };
+
+	return lines_read(from, true, print_line, &l);
+}
+
+int
+mailq_print_chosen(FILE *from, FILE *to)
+{
+	struct list l = { .to = to, .nothing = "No mail in the queue is like that\n" };
 
 	return lines_read(from, true, print_line, &l);
 }

@@ -11,6 +11,7 @@
 
 /* In the form that mailq has had since sendmail's time. 0, or -1: the list is cut short or is none. */
 int	mailq_print(FILE *list, FILE *to);
+int	mailq_print_chosen(FILE *list, FILE *to);	/* of a part of the queue */
 /* The same as JSON: an array of messages with their recipients. */
 int	mailq_print_json(FILE *list, FILE *to);
 

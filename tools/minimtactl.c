@@ -304,10 +304,13 @@ find(char **words, int n, int selecting, int *code_r)
 static int
 run(const struct command *c, const char *const *words, const char *config, bool json)
 {
+	int (*print)(FILE *, FILE *) = json ? c->print_json : c->print;
 	char path[CALL_PATH_SIZE], why[8192];
 	FILE *f = NULL;
 	int code;
 
+	if (print == mailq_print && words[2] != NULL)
+		print = mailq_print_chosen;
 	if ((code = call_path(path, config, why, sizeof(why))) == 0) {
 		if (c->print == verify_print)
 			f = verify_ask(path, words[1], &code, why, sizeof(why));
@@ -316,7 +319,7 @@ run(const struct command *c, const char *const *words, const char *config, bool 
 	}
 	if (f == NULL)
 		return fail(json, code, why);
-	if ((json ? c->print_json : c->print)(f, stdout) != 0)
+	if (print(f, stdout) != 0)
 		code = fail(json, EX_TEMPFAIL, "the answer is cut short");
 	fclose(f);
 	return code;

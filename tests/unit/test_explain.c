@@ -49,6 +49,10 @@ static const char late[] =
     "L t=1795262409000 p=smtpd session=A1 event=message msg=M1 client=192.0.2.1 from=c@c.example to=d@d.example size=1 code=250\n"
     "L t=1795262409000 p=smtpd session=A1 event=session client=192.0.2.1 helo=c.example listener=l messages=1 reason=quit\n";
 
+static const char program[] =
+    "L t=1795262409000 p=smtpd session=A1 event=message msg=M1 client=\"local uid 1000\" from=c@c.example to=d@d.example size=1 code=250\n"
+    "L t=1795262409000 p=smtpd session=A1 event=session client=\"local uid 1000\" helo=a.example listener=control messages=1 reason=quit\n";
+
 /* A message that two sessions are about: one story. Another session: a story of its own. */
 static const char two[] =
     "L t=1795262409000 p=smtpd session=A1 event=message msg=M1 client=192.0.2.1 from=c@c.example to=d@d.example size=1 code=250\n"
@@ -92,6 +96,7 @@ static const struct {
 	{ late, END, 0, { "Session A1: the client 192.0.2.1 came to l and called itself c.example.\n  Saturday, 21 November 2026\n"
 	    "  12:00:09  The client was told:\n              550 Nobody\n  12:00:09  Message M1 from c@c.example to d@d.example was taken: "
 	    "1 bytes.\n  12:00:09  Message M1 was delivered to d@d.example, 0s after it had come\n  12:00:09  The session ended" }, { NULL } },
+	{ program, END, 0, { "Session A1: a program of uid 1000 on this machine.\n" }, { "control" } },
 	{ "", END, 0, { "Nothing is known of it. The journal begins on Friday, 20 November 2026 18:40.\n" }, { NULL } },
 	{ "", "Z found=0 bytes=0 since=0\n", 0, { "Nothing is known of it: the journal is empty.\n" }, { NULL } },
 	{ unknown, "Z found=40 bytes=1 since=1 more=1\n", 0, { "There was more; these are the newest." }, { NULL } },
