@@ -337,6 +337,7 @@ begin(struct world *w)
 {
 	static char host[] = "mx.example.org", domain[] = "example.org";
 	static char *domains[] = { domain, NULL }, *none[] = { NULL };
+	static struct conf_network client = { .family = AF_INET, .address = { 192, 0, 2, 1 }, .prefix = 32 };
 	struct sockaddr_in from = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(0xc0000201) };
 	int fds[2];
 
@@ -345,7 +346,8 @@ begin(struct world *w)
 	    .recipients = 5, .errors = 20, .connections = 10, .command_timeout_ms = 300000, .data_timeout_ms = 180000,
 	    .session_timeout_ms = 7200000, .hops = 5, .junk_commands = 100, .data_rate = 100, .data_rate_after_ms = 60000,
 	    .header_field_size = 4096, .session_memory = 64 << 20, .network_message_rate = 1000,
-	    .network_recipient_rate = 1000, .workers = 1, .filters = (w->how & FILTERS) != 0, .defer_score = 50, .refuse_score = 100 };
+	    .network_recipient_rate = 1000, .workers = 1, .filters = (w->how & FILTERS) != 0, .defer_score = 50, .refuse_score = 100,
+	    .xclients = { &client, 1 } };
 	if (w->how & FILTERS)			/* what comes slowly here does so by our clock */
 		w->conf.data_rate = 0;
 	smtpd_init(&w->smtpd);
