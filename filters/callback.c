@@ -54,7 +54,6 @@ on_answer(void *arg, const struct memory_answer *a)
 	enum memory_callback callback = a->failed ? MEMORY_CALLBACK_UNKNOWN : a->callback;
 
 	state->query = NULL;
-	run->facts->sender_fails = callback == MEMORY_CALLBACK_BAD;
 	if (callback == MEMORY_CALLBACK_BAD) {
 		f->action = FILTER_REFUSE;
 		snprintf(f->enhanced, sizeof(f->enhanced), "5.1.8");
@@ -92,7 +91,7 @@ callback_cancel(struct filter_run *run)
 const struct filter filter_callback = {
 	.name = "callback", .does = "would the sender's own mail server take an answer to it",
 	.stage = STAGE_DATA, .decides = STAGE_DATA, .last = true,
-	.needs = FACT_STANDING | FACT_WHITELISTS | FACT_SPF | FACT_SENDER, .gives = FACT_CALLBACK,
+	.needs = FACT_STANDING | FACT_WHITELISTS | FACT_SPF | FACT_SENDER,
 	.mode = FILTER_OFF, .hermes = FILTER_OFF, .deadline_ms = 35000,
 	.state_size = sizeof(struct callback_run), .applies = callback_applies, .run = callback_run, .cancel = callback_cancel,
 };

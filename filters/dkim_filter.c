@@ -19,11 +19,9 @@ static void
 take(struct facts_dkim *to, const struct dkim_finding *from)
 {
 	to->signatures[to->n].result = from->result;
-	to->signatures[to->n].testing = from->testing;
 	to->signatures[to->n].limited = from->limited;
 	snprintf(to->signatures[to->n].domain, sizeof(to->signatures[0].domain), "%s", from->domain);
 	snprintf(to->signatures[to->n].selector, sizeof(to->signatures[0].selector), "%.63s", from->selector);
-	snprintf(to->signatures[to->n].identity, sizeof(to->signatures[0].identity), "%s", from->identity_domain);
 	snprintf(to->signatures[to->n].why, sizeof(to->signatures[0].why), "%.95s", from->why);
 	to->n++;
 }

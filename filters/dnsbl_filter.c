@@ -203,8 +203,6 @@ on_block(void *arg, const struct dnsbl_verdict *v)
 	}
 	if (addresses) {
 		run->facts->blocklists.listed = v->listed;
-		run->facts->blocklists.percent = v->percent;
-		run->facts->blocklists.score = v->score;
 		run->facts->blocklists.enough = is_enough(o, v);
 	}
 	filter_finish(run);
@@ -218,8 +216,6 @@ on_white(void *arg, const struct dnsbl_verdict *v)
 	((struct state *)run->state)->lookup = NULL;
 	say(run, v, 0);
 	run->facts->whitelists.listed = v->listed;
-	run->facts->whitelists.percent = v->percent;
-	run->facts->whitelists.score = v->score;
 	run->facts->whitelists.enough = is_enough(run->config->options, v);
 	filter_finish(run);
 }

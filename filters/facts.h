@@ -39,8 +39,7 @@ enum fact {				/* what filters find for each other */
 	FACT_ARC = 1 << 6,
 	FACT_DMARC = 1 << 7,
 	FACT_SENDER_ID = 1 << 8,
-	FACT_CALLBACK = 1 << 9,
-	FACT_SENDER = 1 << 10,
+	FACT_SENDER = 1 << 9,
 };
 
 /* How a host or domain has behaved, as memory (filters/memory.h) has it. */
@@ -59,8 +58,8 @@ struct facts_spf {
 };
 
 struct facts_dkim {
-	struct { enum dkim_result result; char domain[DKIM_NAME_MAX + 1], selector[64], why[96]; bool testing, limited;
-		char identity[DKIM_NAME_MAX + 1]; } signatures[DKIM_SIGNATURES_MAX];
+	struct { enum dkim_result result; char domain[DKIM_NAME_MAX + 1], selector[64], why[96]; bool limited; }
+			 signatures[DKIM_SIGNATURES_MAX];
 	unsigned	 n;
 };
 
@@ -77,13 +76,10 @@ struct facts {
 	bool		 early;			/* it spoke before the greeting was complete */
 	/* HELO */
 	const char	*helo;			/* NULL: none yet */
-	bool		 esmtp;
 	bool		 pipelined;		/* sent ahead where it had to wait */
-	unsigned	 errors, junk;		/* so far in the session */
 	/* MAIL */
 	const char	*sender;		/* canonical; "" the null sender */
-	bool		 sender_utf8, source_route;
-	uint64_t	 declared;		/* SIZE=, 0 unknown */
+	bool		 source_route;
 	/* RCPT */
 	const char	*recipient;		/* the one that is judged now, canonical */
 	unsigned	 n_recipients;		/* taken before it; at DATA and later: all */
@@ -93,7 +89,7 @@ struct facts {
 	size_t		 header_len;
 	/* END */
 	uint64_t	 size;
-	bool		 eight_bit, long_lines;
+	bool		 long_lines;
 	const char	*content;		/* of a message that is small enough to be at hand whole, else NULL */
 	size_t		 content_len;
 
@@ -101,14 +97,13 @@ struct facts {
 	unsigned	 known;			/* enum fact */
 	struct facts_standing standing;
 	struct { enum iprev_result result; enum iprev_look look; char name[DNS_NAME_MAX + 1]; } reverse;
-	struct { unsigned listed, percent; int score; bool enough; } blocklists, whitelists;	/* enough: of lists or points */
+	struct { unsigned listed; bool enough; } blocklists, whitelists;	/* enough: of lists or points */
 	struct facts_spf spf;
 	struct facts_dkim *dkim;		/* lent by the filter's run of this message */
 	struct { char result[12]; unsigned sets; char sealer[DKIM_NAME_MAX + 1]; bool believed; } arc;
 	struct { enum dmarc_result result; enum dmarc_policy policy; char domain[DNS_NAME_MAX + 1]; } dmarc;
 	struct { enum spf_code code; char domain[SPF_NAME_MAX + 1]; const char *field; } sender_id;
-	struct { bool written_to; bool trap; } sender_standing;	/* local people write to this sender */
-	bool		 sender_fails;		/* callback: its own host does not know it */
+	struct { bool written_to; } sender_standing;	/* local people write to this sender */
 };
 
 const char	*facts_stage_name(enum facts_stage);	/* "connect", "helo", "mail", "rcpt", "data", "header", "end" */

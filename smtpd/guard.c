@@ -130,13 +130,6 @@ guard_charge(struct session *s)
 	g->charged = asked;
 }
 
-static void
-count(struct session *s)
-{
-	s->guard->facts.errors = s->errors;
-	s->guard->facts.junk = s->junk;
-}
-
 /* What was said of it in the commentary. */
 static void
 forget_told(struct session *s, enum facts_stage from)
@@ -151,9 +144,7 @@ guard_helo(struct session *s)
 	struct guard *g = s->guard;
 
 	guard_charge(s);
-	count(s);
 	g->facts.helo = s->helo;
-	g->facts.esmtp = s->esmtp;
 	forget_told(s, STAGE_HELO);
 	chain_reach(g->chain, STAGE_HELO);
 }
@@ -163,11 +154,8 @@ guard_mail(struct session *s)
 {
 	struct guard *g = s->guard;
 
-	count(s);
 	g->facts.sender = s->tx->sender;
-	g->facts.sender_utf8 = s->tx->utf8;
 	g->facts.source_route = s->tx->source_route;
-	g->facts.declared = s->tx->declared;
 	g->facts.recipient = NULL;
 	g->facts.n_recipients = 0;
 	hold(s, sizeof(*g) + CHAIN_BYTES);
@@ -293,7 +281,6 @@ guard_rcpt(struct session *s, guard_done_fn *done)
 	struct guard *g = s->guard;
 	char *before = g->recipient;
 
-	count(s);
 	forget_told(s, STAGE_RCPT);
 	g->recipient = alloc_text(s->tx->asking);
 	g->facts.recipient = g->recipient;
@@ -320,7 +307,6 @@ guard_end(struct session *s, guard_done_fn *done)
 	struct transaction *tx = s->tx;
 
 	g->facts.size = tx->wire.size;
-	g->facts.eight_bit = tx->wire.eight_bit;
 	g->facts.long_lines = tx->wire.long_lines;
 	if (!tx->sent && !tx->dropped) {
 		g->facts.content = (const char *)tx->content;

@@ -196,7 +196,7 @@ client_begin(struct client *c)
 
 	c->bench->to_begin--;
 	c->facts = (struct facts){ .hostname = "mx.example.org", .domains = domains, .now = 1795291200, .client_text = "203.0.113.7",
-	    .address = { .len = 4, .bytes = { 203, 0, 113, 7 } }, .esmtp = true };
+	    .address = { .len = 4, .bytes = { 203, 0, 113, 7 } } };
 	sin->sin_family = AF_INET;
 	memcpy(&sin->sin_addr, c->facts.address.bytes, 4);
 	c->chain = chain_new(c->bench->filters, &c->facts);

@@ -147,7 +147,6 @@ prepare(struct mail *m)
 	m->facts.now = m->check.now;
 	m->facts.hostname = m->conf->hostname;
 	m->facts.domains = m->conf->domains;
-	m->facts.esmtp = true;
 	return 0;
 }
 
@@ -193,7 +192,6 @@ look_at_content(struct mail *m)
 	m->facts.content = m->len <= CONTENT_MAX ? m->message : NULL;
 	m->facts.content_len = m->len;
 	for (size_t i = 0; i < m->len; i++) {
-		m->facts.eight_bit = m->facts.eight_bit || (m->message[i] & 0x80) != 0;
 		line = m->message[i] == '\n' ? 0 : line + 1;
 		m->facts.long_lines = m->facts.long_lines || line > 999;	/* with the CR */
 	}
