@@ -205,6 +205,7 @@ queue_SRC	:= \
 	queue/announce.c \
 	queue/append.c \
 	queue/attempt.c \
+	queue/bar.c \
 	queue/archive.c \
 	queue/await.c \
 	queue/bounce.c \
@@ -370,6 +371,7 @@ UNIT	:= \
 	archive \
 	args \
 	body \
+	bar \
 	bounce \
 	bouncecap \
 	client \

@@ -20,6 +20,7 @@
 #include "lib/ids.h"
 #include "lib/log.h"
 #include "lib/messages.h"
+#include "queue/bar.h"
 #include "queue/log.h"
 #include "queue/message_file.h"
 
@@ -203,11 +204,16 @@ int
 carry_export(int spool, int folder, FILE *out)
 {
 	struct carry c = { .out = out, .folder = folder };
+	struct bar bar;
 
 	if (begin(&c, spool) != 0)
 		return 2;
-	for (size_t i = 0; i < c.n_ids; i++)
+	bar_begin(&bar, "messages", c.n_ids);
+	for (size_t i = 0; i < c.n_ids; i++) {
+		bar_at(&bar, i);
 		export_one(&c, c.ids[i]);
+	}
+	bar_end(&bar);
 	if (fsync(folder) != 0)
 		fail(&c, "folder", strerror(errno));
 	return end(&c, "exported");
@@ -382,6 +388,7 @@ carry_import(int spool, int folder, FILE *out)
 {
 	struct carry c = { .out = out, .folder = folder };
 	struct dirent **names;
+	struct bar bar;
 	int n = scandirat(folder, ".", &names, is_message, alphasort);
 
 	if (n < 0) {
@@ -394,10 +401,13 @@ carry_import(int spool, int folder, FILE *out)
 		free(names);
 		return 2;
 	}
+	bar_begin(&bar, "files", (uint64_t)n);
 	for (int i = 0; i < n; i++) {
+		bar_at(&bar, (uint64_t)i);
 		import_one(&c, names[i]->d_name);
 		free(names[i]);
 	}
+	bar_end(&bar);
 	free(names);
 	return end(&c, "imported");
 }

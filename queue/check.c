@@ -13,16 +13,21 @@
 #include <string.h>
 
 #include "lib/ids.h"
+#include "queue/bar.h"
 #include "queue/disk.h"
 #include "queue/large.h"
 #include "queue/log_private.h"
 #include "queue/segindex.h"
+
+#define SHARES	1000		/* of a segment: how far it is read */
 
 struct check {
 	FILE		*out;
 	struct recover	 recover;
 	int		 largefd;
 	bool		 damaged;
+	struct bar	 bar;
+	size_t		 at;			/* the segment that is being read */
 	uint8_t		 chunk[RECORD_CHUNK];
 };
 
@@ -30,7 +35,11 @@ static void
 on_record(void *arg, const struct segment *s, const struct record *r, uint64_t offset)
 {
 	struct check *c = arg;
+	const struct index *index = &c->recover.index;
 
+	while (c->at + 1 < index->n_segments && index->segments[c->at] != s)
+		c->at++;
+	bar_at(&c->bar, c->at * SHARES + offset * SHARES / (s->header.size + 1));
 	fprintf(c->out, "segment=%08" PRIx32 " offset=%" PRIu64 " record=%s message=%s", s->header.number, offset,
 	    record_kind_name(r->kind), id_text(r->id));
 	if (r->parent != 0)
@@ -113,14 +122,18 @@ static void
 show_messages(struct check *c)
 {
 	struct message *m;
+	uint64_t n = 0;
 	size_t at = 0;
 
+	bar_begin(&c->bar, "large files", c->recover.index.n_messages);
 	while ((m = idmap_next(&c->recover.index.messages, &at)) != NULL) {
+		bar_at(&c->bar, n++);
 		fprintf(c->out, "message=%s arrived=%" PRId64 " size=%" PRIu64 " recipients=%" PRIu32 " open=%" PRIu32 "%s\n",
 		    id_text(m->id), m->arrived, m->size, m->n_rcpts, m->n_open, m->n_open == 0 ? " end=lost" : "");
 		if (m->in_file)
 			show_large(c, m);
 	}
+	bar_end(&c->bar);
 }
 
 static void
@@ -146,7 +159,9 @@ check_run(struct check *c)
 	c->recover.all = true;
 	c->recover.on_record = on_record;
 	c->recover.arg = c;
+	bar_begin(&c->bar, "segments", c->recover.index.n_segments * SHARES);
 	recover_run(&c->recover);
+	bar_end(&c->bar);
 	show_segments(c);
 	show_messages(c);
 	disk_each(c->largefd, on_large, c);

@@ -178,6 +178,16 @@ open_spool(const char *path)
 	return open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
+/* A list that a full disk cut short must not pass for a clean one. */
+static int
+printed(int rc)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return rc;
+	fprintf(stderr, "queue: the output is not complete\n");
+	return 2;
+}
+
 static int
 check(const char *path)
 {
@@ -188,7 +198,7 @@ check(const char *path)
 		return 2;
 	}
 	log_init("queue");
-	rc = log_check(fd, stdout);
+	rc = printed(log_check(fd, stdout));
 	close(fd);
 	return rc;
 }
@@ -226,7 +236,7 @@ carry(const char *what, const char *spool_path, const char *folder_path)
 	if (spool < 0 || folder < 0)
 		fprintf(stderr, "queue: %s: %s\n", spool < 0 ? spool_path : folder_path, strerror(errno));
 	else if (become_owner(spool, out ? folder : -1) == 0)
-		rc = out ? carry_export(spool, folder, stdout) : carry_import(spool, folder, stdout);
+		rc = printed(out ? carry_export(spool, folder, stdout) : carry_import(spool, folder, stdout));
 	if (folder >= 0)
 		close(folder);
 	if (spool >= 0)

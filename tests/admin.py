@@ -312,6 +312,11 @@ class Admin:
 			f.write(text[:len(text) // 2].replace(b"\narrived 1", b"\narrived 2"))
 		self.need(run("import", folder, code=1), "imported as", "broken.message: ", "2 messages imported, 1 not")
 		self.need(run("check"), "damage=no")
+		with open("/dev/full", "w") as full:		# a list that is cut short is not a clean one
+			done = subprocess.run([os.path.join(mt.BIN, "minimtactl"), "-c", self.server.conf, "spool", "check"], stdout=full,
+				stderr=subprocess.PIPE, text=True)
+		if done.returncode != 2 or "not complete" not in done.stderr:
+			raise mt.Failed(f"spool check on a full disk: exit {done.returncode}, {done.stderr!r}")
 		self.need(run("import", folder, code=1), "0 messages imported, 1 not")
 		self.server.start()
 		self.server.log.wait("event=scanned")
