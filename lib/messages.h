@@ -19,7 +19,6 @@
 #define MSG_CHUNK_MAX		(64U * 1024)	/* content bytes in one *_DATA message */
 #define MSG_INLINE_MAX		(128U * 1024)	/* content up to here travels whole, without credit */
 #define MSG_CREDIT		(64U * 1024)	/* beyond it: unacknowledged content per message */
-#define MSG_STRING_MAX		(64U * 1024)
 #define MSG_TALLY_SIZE		(448U * 1024)	/* the memory behind TALLY's descriptor */
 
 enum proc {

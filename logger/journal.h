@@ -11,7 +11,6 @@
 #include <stdint.h>
 #include <time.h>
 
-#define JOURNAL_VERSION		1
 #define JOURNAL_FIRST_LINE	"minimta-journal 1\n"
 #define JOURNAL_FILES_MAX	512
 

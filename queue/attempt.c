@@ -206,7 +206,6 @@ take_envelope(struct attempt *a, const struct log_envelope *e)
 	a->arrived = e->message.arrived;
 	a->size = e->message.size;
 	a->flags = e->message.flags;
-	a->n_all = e->message.n_rcpts;
 	a->ret = e->sender.ret;
 	if (e->sender.envid != NULL)
 		set_string(&a->envid, e->sender.envid);

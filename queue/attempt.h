@@ -67,7 +67,7 @@ struct attempt {
 	int64_t			 arrived_ms;	/* and by the clock that is never set: what its age goes by */
 	char			*sender, *session, *head, *envid;	/* envid: NULL none */
 	uint8_t			 ret;		/* enum dsn_ret */
-	uint32_t		 flags, n_all;	/* n_all: recipients that the message has, ever */
+	uint32_t		 flags;
 	uint64_t		 size;
 	uint32_t		 n;
 	struct attempt_rcpt	*rcpts;

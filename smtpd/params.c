@@ -111,9 +111,9 @@ same(const char *text, size_t len, const char *word)
 }
 
 static int
-refuse(struct refusal *r, int code, const char *text)
+refuse(struct refusal *r, const char *text)
 {
-	refusal_set(r, code, "5.5.4", "%s", text);
+	refusal_set(r, 501, "5.5.4", "%s", text);
 	return -1;
 }
 
@@ -121,7 +121,7 @@ static int
 take_size(const struct parameter *p, uint64_t most, struct params_mail *m, struct refusal *r)
 {
 	if (p->value == NULL || params_number(p->value, p->value_len, &m->size) < 0)
-		return refuse(r, 501, "SIZE= takes the message's size in bytes, as SIZE=12345");
+		return refuse(r, "SIZE= takes the message's size in bytes, as SIZE=12345");
 	if (m->size > most) {
 		refusal_set(r, 552, "5.3.4", "Message too big: at most %llu bytes here", (unsigned long long)most);
 		return -1;
@@ -135,7 +135,7 @@ take_body(const struct parameter *p, struct params_mail *m, struct refusal *r)
 	if (p->value != NULL && same(p->value, p->value_len, "8BITMIME"))
 		m->eight_bit = true;
 	else if (p->value == NULL || !same(p->value, p->value_len, "7BIT"))
-		return refuse(r, 501, "BODY= is 7BIT or 8BITMIME");
+		return refuse(r, "BODY= is 7BIT or 8BITMIME");
 	return 0;
 }
 
@@ -151,7 +151,7 @@ static int
 take_utf8(const struct parameter *p, struct params_mail *m, struct refusal *r)
 {
 	m->utf8 = true;
-	return p->value == NULL ? 0 : refuse(r, 501, "SMTPUTF8 takes no value");
+	return p->value == NULL ? 0 : refuse(r, "SMTPUTF8 takes no value");
 }
 
 static int
@@ -159,7 +159,7 @@ take_ret(const struct parameter *p, struct params_mail *m, struct refusal *r)
 {
 	if (p->value != NULL && dsn_ret_parse(p->value, p->value_len, &m->ret) == 0)
 		return 0;
-	return refuse(r, 501, "RET= is FULL or HDRS");
+	return refuse(r, "RET= is FULL or HDRS");
 }
 
 static int
@@ -167,7 +167,7 @@ take_envid(const struct parameter *p, struct params_mail *m, struct refusal *r)
 {
 	if (p->value != NULL && dsn_envid_parse(m->envid, p->value, p->value_len) == 0)
 		return 0;
-	return refuse(r, 501, "ENVID= takes up to 100 characters of xtext (RFC 3461), which stand for printable ASCII");
+	return refuse(r, "ENVID= takes up to 100 characters of xtext (RFC 3461), which stand for printable ASCII");
 }
 
 static int
@@ -175,7 +175,7 @@ take_notify(const struct parameter *p, struct params_rcpt *m, struct refusal *r)
 {
 	if (p->value != NULL && dsn_notify_parse(p->value, p->value_len, &m->notify) == 0)
 		return 0;
-	return refuse(r, 501, "NOTIFY= is NEVER, or a list of SUCCESS, FAILURE and DELAY");
+	return refuse(r, "NOTIFY= is NEVER, or a list of SUCCESS, FAILURE and DELAY");
 }
 
 static int
@@ -183,7 +183,7 @@ take_orcpt(const struct parameter *p, bool utf8, struct params_rcpt *m, struct r
 {
 	if (p->value != NULL && dsn_orcpt_parse(m->orcpt, p->value, p->value_len, utf8) == 0)
 		return 0;
-	return refuse(r, 501, "ORCPT= takes a type, a semicolon and an address in xtext, as ORCPT=rfc822;bob@example.org");
+	return refuse(r, "ORCPT= takes a type, a semicolon and an address in xtext, as ORCPT=rfc822;bob@example.org");
 }
 
 /* Each once. */
@@ -191,7 +191,7 @@ static int
 take_once(unsigned *had, unsigned seen, struct refusal *r)
 {
 	if (*had & seen)
-		return refuse(r, 501, "A parameter was given twice");
+		return refuse(r, "A parameter was given twice");
 	*had |= seen;
 	return 0;
 }
@@ -206,7 +206,7 @@ params_mail(const char *text, uint64_t most, bool local, struct params_mail *m, 
 
 	memset(m, 0, sizeof(*m));
 	if (*text != '\0' && *text != ' ')
-		return refuse(r, 501, "A space is needed between <address> and parameters");
+		return refuse(r, "A space is needed between <address> and parameters");
 	while (parameter_next(&text, &p)) {
 		if (same(p.name, p.name_len, "SIZE")) {
 			seen = SIZE;
@@ -245,7 +245,7 @@ params_rcpt(const char *text, bool utf8, struct params_rcpt *m, struct refusal *
 
 	memset(m, 0, sizeof(*m));
 	if (*text != '\0' && *text != ' ')
-		return refuse(r, 501, "A space is needed between <address> and parameters");
+		return refuse(r, "A space is needed between <address> and parameters");
 	while (parameter_next(&text, &p)) {
 		if (same(p.name, p.name_len, "NOTIFY")) {
 			seen = NOTIFY;

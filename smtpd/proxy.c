@@ -234,10 +234,8 @@ unavailable(const char *value)
 static const char *
 take_address(struct proxy_xclient *x, const char *value)
 {
-	if (unavailable(value)) {
-		x->no_address = true;
+	if (unavailable(value))
 		return NULL;
-	}
 	if (strncasecmp(value, "IPV6:", 5) == 0 ? set_text(&x->client, AF_INET6, value + 5, 0) :
 	    set_text(&x->client, AF_INET, value, 0))
 		return NULL;
@@ -254,14 +252,12 @@ take_attribute(struct proxy_xclient *x, const char *name, size_t len, const char
 		return take_address(x, value);
 	if (IS("NAME"))
 		snprintf(x->name, sizeof(x->name), "%s", unavailable(value) ? "" : value);
-	else if (IS("HELO")) {
+	else if (IS("HELO"))
 		snprintf(x->helo, sizeof(x->helo), "%s", unavailable(value) ? "" : value);
-		x->helo_given = true;
-	} else if (IS("PORT")) {
+	else if (IS("PORT")) {
 		if (!unavailable(value) && !port_of(value, &port))
 			return "PORT= is a number";
 	} else if (IS("PROTO")) {
-		x->proto_given = true;
 		x->esmtp = strcasecmp(value, "ESMTP") == 0;
 		if (!x->esmtp && strcasecmp(value, "SMTP") != 0)
 			return "PROTO= is SMTP or ESMTP";

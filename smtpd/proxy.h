@@ -29,8 +29,7 @@ struct proxy_xclient {			/* what was given; "" and family 0: was not */
 	struct sockaddr_storage client;
 	char	 name[PROXY_WORD_MAX + 1];
 	char	 helo[PROXY_WORD_MAX + 1];
-	bool	 helo_given, no_address;	/* ADDR=[UNAVAILABLE] */
-	bool	 esmtp, proto_given;
+	bool	 esmtp;
 };
 
 /* ATTRIBUTE=VALUE …, values in xtext (RFC 3461, 4). 0, or -1 with a phrase in why. */
