@@ -5,13 +5,10 @@
  * Decides which host and address is next, and what becomes of recipients that nobody decided on: they wait, and the next
  * hop is in trouble. A recipient that one host refused is never offered to another. Called by agent.c.
  */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/un.h>
-
-#include <event2/event.h>
 
 #include "delivery/agent_job.h"
 #include "delivery/body.h"

@@ -5,14 +5,12 @@
  * Decides the order of a session and what is settled when. What a reply means is client_reply.c's, reading and writing
  * client.c's, which address is tried and what becomes of recipients that stay open agent.c's.
  */
-#include <string.h>
 
 #include <event2/buffer.h>
 
 #include "delivery/body.h"
 #include "delivery/client_session.h"
 #include "lib/envelope.h"
-#include "lib/log.h"
 
 #define MINUTES		(60 * 1000)
 #define EAGER_BYTES	(64 * 1024)		/* content up to here is sent by BDAT before RCPT was answered */

@@ -10,7 +10,6 @@
 #include <string.h>
 
 #include "lib/alloc.h"
-#include "lib/log.h"
 #include "lib/reply.h"
 
 static struct verdict *

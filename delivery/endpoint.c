@@ -4,9 +4,7 @@
  */
 #include "delivery/endpoint.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "lib/alloc.h"

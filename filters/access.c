@@ -4,8 +4,6 @@
  */
 #include "filters/access.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

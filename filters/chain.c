@@ -8,7 +8,6 @@
  */
 #include <stddef.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "filters/chain_state.h"
 #include "lib/alloc.h"

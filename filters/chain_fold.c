@@ -5,11 +5,9 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "filters/chain_state.h"
 #include "lib/ids.h"
-#include "lib/log.h"
 
 static const struct filter *
 filter_of(const struct chain *c, size_t i)

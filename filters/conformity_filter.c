@@ -3,7 +3,6 @@
  * than one From is refused, for every reader shows another one (`from`). What would smuggle (bare CR, LF, NUL) never comes here.
  */
 #include <stdio.h>
-#include <string.h>
 
 #include "filters/adapters.h"
 #include "filters/dmarc_author.h"

@@ -3,7 +3,6 @@
  * broken signature is no worse than none (RFC 6376, 6.1).
  */
 #include <stdio.h>
-#include <string.h>
 
 #include "filters/adapters.h"
 #include "filters/dkim_key.h"

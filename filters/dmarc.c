@@ -13,7 +13,6 @@
 #include "lib/address.h"
 #include "lib/alloc.h"
 #include "lib/clock.h"
-#include "lib/log.h"
 
 #define NAMES_MAX	48		/* of all walks together: the author's 8, and what identifiers add below it */
 

@@ -4,7 +4,6 @@
  */
 #include "filters/finding.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "lib/alloc.h"

@@ -4,8 +4,6 @@
  * people whom users here write to, and mail to postmaster. When nobody can be asked, everybody passes.
  */
 #include <stdio.h>
-#include <string.h>
-#include <strings.h>
 
 #include "filters/access.h"
 #include "filters/adapters.h"

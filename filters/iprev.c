@@ -12,7 +12,6 @@
 
 #include "lib/alloc.h"
 #include "lib/clock.h"
-#include "lib/log.h"
 
 struct host {
 	struct iprev_lookup	*lookup;

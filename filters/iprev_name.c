@@ -9,7 +9,6 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
 #define OWN_LABELS	2		/* the last ones, which are never looked at */
 #define NUMBERS_MAX	32		/* more numbers in a name are passed over */

@@ -5,7 +5,6 @@
 #include "filters/memory_table.h"
 
 #include <stdlib.h>
-#include <string.h>
 #include <sys/random.h>
 
 #include "lib/alloc.h"

@@ -2,7 +2,6 @@
  * Writes Received-SPF. Decides how what strangers said is written there, so that it can neither end the field nor be read as
  * another part of it. Called by smtpd when it accepts a message.
  */
-#include <stdio.h>
 #include <string.h>
 
 #include "filters/spf_received.h"

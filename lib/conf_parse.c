@@ -5,7 +5,6 @@
  * be right", the first one only.
  */
 #include <confuse.h>
-#include <ctype.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>

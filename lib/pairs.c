@@ -2,7 +2,6 @@
  * Lines of key=value, both ways (lib/pairs.h).
  */
 #include <stdarg.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

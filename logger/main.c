@@ -6,7 +6,6 @@
  * In the background the standard error of all processes is a pipe that ends here (descriptor 4), so that a last word
  * of a library or of the kernel's sandbox is not lost.
  */
-#include <event2/buffer.h>
 #include <event2/event.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +15,6 @@
 #include <unistd.h>
 
 #include "lib/alloc.h"
-#include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/pack.h"
 #include "lib/process.h"

@@ -2,7 +2,6 @@
  * Searches (logger/search.h): a file at a time, a piece of it in each turn of the loop, three times over: what names the
  * thing, what belongs to that, and the lines themselves. Decides how much is read at a time; what fits, match.c.
  */
-#include <errno.h>
 #include <event2/event.h>
 #include <inttypes.h>
 #include <stdio.h>

@@ -16,7 +16,6 @@
 #include "lib/clock.h"
 #include "lib/conf.h"
 #include "lib/hash.h"
-#include "lib/log.h"
 
 #define HOUR		3600
 #define DAY		(24 * HOUR)

@@ -5,7 +5,6 @@
 #include "lookup/recipients.h"
 
 #include <stdio.h>
-#include <string.h>
 #include <strings.h>
 
 #include "lib/clock.h"

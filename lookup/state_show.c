@@ -3,7 +3,6 @@
  */
 #include "lookup/state_show.h"
 
-#include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
 

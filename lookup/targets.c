@@ -14,7 +14,6 @@
 
 #include "lib/alloc.h"
 #include "lib/hash.h"
-#include "lib/log.h"
 #include "lib/mailbox.h"
 #include "lib/alias_file.h"
 #include "lookup/recipients.h"

@@ -3,7 +3,6 @@
  * new time (`clock`). Decides who is waited for and how long, and writes the answer. Called by control.c for a caller, and
  * by children.c with what processes say.
  */
-#include <event2/event.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>

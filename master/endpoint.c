@@ -8,7 +8,6 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "lib/log.h"
 #include "lib/pack.h"
 #include "master/master.h"
 

@@ -6,7 +6,6 @@
  * by lib/ipc.c, which ends a peer that lets too much pile up.
  */
 #include <stdio.h>
-#include <string.h>
 #include <sys/stat.h>
 
 #include "lib/log.h"

@@ -3,7 +3,6 @@
  * for a command, and hears what came of it. Decides how many run at once and how long one may take. A child tells its
  * result through a pipe that is read when it has ended; one that ends otherwise has delivered nothing that we believe.
  */
-#include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
 #include <signal.h>

@@ -19,7 +19,6 @@
 
 #include "lib/address.h"
 #include "lib/alloc.h"
-#include "lib/log.h"
 
 #define FILE_NAME	".forward"
 #define SIZE_MAX_BYTES	(16 * 1024)

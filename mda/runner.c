@@ -19,7 +19,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "lib/log.h"
 #include "lib/messages.h"
 #include "lib/sandbox.h"
 #include "mda/child.h"

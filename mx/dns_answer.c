@@ -5,7 +5,6 @@
  * from it. Names that could not be host names are dropped here, so that no caller meets control bytes or escapes.
  */
 #include <arpa/nameser.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>

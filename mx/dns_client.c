@@ -5,9 +5,7 @@
  * A resolver that dies is back in a moment, so questions wait for it, each within its own deadline; but one that was open
  * when two of them died may be the reason, and is not asked again.
  */
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "lib/alloc.h"
 #include "lib/hash.h"

@@ -19,7 +19,6 @@
 #include "lib/clock.h"
 #include "lib/conf.h"
 #include "lib/ids.h"
-#include "lib/log.h"
 #include "lib/reply.h"
 #include "lib/route.h"
 #include "mx/mx_order.h"

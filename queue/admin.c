@@ -5,7 +5,6 @@
 #include "queue/admin.h"
 
 #include <arpa/inet.h>
-#include <inttypes.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +14,6 @@
 
 #include "lib/address.h"
 #include "lib/alloc.h"
-#include "lib/clock.h"
 #include "lib/ids.h"
 #include "lib/log.h"
 #include "lib/pack.h"

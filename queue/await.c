@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "lib/log.h"
 #include "queue/attempt.h"
 
 /* The client of a message from a local program begins so (smtpd). */

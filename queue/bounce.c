@@ -14,7 +14,6 @@
 #include "lib/clock.h"
 #include "lib/dsn.h"
 #include "lib/envelope.h"
-#include "lib/log.h"
 
 #define QP_LINE		72	/* RFC 2045, 6.7: 76 with its soft break */
 

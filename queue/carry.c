@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -18,7 +17,6 @@
 #include "lib/alloc.h"
 #include "lib/clock.h"
 #include "lib/ids.h"
-#include "lib/log.h"
 #include "lib/messages.h"
 #include "queue/bar.h"
 #include "queue/log.h"

@@ -16,7 +16,6 @@
 #include "lib/clock.h"
 #include "lib/ids.h"
 #include "lib/log.h"
-#include "lib/route.h"
 #include "queue/attempt.h"
 #include "queue/past.h"
 #include "queue/record.h"

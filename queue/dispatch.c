@@ -20,7 +20,6 @@
 #include "queue/bouncecap.h"
 #include "queue/lanes.h"
 #include "queue/past.h"
-#include "queue/record.h"
 
 #define LOOKUP_JOBS	8		/* expansions at once, each with up to a hundred recipients */
 #define MDA_JOBS	20

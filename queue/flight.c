@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <stdlib.h>
 
-#include "lib/log.h"
 #include "queue/disk.h"
 #include "queue/log_private.h"
 

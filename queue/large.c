@@ -16,7 +16,6 @@
 #include <string.h>
 
 #include "lib/alloc.h"
-#include "lib/log.h"
 #include "queue/disk.h"
 #include "queue/log_private.h"
 

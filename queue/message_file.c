@@ -16,7 +16,6 @@
 #include "lib/ids.h"
 #include "lib/log.h"
 #include "lib/pack.h"
-#include "queue/record.h"
 
 #define FORMAT		1
 #define WORDS_MAX	20

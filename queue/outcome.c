@@ -10,7 +10,6 @@
 #include "lib/alloc.h"
 #include "lib/ids.h"
 #include "lib/log.h"
-#include "lib/route.h"
 #include "queue/attempt.h"
 #include "queue/await.h"
 #include "queue/notice.h"

@@ -6,7 +6,6 @@
 #include "queue/patience.h"
 
 #include <ctype.h>
-#include <stdbool.h>
 #include <string.h>
 #include <strings.h>
 

@@ -13,7 +13,6 @@
 #include "lib/alloc.h"
 #include "lib/ids.h"
 #include "lib/log.h"
-#include "lib/messages.h"
 
 #define OUTCOME_HAS_MORE	0x80	/* with the state: time, marks and past follow; before format 2 there was none */
 

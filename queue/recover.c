@@ -17,7 +17,6 @@
 #include "lib/killpoint.h"
 #include "queue/disk.h"
 #include "queue/segindex.h"
-#include "queue/writer.h"
 
 struct names {
 	uint32_t	*numbers;

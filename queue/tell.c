@@ -7,7 +7,6 @@
  * too many to one address (queue/bouncecap.h). Where a report of a failure cannot be written now, its recipients are tried
  * again later, and fail again; other reports are left out.
  */
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,7 +16,6 @@
 #include "lib/header.h"
 #include "lib/ids.h"
 #include "lib/log.h"
-#include "lib/route.h"
 #include "queue/attempt.h"
 #include "queue/bounce.h"
 #include "queue/bouncecap.h"

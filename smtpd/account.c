@@ -8,7 +8,6 @@
 
 #include "filters/decision.h"
 #include "lib/header.h"
-#include "lib/log.h"
 #include "smtpd/guard.h"
 #include "smtpd/session.h"
 #include "smtpd/smtpd.h"

@@ -6,7 +6,6 @@
 #include "smtpd/content.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "lib/alloc.h"
 #include "smtpd/crowd.h"

@@ -2,7 +2,6 @@
  * smtpd: the process that strangers talk to. It owns nothing: an empty root, connections that it accepts, and a channel
  * each to lookup, queue and logger. What a session is: session.h.
  */
-#include <stdlib.h>
 #include <sys/resource.h>
 
 #include "lib/alloc.h"

@@ -5,9 +5,6 @@
  */
 #include "smtpd/pace.h"
 
-#include <stdio.h>
-#include <string.h>
-
 #include "filters/greet.h"
 #include "lib/log.h"
 #include "smtpd/guard.h"

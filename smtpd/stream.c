@@ -11,7 +11,6 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "lib/log.h"
 #include "lib/reply.h"
 #include "smtpd/client.h"
 #include "smtpd/content.h"

@@ -13,7 +13,6 @@
 #include <unistd.h>
 
 #include "lib/clock.h"
-#include "lib/log.h"
 #include "queue/log.h"
 
 #define SECONDS		2.0

@@ -3,7 +3,6 @@
  * who that is and decides what he may do.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,6 @@
 /*
  * `minimtactl check iprev`: the reverse name of an address, and whether it leads back (RFC 8601, 3).
  */
-#include <stdio.h>
 #include <sysexits.h>
 
 #include "filters/iprev.h"

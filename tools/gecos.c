@@ -2,7 +2,6 @@
  * A person's full name from the password file or from -F: whatever is in there, one line comes out. Called by sendmail.
  */
 #include <ctype.h>
-#include <string.h>
 
 #include "tools/gecos.h"
 

@@ -5,7 +5,6 @@
 #include <getopt.h>
 #include <locale.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sysexits.h>
 
 #include "lib/log.h"

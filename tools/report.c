@@ -1,7 +1,6 @@
 /*
  * One message and next hops made readable (tools/report.h). Decides words and layout; the facts are queue/show.c's.
  */
-#include <inttypes.h>
 #include <json-c/json.h>
 #include <stdlib.h>
 #include <string.h>

@@ -2,7 +2,6 @@
  * Options into words (tools/select.h). Decides how a time is written; what the words mean the server decides.
  */
 #include <stdio.h>
-#include <string.h>
 
 #include "lib/conf.h"
 #include "lib/log.h"

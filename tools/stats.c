@@ -1,7 +1,6 @@
 /*
  * The counters read (tools/stats.h). Decides which days count; what is shown of them, stats_print.c and stats_html.c.
  */
-#include <inttypes.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>

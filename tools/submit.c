@@ -15,7 +15,6 @@
 
 #include "lib/alloc.h"
 #include "lib/clock.h"
-#include "lib/log.h"
 #include "lib/reply.h"
 #include "lib/wire.h"
 #include "tools/call.h"
