@@ -184,7 +184,7 @@ channel_new(struct direct *d, char *err, size_t size)
 {
 	struct channel *ch = alloc_new(1, sizeof(*ch));
 	struct in_addr placeholder = { htonl(INADDR_LOOPBACK) };
-	char lookups[] = "b";
+	char lookups[] = "b", unused[] = "invalid", *domains[] = { unused };	/* without one the host's name is asked for */
 	struct ares_options options = {
 		.flags = ARES_FLAG_NOSEARCH | ARES_FLAG_NOALIASES | ARES_FLAG_EDNS |
 		    (d->n_servers == 1 ? ARES_FLAG_NOCHECKRESP : 0),
@@ -193,6 +193,8 @@ channel_new(struct direct *d, char *err, size_t size)
 		.ndots = 1,
 		.servers = &placeholder,
 		.nservers = 1,
+		.domains = domains,
+		.ndomains = 1,
 		.lookups = lookups,
 		.ednspsz = DNS_UDP_BYTES,
 		.sock_state_cb = on_socket_state,
@@ -202,6 +204,10 @@ channel_new(struct direct *d, char *err, size_t size)
 	    ARES_OPT_DOMAINS | ARES_OPT_LOOKUPS | ARES_OPT_SORTLIST | ARES_OPT_EDNSPSZ | ARES_OPT_SOCK_STATE_CB;
 	int status;
 
+#ifdef ARES_OPT_QUERY_CACHE		/* since 1.23: a cache of its own, by a clock of its own; ours is dns_cache.c */
+	options.qcache_max_ttl = 0;
+	given |= ARES_OPT_QUERY_CACHE;
+#endif
 	status = ares_init_options(&ch->ares, &options, given);
 	if (status != ARES_SUCCESS) {
 		snprintf(err, size, "cannot start c-ares: %s", ares_strerror(status));
@@ -274,7 +280,7 @@ why_of_status(const struct direct *d, int status)
 	switch (status) {
 	case ARES_ETIMEOUT:
 		return DNS_WHY_TIMED_OUT;
-	case ARES_ECONNREFUSED:		/* also what c-ares says when all servers answered with SERVFAIL */
+	case ARES_ECONNREFUSED:		/* also what older versions say when all servers answered with SERVFAIL */
 		return d->n_servers == 1 ? DNS_WHY_UNREACHABLE : DNS_WHY_NO_SERVER;
 	default:
 		return DNS_WHY_NONSENSE;
@@ -293,6 +299,8 @@ on_reply(void *arg, int status, int timeouts, unsigned char *message, int len)
 	d->on_wire--;
 	if (message != NULL && len > 0)
 		dns_answer_parse(&query->answer, message, (size_t)len, query->type, query->name);
+	else if (status == ARES_EBADNAME)	/* newer versions ask for no name with a space in it */
+		dns_answer_fail(&query->answer, query->type, DNS_INVALID, DNS_WHY_BAD_NAME);
 	else
 		dns_answer_fail(&query->answer, query->type, DNS_TEMPORARY, why_of_status(d, status));
 	query->answer.secure &= d->trusted;

@@ -121,7 +121,6 @@ static const struct {
 	{ "loop.test", DNS_MX, DNS_TEMPORARY, 0, "", "answer cannot be read", "", 0 },
 	{ "", DNS_A, DNS_INVALID, 0, "", "not a domain name", "", 0 },
 	{ "a..test", DNS_A, DNS_INVALID, 0, "", "not a domain name", "", 0 },
-	{ "a b@c.test", DNS_A, DNS_OK, 1, "192.0.2.9", "", "", 300 },
 	{ "a\tb.test", DNS_A, DNS_INVALID, 0, "", "not a domain name", "", 0 },
 	{ "a\\.test", DNS_A, DNS_INVALID, 0, "", "not a domain name", "", 0 },
 };
@@ -137,6 +136,18 @@ START_TEST(test_answers)
 	ck_assert_str_eq(g.canonical, answers[_i].canonical);
 	ck_assert_uint_eq(g.ttl, answers[_i].ttl);
 	ck_assert_uint_eq(g.calls, 1);
+}
+END_TEST
+
+/* c-ares of Debian 12 asks, that of 13 takes it for no name; it is no trouble of DNS. */
+START_TEST(test_space_in_a_name)
+{
+	struct got g = ask(DNS_A, "a b@c.test");
+
+	if (g.result == DNS_OK)
+		ck_assert_str_eq(g.first, "192.0.2.9");
+	else
+		ck_assert_str_eq(g.why, "not a domain name");
 }
 END_TEST
 
@@ -406,7 +417,7 @@ START_TEST(test_two_servers)
 	dns_ask(both, DNS_A, "a.test", 0, on_done, &g);
 	run_until(&g.done);
 	ck_assert_int_eq(g.result, DNS_TEMPORARY);
-	ck_assert_str_eq(g.why, "no DNS server gave an answer");
+	ck_assert(strcmp(g.why, "no DNS server gave an answer") == 0 || strcmp(g.why, "SERVFAIL") == 0);	/* by c-ares' version */
 	dns_free(both);
 	fake_stop(&first);
 }
@@ -444,6 +455,7 @@ main(void)
 
 	tcase_add_checked_fixture(tc, setup, fake_teardown);
 	tcase_add_loop_test(tc, test_answers, 0, COUNT(answers));
+	tcase_add_test(tc, test_space_in_a_name);
 	tcase_add_test(tc, test_truncated_goes_to_tcp);
 	tcase_add_test(tc, test_thousand_records);
 	tcase_add_loop_test(tc, test_silence, 0, 3);
