@@ -76,6 +76,22 @@ names_are_right(const char *names)
 	return len > 0;
 }
 
+/* What is wrong with d= or s=, or NULL. */
+static const char *
+names_wrong(const char *domain, const char *selector)
+{
+	char text[3 * DKIM_NAME_MAX];
+	struct header_field f = { .name = text, .value = text };
+	struct dkim_signature s;
+	const char *why;
+
+	if (strlen(domain) > DKIM_NAME_MAX || strlen(selector) > DKIM_NAME_MAX || strpbrk(domain, "; \t\r\n") != NULL ||
+	    strpbrk(selector, "; \t\r\n") != NULL)
+		return "the domain or the selector is none";
+	f.value_len = (size_t)snprintf(text, sizeof(text), "i=1; a=rsa-sha256; cv=none; b=AAAA; d=%s; s=%s", domain, selector);
+	return dkim_signature_parse(&s, ARC_SEAL, &f, &why) == DKIM_PASS ? NULL : why;
+}
+
 /* Read as they will be read by others. */
 static const char *
 options_wrong(const struct dkim_sign_options *o)
@@ -92,22 +108,7 @@ options_wrong(const struct dkim_sign_options *o)
 		return "ARC-Seal must not be signed by an ARC-Message-Signature";
 	if (o->algorithm == DKIM_RSA_SHA1)
 		return "rsa-sha1 is not made any more";
-	return dkim_sign_names_wrong(o->domain, o->selector);
-}
-
-const char *
-dkim_sign_names_wrong(const char *domain, const char *selector)
-{
-	char text[3 * DKIM_NAME_MAX];
-	struct header_field f = { .name = text, .value = text };
-	struct dkim_signature s;
-	const char *why;
-
-	if (strlen(domain) > DKIM_NAME_MAX || strlen(selector) > DKIM_NAME_MAX || strpbrk(domain, "; \t\r\n") != NULL ||
-	    strpbrk(selector, "; \t\r\n") != NULL)
-		return "the domain or the selector is none";
-	f.value_len = (size_t)snprintf(text, sizeof(text), "i=1; a=rsa-sha256; cv=none; b=AAAA; d=%s; s=%s", domain, selector);
-	return dkim_signature_parse(&s, ARC_SEAL, &f, &why) == DKIM_PASS ? NULL : why;
+	return names_wrong(o->domain, o->selector);
 }
 
 struct dkim_signer *

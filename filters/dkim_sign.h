@@ -36,7 +36,5 @@ void		 dkim_signer_free(struct dkim_signer *);	/* NULL is fine */
 
 /* Base64 in lines, each but the first after a fold. For seals. */
 void		 dkim_sign_put_base64(FILE *to, const uint8_t *, size_t);
-/* What is wrong with d= or s=, or NULL. */
-const char	*dkim_sign_names_wrong(const char *domain, const char *selector);
 
 #endif

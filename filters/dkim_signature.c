@@ -193,7 +193,11 @@ read_v(struct dkim_signature *s, const struct dkim_tag *tag)
 static const char *
 read_a(struct dkim_signature *s, const struct dkim_tag *tag)
 {
-	return dkim_algorithm_named(tag->value, tag->value_len, &s->algorithm) == 0 ? NULL : "unknown algorithm in a=";
+	for (s->algorithm = DKIM_RSA_SHA256; s->algorithm <= DKIM_RSA_SHA1; s->algorithm++)
+		if (is(tag->value, tag->value_len, dkim_algorithm_name(s->algorithm)))
+			return NULL;
+	s->algorithm = DKIM_RSA_SHA256;
+	return "unknown algorithm in a=";
 }
 
 static const char *
@@ -547,23 +551,12 @@ dkim_result_name(enum dkim_result r)
 	return names[r];
 }
 
-static const char *const algorithms[] = { "rsa-sha256", "ed25519-sha256", "rsa-sha1" };
-
 const char *
 dkim_algorithm_name(enum dkim_algorithm a)
 {
-	return algorithms[a];
-}
+	static const char *const names[] = { "rsa-sha256", "ed25519-sha256", "rsa-sha1" };
 
-int
-dkim_algorithm_named(const char *text, size_t len, enum dkim_algorithm *a)
-{
-	for (size_t i = 0; i < sizeof(algorithms) / sizeof(algorithms[0]); i++)
-		if (is(text, len, algorithms[i])) {
-			*a = (enum dkim_algorithm)i;
-			return 0;
-		}
-	return -1;
+	return names[a];
 }
 
 const char *

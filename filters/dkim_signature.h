@@ -97,8 +97,6 @@ int		 dkim_base64(uint8_t *to, size_t size, const char *from, size_t len);
 
 const char	*dkim_result_name(enum dkim_result);
 const char	*dkim_algorithm_name(enum dkim_algorithm);	/* "rsa-sha256" */
-/* 0 or -1. */
-int		 dkim_algorithm_named(const char *name, size_t len, enum dkim_algorithm *);
 const char	*arc_cv_name(enum arc_cv);
 
 #endif

@@ -131,7 +131,6 @@ spf_too_many_voids(struct spf *s, const struct dns_answer *answer)
 	return true;
 }
 
-/* Asks for the addresses of all hosts whose names are in the list. */
 /* ---- records ---- */
 
 /* The one record of an answer; NULL: *n_r says whether there is none or more than one. */

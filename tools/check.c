@@ -257,26 +257,15 @@ check_unable(struct check *c, const char *fmt, ...)
 /* ---- what a check runs on ---- */
 
 int
-check_loop(struct check *c)
-{
-	if (c->base != NULL)
-		return 0;
-	c->base = event_base_new();
-	if (c->base == NULL) {
-		check_unable(c, "cannot make an event loop");
-		return -1;
-	}
-	clock_init(c->base);
-	return 0;
-}
-
-int
 check_dns(struct check *c)
 {
 	char err[256], *servers[] = { c->dns_server, NULL };
 
-	if (check_loop(c) != 0)
+	if ((c->base = event_base_new()) == NULL) {
+		check_unable(c, "cannot make an event loop");
 		return -1;
+	}
+	clock_init(c->base);
 	c->dns = dns_new_direct(c->base, c->dns_server[0] != '\0' ? servers : NULL, err, sizeof(err));
 	if (c->dns == NULL)
 		check_unable(c, "%s", err);

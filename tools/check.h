@@ -46,7 +46,7 @@ struct check {
 	const char	*name;
 	bool		 json;			/* --json, -j */
 	time_t		 now;			/* --now; else the clock's */
-	struct event_base *base;		/* from check_dns() or check_loop() on */
+	struct event_base *base;		/* from check_dns() on */
 	struct dns	*dns;			/* asks what --dns named and nothing else; else what resolv.conf names */
 	char	 *const	*args;			/* what is left after the options, from when check_option() has returned -1 */
 	int		 n_args;
@@ -72,9 +72,8 @@ int	 check_ip(struct check *, const char *text, struct sockaddr_storage *to);
 /* A number in decimal digits from least to most. 0 or -1. */
 int	 check_number(const char *text, uint64_t least, uint64_t most, uint64_t *value_r);
 
-/* Makes base and dns, and base alone. 0, or -1 after saying why not. */
+/* Makes base and dns. 0, or -1 after saying why not. */
 int	 check_dns(struct check *);
-int	 check_loop(struct check *);
 void	 check_wait(struct check *, const bool *finished);
 /* All of standard input as it is, at most `most` bytes; malloced. NULL after saying why not. */
 char	*check_input(struct check *, size_t most, size_t *len_r);
