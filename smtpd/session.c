@@ -7,7 +7,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "lib/log.h"
@@ -106,24 +105,24 @@ session_new_pretended(struct smtpd *srv, int fd, const struct sockaddr *address,
 
 /* ---- replies ---- */
 
+/* With its sender, who will ask why: no message that is refused before its content has another line. */
 static void
-log_refusal(struct session *s, int code, const char *text)
+log_refusal(struct session *s, int code, const char *enhanced, const char *text)
 {
+	const char *from = s->tx != NULL ? s->tx->sender : NULL;
+
 	s->srv->total_refused++;
 	snprintf(s->last_refusal, sizeof(s->last_refusal), "%d %s", code, text);
-	if (s->line != NULL)
-		log_info("session=%s event=refused client=%s command=%s code=%d text=%s", s->id_word, logq(s->client),
-		    logq(s->line), code, logq(text));
-	else
-		log_info("session=%s event=refused client=%s code=%d text=%s", s->id_word, logq(s->client), code,
-		    logq(text));
+	log_info("session=%s event=refused client=%s helo=%s%s%s%s%s code=%d enhanced=%s text=%s", s->id_word, logq(s->client),
+	    logq(s->helo), from != NULL ? " from=" : "", from != NULL ? logq(from) : "", s->line != NULL ? " command=" : "",
+	    s->line != NULL ? logq(s->line) : "", code, enhanced != NULL ? enhanced : "-", logq(text));
 }
 
 static void
 reply(struct session *s, int code, const char *enhanced, const char *text)
 {
 	if (code >= 400 && s->pretend == NULL)
-		log_refusal(s, code, text);
+		log_refusal(s, code, enhanced, text);
 	pace_replied(s, code);
 	if (code >= 500 && !s->closing && ++s->errors >= crowd_count(s, s->srv->process.conf->errors)) {
 		stream_reply(s, 421, "4.7.0", "Too many errors; goodbye");

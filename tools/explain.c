@@ -3,7 +3,6 @@
  * words and layout; what belongs together, story.c.
  */
 #include <ctype.h>
-#include <inttypes.h>
 #include <json-c/json.h>
 #include <stdlib.h>
 #include <string.h>
@@ -259,13 +258,20 @@ tell_refused(struct telling *t, const struct story_event *e)
 	if (was_decided(t, e, get(e, "text")))
 		return;
 	begin(t, e);
+	fputs("The client", t->to);
+	if (pairs_has(e->pairs, "from")) {
+		fputs(", with mail from ", t->to);
+		put(t->to, sender(e));
+		putc(',', t->to);
+	}
 	if (pairs_has(e->pairs, "command")) {
-		fputs("The client said ", t->to);
+		fputs(" said ", t->to);
 		put(t->to, get(e, "command"));
-		fputs(" and was told:\n" INDENT "  ", t->to);
-	} else
-		fputs("The client was told:\n" INDENT "  ", t->to);
-	fprintf(t->to, "%s ", get(e, "code"));
+		fputs(" and", t->to);
+	}
+	fprintf(t->to, " was told:\n" INDENT "  %s ", get(e, "code"));
+	if (pairs_has(e->pairs, "enhanced") && !is(e, "enhanced", "-"))
+		fprintf(t->to, "%s ", get(e, "enhanced"));
 	put(t->to, get(e, "text"));
 	putc('\n', t->to);
 }

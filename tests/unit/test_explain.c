@@ -33,7 +33,8 @@ static const char bounced[] =
 
 /* A session without any filter: a wrong address. */
 static const char unknown[] =
-    "L t=1795262409000 p=smtpd session=S2 event=refused client=192.0.2.2 command=\"RCPT TO:<nobody@a.example>\" code=550 text=\"No such recipient here\"\n"
+    "L t=1795262409000 p=smtpd session=S2 event=refused client=192.0.2.2 helo=b.example from=c@c.example command=\"RCPT TO:<nobody@a.example>\" code=550 enhanced=5.1.1 "
+    "text=\"No such recipient here\"\n"
     "L t=1795262409001 p=smtpd session=S2 event=session client=192.0.2.2 helo=b.example listener=0.0.0.0:25 messages=0 reason=lost\n";
 
 /* Put off, and a stranger's attempt to write on the administrator's terminal. */
@@ -84,7 +85,7 @@ static const struct {
 	    "Message M2 was delivered to c@c.example by mx.c.example, 1s after it had come:\n              ok\n" }, { NULL } },
 	{ unknown, END, 0, {
 	    "Session S2: the client 192.0.2.2 came to 0.0.0.0:25 and called itself b.example.\n",
-	    "The client said RCPT TO:<nobody@a.example> and was told:\n              550 No such recipient here\n",
+	    "The client, with mail from c@c.example, said RCPT TO:<nobody@a.example> and was told:\n              550 5.1.1 No such recipient here\n",
 	    "the client closed the connection; 0 messages were taken.\n" }, { NULL } },
 	{ put_off, END, 0, {
 	    "the client 192.0.2.3 called itself \\x1b[2Jx.\n",
