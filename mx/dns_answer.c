@@ -37,6 +37,7 @@ dns_why_text(enum dns_why why)
 		[DNS_WHY_AWAY] = "the resolver process is away",
 		[DNS_WHY_TOO_MANY] = "too many DNS questions at once",
 		[DNS_WHY_NO_MEMORY] = "there is no memory for a DNS question now",
+		[DNS_WHY_LIBRARY] = "the DNS library asks for no such name",
 	};
 
 	return (unsigned)why < DNS_WHY_COUNT ? texts[why] : NULL;

@@ -35,6 +35,7 @@ enum dns_why {				/* phrases for the log, in dns_answer.c */
 	DNS_WHY_AWAY,			/* the resolver process */
 	DNS_WHY_TOO_MANY,		/* questions at once */
 	DNS_WHY_NO_MEMORY,
+	DNS_WHY_LIBRARY,
 	DNS_WHY_COUNT
 };
 

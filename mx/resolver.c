@@ -282,6 +282,8 @@ why_of_status(const struct direct *d, int status)
 		return DNS_WHY_TIMED_OUT;
 	case ARES_ECONNREFUSED:		/* also what older versions say when all servers answered with SERVFAIL */
 		return d->n_servers == 1 ? DNS_WHY_UNREACHABLE : DNS_WHY_NO_SERVER;
+	case ARES_EBADNAME:		/* newer versions have letters, digits, "-", "_", "/" and "*" only */
+		return DNS_WHY_LIBRARY;
 	default:
 		return DNS_WHY_NONSENSE;
 	}
@@ -299,8 +301,6 @@ on_reply(void *arg, int status, int timeouts, unsigned char *message, int len)
 	d->on_wire--;
 	if (message != NULL && len > 0)
 		dns_answer_parse(&query->answer, message, (size_t)len, query->type, query->name);
-	else if (status == ARES_EBADNAME)	/* newer versions ask for no name with a space in it */
-		dns_answer_fail(&query->answer, query->type, DNS_INVALID, DNS_WHY_BAD_NAME);
 	else
 		dns_answer_fail(&query->answer, query->type, DNS_TEMPORARY, why_of_status(d, status));
 	query->answer.secure &= d->trusted;
