@@ -158,7 +158,6 @@ static const struct {
 	{ "192.0.2.1", "x", "a@names.test", SPF_PASS, 1, 0, "" },
 	{ "192.0.2.1", "x", "a@ptr.test", SPF_PASS, 1, 0, "" },
 	{ "203.0.113.7", "x", "a@ptr.test", SPF_FAIL, 1, 1, "" },
-	{ "192.0.2.1", "x", "a b@space.test", SPF_PASS, 1, 0, "" },
 };
 
 START_TEST(test_cases)
@@ -173,6 +172,18 @@ START_TEST(test_cases)
 	ck_assert_uint_eq(g.voids, cases[_i].voids);
 	ck_assert_uint_gt(strlen(g.reason), 0);
 	ck_assert(g.helo == (cases[_i].sender == NULL || cases[_i].sender[0] == '\0'));
+}
+END_TEST
+
+/* A name that hosts cannot have; newer versions of c-ares do not ask for it. */
+START_TEST(test_space)
+{
+	struct got g;
+
+	start(&g, "192.0.2.1", "x", "a b@space.test");
+	run_until(&g.done);
+	if (g.code != SPF_PASS)
+		ck_assert_ptr_nonnull(strstr(g.reason, "the DNS library asks for no such name"));
 }
 END_TEST
 
@@ -251,6 +262,7 @@ main(void)
 
 	tcase_add_checked_fixture(tc, setup, fake_teardown);
 	tcase_add_loop_test(tc, test_cases, 0, COUNT(cases));
+	tcase_add_test(tc, test_space);
 	tcase_add_test(tc, test_question_deadline);
 	tcase_add_test(tc, test_deadline);
 	tcase_add_test(tc, test_late_explanation);
