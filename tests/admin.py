@@ -17,6 +17,9 @@ import minimta_test as mt
 import sink
 
 
+EVERYBODY = 10000
+
+
 class Admin:
 	def __init__(self):
 		self.far = sink.Sink("127.0.0.2", 0, ["rcpt reply 451 4.2.0 not now"])
@@ -24,7 +27,8 @@ class Admin:
 			"mx.far.example A 127.0.0.2", "mx2.far.example A 127.0.0.2"])
 		self.server = mt.Server(replace={"trusted_networks": '{"127.0.0.0/8"}', "deliver_to_private_mx": "yes",
 			"smtp_port": str(self.far.port), "dns_servers": f'{{"127.0.0.1:{self.dns.port}"}}'},
-			aliases="team: alice, far\nfar: y@far.example\nround: about\nabout: round\npostmaster: bob\n")
+			aliases="team: alice, far\nfar: y@far.example\nround: about\nabout: round\npostmaster: bob\n" +
+			"everybody: " + ", ".join(f"u{i}@many.example" for i in range(EVERYBODY)) + "\n")
 
 	def close(self):
 		self.far.close()
@@ -232,6 +236,21 @@ class Admin:
 			raise mt.Failed("not all are gone")
 		self.ctl("queue", "resume", "far.example")
 		self.server.log.wait(r"event=removed to=m149@far.example uid=0" if os.geteuid() == 0 else r"event=removed to=m149@far", since)
+
+	def long_list(self):
+		"""Ten thousand recipients of one alias: one message, and one change for all of them; other mail goes on."""
+		self.ctl("queue", "pause", "many.example")
+		self.call("sendmail", "-i", "-f", "alice@demo.example", "everybody", text="Subject: to all\n\nline\n")
+		self.server.log.wait(rf"event=expanded to=everybody@demo\.example n={EVERYBODY}\b")
+		self.server.honest_mail()
+		listed = self.json("queue", "list")
+		if len(listed) != 1 or {r["state"] for r in listed[0]["recipients"]} != {"paused"}:
+			raise mt.Failed(f"{len(listed)} messages, the first with {listed[0]['recipients'][:3]}")
+		if sorted(r["address"] for r in listed[0]["recipients"]) != sorted(f"u{i}@many.example" for i in range(EVERYBODY)):
+			raise mt.Failed(f"{len(listed[0]['recipients'])} recipients, not everybody")
+		self.need(self.ctl("queue", "remove", "--to", "*@many.example"), f"\n{EVERYBODY} recipients of 1 message are removed\n$")
+		self.need(self.call("mailq"), "^Mail queue is empty\n$")
+		self.ctl("queue", "resume", "many.example")
 
 	def bounce(self):
 		mail_id = self.waiting(subject="to-be-returned")
@@ -441,7 +460,7 @@ class Admin:
 			f.write(text)
 		self.ctl("reload")
 
-CASES = ("forms_of_a_message", "large_content", "filters", "hold_and_release", "held_in_flight", "changes_by_filter", "many", "bounce", "reroute",
+CASES = ("forms_of_a_message", "large_content", "filters", "hold_and_release", "held_in_flight", "changes_by_filter", "many", "long_list", "bounce", "reroute",
 	"other_recipients", "spool", "pause_local", "verify", "status", "log_level",
 	"help", "others", "poison", "domain_becomes_ours", "pause_and_resume")
 
