@@ -609,6 +609,7 @@ uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/share/minimta/minimta.conf $(DESTDIR)$(UNITS)/minimta.service $(foreach p,$(pages),$(call page_to,$(p)))
 	-rmdir $(DESTDIR)$(PREFIX)/libexec/minimta $(DESTDIR)$(PREFIX)/share/minimta
 	@echo "Left where they are: $(DESTDIR)/etc/minimta, the queue (/var/spool/minimta), /var/lib/minimta, and the users _minimta_*."
+	@echo "What runs goes on: systemctl disable --now minimta, or kill minimta with SIGTERM."
 
 clean:
 	rm -rf build
