@@ -276,7 +276,7 @@ static const struct command {
 	enum takes	 takes;
 	enum with	 with;
 	command_fn	*run;
-	const struct change *change;	/* which one, of those that are */
+	const struct change_kind *change;	/* which one, of those that are */
 } commands[] = {
 	{ "list", false, SELECTION, WITH_NONE, show_list, NULL },
 	{ "hops", false, NOTHING, WITH_NONE, show_hops, NULL },

@@ -15,7 +15,7 @@
 #define OUTCOMES_MOST	256U		/* in one record */
 
 /* An append with what is to happen when it is durable. */
-struct request {
+struct appending {
 	struct append	 append;	/* first */
 	struct log	*log;
 	uint64_t	 id;
@@ -32,7 +32,7 @@ struct request {
 };
 
 static void
-request_free(struct request *q)
+appending_free(struct appending *q)
 {
 	for (unsigned i = 0; i < q->append.n; i++) {
 		blob_unref(q->append.records[i]);
@@ -45,7 +45,7 @@ request_free(struct request *q)
 }
 
 static void
-request_end(struct request *q, const char *error)
+appending_end(struct appending *q, const char *error)
 {
 	struct log *l = q->log;
 	char text[LOG_ERROR_MAX];
@@ -56,7 +56,7 @@ request_end(struct request *q, const char *error)
 	}
 	if (q->done)
 		q->done(q->arg, error);
-	request_free(q);
+	appending_free(q);
 	if (error && l->closing)
 		read_fail_waiting(l, error);	/* what they wait for will not come */
 	else
@@ -65,7 +65,7 @@ request_end(struct request *q, const char *error)
 
 /* What was said after it and is durable later has the last word, as it will at a start; but nobody settled comes back. */
 static void
-parent_compare(const struct message *parent, struct request *q)
+parent_compare(const struct message *parent, struct appending *q)
 {
 	struct record *r = &q->settles;
 	const struct index_rcpt *p;
@@ -82,7 +82,7 @@ parent_compare(const struct message *parent, struct request *q)
 
 /* What a child's acceptance says of its parent counts from now on; its last recipients end the parent. */
 static void
-parent_settle(struct log *l, struct request *q)
+parent_settle(struct log *l, struct appending *q)
 {
 	struct message *parent = q->settles.parent != 0 ? index_find(&l->index, q->settles.parent) : NULL;
 	struct change c;
@@ -102,7 +102,7 @@ parent_settle(struct log *l, struct request *q)
 static void
 on_accepted(void *w)
 {
-	struct request *q = w;
+	struct appending *q = w;
 	struct log *l = q->log;
 
 	log_release(l, q->reserved);
@@ -117,13 +117,13 @@ on_accepted(void *w)
 		l->space.used = q->append.at[0].offset + q->append.at[0].length;
 	}
 	parent_settle(l, q);
-	request_end(q, q->append.error);
+	appending_end(q, q->append.error);
 }
 
 static void
 on_changed(void *w)
 {
-	struct request *q = w;
+	struct appending *q = w;
 	struct log *l = q->log;
 	struct message *m;
 
@@ -138,13 +138,13 @@ on_changed(void *w)
 	if (q->append.error == NULL && q->remove_file)
 		large_remove(l, q->id);
 	reclaim_poke(l);
-	request_end(q, q->append.error);
+	appending_end(q, q->append.error);
 }
 
-static struct request *
-request_new(struct log *l, uint64_t id, void (*on_done)(void *), log_done_fn *done, void *arg)
+static struct appending *
+appending_new(struct log *l, uint64_t id, void (*on_done)(void *), log_done_fn *done, void *arg)
 {
-	struct request *q = alloc_new(1, sizeof(*q));
+	struct appending *q = alloc_new(1, sizeof(*q));
 
 	q->append.work.done = on_done;
 	q->log = l;
@@ -162,7 +162,7 @@ end_record(uint64_t id)
 }
 
 static void
-request_add_end(struct request *q, struct message *m)
+appending_add_end(struct appending *q, struct message *m)
 {
 	cache_drop(&q->log->cache, m);
 	flight_forget(q->log, m->id);
@@ -174,7 +174,7 @@ request_add_end(struct request *q, struct message *m)
 void
 log_append_change(struct log *l, struct message *m, const struct record *r, struct blob *b, log_done_fn *done, void *arg)
 {
-	struct request *q = request_new(l, m->id, on_changed, done, arg);
+	struct appending *q = appending_new(l, m->id, on_changed, done, arg);
 
 	q->append.records[q->append.n++] = b;
 	q->append.can_wait = r->kind == RECORD_OUTCOME;
@@ -182,16 +182,16 @@ log_append_change(struct log *l, struct message *m, const struct record *r, stru
 	if (r->kind == RECORD_COPY)
 		cache_drop(&l->cache, m);
 	if (m->n_open == 0)
-		request_add_end(q, m);
+		appending_add_end(q, m);
 	commit_append(l->commit, &q->append);
 }
 
 void
 log_append_end(struct log *l, struct message *m)
 {
-	struct request *q = request_new(l, m->id, on_changed, NULL, NULL);
+	struct appending *q = appending_new(l, m->id, on_changed, NULL, NULL);
 
-	request_add_end(q, m);
+	appending_add_end(q, m);
 	q->append.can_wait = true;
 	commit_append(l->commit, &q->append);
 }
@@ -199,7 +199,7 @@ log_append_end(struct log *l, struct message *m)
 void
 log_append_end_again(struct log *l, uint64_t id, void (*placed)(struct log *, void *, uint32_t), void *arg)
 {
-	struct request *q = request_new(l, id, on_changed, NULL, arg);
+	struct appending *q = appending_new(l, id, on_changed, NULL, arg);
 
 	q->placed = placed;
 	q->append.records[q->append.n++] = end_record(id);
@@ -289,7 +289,7 @@ log_expand(struct log *l, uint64_t id, uint32_t index, const struct envelope_rcp
 static void
 on_file_synced(void *arg, const char *error)
 {
-	struct request *q = arg;
+	struct appending *q = arg;
 
 	if (error) {
 		q->append.error = error;
@@ -308,7 +308,7 @@ accept_refuse(struct log *l, const struct log_accept *a, uint64_t reserved, log_
 }
 
 static void
-accept_parent(struct log *l, struct request *q, const struct log_accept *a)
+accept_parent(struct log *l, struct appending *q, const struct log_accept *a)
 {
 	struct message *parent = a->parent != 0 ? index_find(&l->index, a->parent) : NULL;
 
@@ -338,7 +338,7 @@ log_accept(struct log *l, const struct log_accept *a, uint64_t reserved, log_don
 		.content = a->content, .content_len = a->content_len,
 	};
 	struct log_file_end end;
-	struct request *q;
+	struct appending *q;
 	struct blob *b;
 
 	if (a->file) {
@@ -356,7 +356,7 @@ log_accept(struct log *l, const struct log_accept *a, uint64_t reserved, log_don
 		accept_refuse(l, a, reserved, done, arg, "larger than a segment of the log");
 		return;
 	}
-	q = request_new(l, a->id, on_accepted, done, arg);
+	q = appending_new(l, a->id, on_accepted, done, arg);
 	q->append.can_fail = true;
 	q->append.records[q->append.n++] = b;
 	q->reserved = reserved;

@@ -21,7 +21,7 @@
 #include "queue/record.h"
 #include "queue/request.h"
 
-struct change {
+struct change_kind {
 	const char	*word;		/* what they are then */
 	/* Which of the selected recipients; NULL: each. */
 	bool		(*fits)(const struct request *, const struct log_envelope *, uint32_t index);
@@ -374,11 +374,11 @@ apply_add(struct request *r, const struct log_envelope *e, const uint32_t *index
 
 /* ---- all of them ---- */
 
-const struct change change_hold = { "held", is_not_held, apply_state, LOG_HELD };
-const struct change change_release = { "released", is_held, apply_state, LOG_OPEN };
-const struct change change_remove = { "removed", NULL, apply_state, LOG_REMOVED };
-const struct change change_retry = { .word = "due now", .fits = is_not_held, .apply = apply_retry };
-const struct change change_bounce = { .word = "returned to their senders", .apply = apply_bounce };
-const struct change change_reroute = { .word = "rerouted", .fits = is_not_active, .apply = apply_reroute };
-const struct change change_replace = { .word = "replaced", .fits = is_not_active, .apply = apply_replace };
-const struct change change_add = { .word = "added", .apply = apply_add };
+const struct change_kind change_hold = { "held", is_not_held, apply_state, LOG_HELD };
+const struct change_kind change_release = { "released", is_held, apply_state, LOG_OPEN };
+const struct change_kind change_remove = { "removed", NULL, apply_state, LOG_REMOVED };
+const struct change_kind change_retry = { .word = "due now", .fits = is_not_held, .apply = apply_retry };
+const struct change_kind change_bounce = { .word = "returned to their senders", .apply = apply_bounce };
+const struct change_kind change_reroute = { .word = "rerouted", .fits = is_not_active, .apply = apply_reroute };
+const struct change_kind change_replace = { .word = "replaced", .fits = is_not_active, .apply = apply_replace };
+const struct change_kind change_add = { .word = "added", .apply = apply_add };

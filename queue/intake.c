@@ -33,7 +33,7 @@ TAILQ_HEAD(write_list, write);
 struct transaction {
 	UT_hash_handle		 hh;		/* in its peer, by id */
 	struct intake		*intake;
-	struct sender		*peer;		/* NULL: smtpd is gone, the message is being accepted all the same */
+	struct peer		*peer;		/* NULL: smtpd is gone, the message is being accepted all the same */
 	uint64_t		 id;
 	uint64_t		 message;	/* 0: not needed yet */
 	int64_t			 arrived;
@@ -64,15 +64,15 @@ struct write {
 };
 
 /* An smtpd. */
-struct sender {
-	LIST_ENTRY(sender)	 next;
+struct peer {
+	LIST_ENTRY(peer)	 next;
 	struct ipc		*ipc;
 	struct transaction	*transactions;
 };
 
 struct intake {
 	struct queue		*queue;
-	LIST_HEAD(, sender)	 senders;
+	LIST_HEAD(, peer)	 peers;
 	struct write_list	 orphans;
 	unsigned		 open;
 	bool			 stopped;
@@ -84,7 +84,7 @@ intake_new(struct queue *q)
 	struct intake *in = alloc_new(1, sizeof(*in));
 
 	in->queue = q;
-	LIST_INIT(&in->senders);
+	LIST_INIT(&in->peers);
 	TAILQ_INIT(&in->orphans);
 	return in;
 }
@@ -137,27 +137,27 @@ refuse(struct transaction *t, unsigned code, const char *why)
 	drop_content(t);
 }
 
-static struct sender *
-find_sender(struct intake *in, struct ipc *ipc)
+static struct peer *
+find_peer(struct intake *in, struct ipc *ipc)
 {
-	struct sender *s;
+	struct peer *peer;
 
-	LIST_FOREACH(s, &in->senders, next)
-		if (s->ipc == ipc)
-			return s;
-	s = alloc_new(1, sizeof(*s));
-	s->ipc = ipc;
-	LIST_INSERT_HEAD(&in->senders, s, next);
-	return s;
+	LIST_FOREACH(peer, &in->peers, next)
+		if (peer->ipc == ipc)
+			return peer;
+	peer = alloc_new(1, sizeof(*peer));
+	peer->ipc = ipc;
+	LIST_INSERT_HEAD(&in->peers, peer, next);
+	return peer;
 }
 
 static struct transaction *
 find(struct intake *in, struct ipc *ipc, uint64_t id)
 {
-	struct sender *s = find_sender(in, ipc);
+	struct peer *peer = find_peer(in, ipc);
 	struct transaction *t;
 
-	HASH_FIND(hh, s->transactions, &id, sizeof(id), t);
+	HASH_FIND(hh, peer->transactions, &id, sizeof(id), t);
 	if (t != NULL && t->ended)
 		t = NULL;
 	if (t == NULL)
@@ -254,14 +254,14 @@ int
 intake_on_begin(void *arg, struct ipc *ipc, struct ipc_message *m)
 {
 	struct queue *q = arg;
-	struct sender *s = find_sender(q->intake, ipc);
+	struct peer *peer = find_peer(q->intake, ipc);
 	struct transaction *t;
 	struct unpack u;
 
-	HASH_FIND(hh, s->transactions, &m->id, sizeof(m->id), t);
+	HASH_FIND(hh, peer->transactions, &m->id, sizeof(m->id), t);
 	if (t != NULL)
 		return ipc_fail(ipc, "transaction %" PRIu64 " begun twice", m->id);
-	if (HASH_COUNT(s->transactions) >= q->most.connections + SPARE_TRANSACTIONS)
+	if (HASH_COUNT(peer->transactions) >= q->most.connections + SPARE_TRANSACTIONS)
 		return ipc_fail(ipc, "more than %u transactions at once", q->most.connections + SPARE_TRANSACTIONS);
 	t = alloc_new(1, sizeof(*t));
 	unpack_init(&u, m->data, m->len);
@@ -271,11 +271,11 @@ intake_on_begin(void *arg, struct ipc *ipc, struct ipc_message *m)
 		return ipc_fail(ipc, "no sender in MAIL_BEGIN");
 	}
 	t->intake = q->intake;
-	t->peer = s;
+	t->peer = peer;
 	t->id = m->id;
 	t->arrived = clock_wall();
 	TAILQ_INIT(&t->writes);
-	HASH_ADD(hh, s->transactions, id, sizeof(t->id), t);
+	HASH_ADD(hh, peer->transactions, id, sizeof(t->id), t);
 	q->intake->open++;
 	if (q->intake->stopped)
 		refuse(t, 451, "The mail system is going down; try again later");
@@ -397,10 +397,10 @@ int
 intake_on_abort(void *arg, struct ipc *ipc, struct ipc_message *m)
 {
 	struct queue *q = arg;
-	struct sender *s = find_sender(q->intake, ipc);
+	struct peer *peer = find_peer(q->intake, ipc);
 	struct transaction *t;
 
-	HASH_FIND(hh, s->transactions, &m->id, sizeof(m->id), t);
+	HASH_FIND(hh, peer->transactions, &m->id, sizeof(m->id), t);
 	if (t != NULL && !t->ended)
 		free_transaction(t);
 	return 0;
@@ -526,23 +526,23 @@ void
 intake_peer_down(struct intake *in, struct ipc *ipc)
 {
 	struct transaction *t, *tmp;
-	struct sender *s;
+	struct peer *peer;
 
-	LIST_FOREACH(s, &in->senders, next)
-		if (s->ipc == ipc)
+	LIST_FOREACH(peer, &in->peers, next)
+		if (peer->ipc == ipc)
 			break;
-	if (s == NULL)
+	if (peer == NULL)
 		return;
-	HASH_ITER(hh, s->transactions, t, tmp) {
+	HASH_ITER(hh, peer->transactions, t, tmp) {
 		if (!t->ended) {
 			free_transaction(t);
 			continue;
 		}
-		HASH_DEL(s->transactions, t);
+		HASH_DEL(peer->transactions, t);
 		t->peer = NULL;
 	}
-	LIST_REMOVE(s, next);
-	free(s);
+	LIST_REMOVE(peer, next);
+	free(peer);
 }
 
 void
@@ -564,8 +564,8 @@ intake_free(struct intake *in)
 
 	if (in == NULL)
 		return;
-	while (!LIST_EMPTY(&in->senders))
-		intake_peer_down(in, LIST_FIRST(&in->senders)->ipc);
+	while (!LIST_EMPTY(&in->peers))
+		intake_peer_down(in, LIST_FIRST(&in->peers)->ipc);
 	while ((w = TAILQ_FIRST(&in->orphans)) != NULL) {
 		TAILQ_REMOVE(&in->orphans, w, next);
 		free(w);

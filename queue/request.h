@@ -40,7 +40,7 @@ struct request {
 	void			(*visited)(struct request *);
 	uint64_t		 shown, bytes;
 	/* a change */
-	const struct change	*change;	/* change.c: which one */
+	const struct change_kind	*change;	/* change.c: which one */
 	const char		*with;		/* its own argument: a next hop, an address, a reason; "" none */
 	char			*own;		/* what `with` is, where it is not among the words */
 	bool			 dry_run;
@@ -75,7 +75,7 @@ void	show_content(struct request *);
 void	show_hops(struct request *);
 
 /* change.c: what is done to each message and recipient that is selected. Each change is named as its command. */
-extern const struct change change_hold, change_release, change_remove, change_retry, change_bounce, change_reroute,
+extern const struct change_kind change_hold, change_release, change_remove, change_retry, change_bounce, change_reroute,
 	change_replace, change_add;
 void	change_begin(struct request *);		/* r->change, with r->with and the selection */
 
