@@ -518,30 +518,44 @@ all: $(PROGRAMS:%=$(OUT)/bin/%) $(NAMES:%=$(OUT)/bin/%)
 $(NAMES:%=$(OUT)/bin/%): $(OUT)/bin/sendmail
 	ln -sf sendmail $@
 
+# Tests are compiled far more often than they run.
+$(OUT)/tests/unit/%.o $(OUT)/tests/fuzz/%.o: UNOPTIMIZED := -O0
+
 $(OUT)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) $(OWN_CFLAGS) -MMD -MP -c -o $@ $<
+	$(CC) $(ALL_CFLAGS) $(OWN_CFLAGS) $(UNOPTIMIZED) -MMD -MP -c -o $@ $<
 ifneq ($(OWN_WORDS),)
 build/plain/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 endif
 
+# What is made of a list is made anew when something leaves the list: each list stands in a file, which is written when it differs.
+define list
+$(OUT)/$(1): $(OUT)/lists/$(notdir $(1))
+ifneq ($(strip $(2)),$$(strip $$(file <$(OUT)/lists/$(notdir $(1)))))
+$$(shell mkdir -p $(OUT)/lists)$$(file >$(OUT)/lists/$(notdir $(1)),$(strip $(2)))
+endif
+endef
+$(eval $(call list,libminimta.a,$(LIB) $(MX) $(FILTERS)))
+$(eval $(call list,libparts.a,$(sort $(part_SRC))))
+$(foreach p,$(PROGRAMS),$(eval $(call list,bin/$(p),$($(p)_SRC))))
+
 $(ARCHIVE): $(call objects,$(LIB) $(MX) $(FILTERS))
 	@mkdir -p $(@D)
 	@rm -f $@
-	$(AR) rcs $@ $^
+	$(AR) rcs $@ $(filter %.o,$^)
 
 # Everything but the mains, for the unit tests.
 $(PARTS): $(call objects,$(sort $(part_SRC)))
 	@mkdir -p $(@D)
 	@rm -f $@
-	$(AR) rcs $@ $^
+	$(AR) rcs $@ $(filter %.o,$^)
 
 define program
 $(OUT)/bin/$(1): $(call objects,$($(1)_SRC)) $(ARCHIVE)
 	@mkdir -p $$(@D)
-	$(CC) -o $$@ $$^ $(ALL_LDFLAGS) $(LIBS) $($(1)_LIBS)
+	$(CC) -o $$@ $$(filter %.o %.a,$$^) $(ALL_LDFLAGS) $(LIBS) $($(1)_LIBS)
 endef
 $(foreach p,$(PROGRAMS),$(eval $(call program,$(p))))
 

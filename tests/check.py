@@ -13,6 +13,7 @@ import concurrent.futures
 import glob
 import os
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -292,11 +293,17 @@ def left_out(report, name):
 	return True
 
 
+def processor_s():
+	"""What our children and theirs have used."""
+	used = resource.getrusage(resource.RUSAGE_CHILDREN)
+	return used.ru_utime + used.ru_stime
+
+
 def run_here(report, name):
 	print(f"-- {name}", flush=True)
-	before, started = report.passed, time.monotonic()
+	before, started, used = report.passed, time.monotonic(), processor_s()
 	PARTS[name](report)
-	print(f"   {report.passed - before} passed in {time.monotonic() - started:.0f} s", flush=True)
+	print(f"   {report.passed - before} passed in {time.monotonic() - started:.0f} s, {processor_s() - used:.0f} s of processor time", flush=True)
 
 
 def run_beside(report, name):
