@@ -114,6 +114,11 @@ take_word(struct selection *f, const char *word, char *why, size_t size)
 			snprintf(why, size, "%s is given twice; give it once", texts[i].name);
 			return -1;
 		}
+		/* As a script's variable that is not set would have it: that is never meant to be all mail. */
+		if (*value == '\0' && texts[i].to != &f->from) {
+			snprintf(why, size, "%s has nothing behind it; \"*\" is any", texts[i].name);
+			return -1;
+		}
 		*texts[i].to = value;
 		f->by_rcpt |= texts[i].by_rcpt;
 		return 1;

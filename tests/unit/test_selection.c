@@ -56,7 +56,12 @@ static const struct {
 	{ { "7k2qf!" }, 1, true },
 	{ { "9ABCD" }, 1, false },
 	{ { "all" }, 1, true },
+	{ { "to=*" }, 1, true },
 	{ { "to=a", "to=b" }, -1, false },
+	{ { "to=" }, -1, false },		/* of an empty variable of a script: not all mail */
+	{ { "reason=" }, -1, false },
+	{ { "hop=" }, -1, false },
+	{ { "@" }, -1, false },
 	{ { "state=lost" }, -1, false },
 	{ { "older=1h" }, -1, false },
 	{ { "older=" }, -1, false },
