@@ -22,6 +22,7 @@
 #define PREFIX	"/usr/local"
 #endif
 #define EXAMPLE	PREFIX "/share/minimta/minimta.conf"
+#define SENDMAIL	"/usr/sbin/sendmail"		/* where programs look for it */
 
 extern char **environ;
 
@@ -185,6 +186,18 @@ make_directories(const struct conf *conf)
 	return rc;
 }
 
+/* Not made here: the place may be a package's. */
+static void
+say_sendmail(void)
+{
+	char there[4096], own[] = PREFIX "/sbin/sendmail", *found = realpath(SENDMAIL, NULL);
+
+	if (realpath(own, there) != NULL && (found == NULL || strcmp(found, there) != 0))
+		printf("Programs call " SENDMAIL ", which %s: ln -sf %s " SENDMAIL "\n",
+		    found == NULL ? "is not there" : "is another mailer's", own);
+	free(found);
+}
+
 static void
 say_next(const struct conf *conf, const char *path)
 {
@@ -194,6 +207,7 @@ say_next(const struct conf *conf, const char *path)
 	printf("\nMail for root goes to %s%s.\n", conf->root_mail[0] != '\0' ? conf->root_mail : conf->state,
 	    conf->root_mail[0] != '\0' ? "" : "/root/Maildir, unless an alias says otherwise");
 	printf("Next: look into %s (minimta.conf(5)), then start it: systemctl enable --now minimta, or minimta.\n", path);
+	say_sendmail();
 }
 
 int

@@ -92,6 +92,9 @@ def case_setup():
 	    "directory /var/spool/minimta", "directory /var/lib/minimta", "directory /run/minimta/empty"):
 		if not re.search(rf"^made +{what}$", said, re.M):
 			raise mt.Failed(f"not said to be made: {what}\n{said}")
+	if os.path.realpath("/usr/sbin/sendmail") != "/usr/local/sbin/sendmail" and \
+	    not re.search("^Programs call /usr/sbin/sendmail, which .*: ln -sf /usr/local/sbin/sendmail /usr/sbin/sendmail$", said, re.M):
+		raise mt.Failed(f"it does not say where programs look for sendmail:\n{said}")
 	if open("/etc/minimta/minimta.conf").read() != open(os.path.join(mt.TOP, "minimta.conf")).read():
 		raise mt.Failed("the configuration is not the example")
 	st = os.stat("/var/spool/minimta")
