@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "lib/log.h"
@@ -233,6 +234,8 @@ session_close(struct session *s, const char *reason)
 	s->wait = WAIT_NONE;
 	pace_leave(s);
 	s->deadline_ms = clock_ms() + LAST_WORDS_MS;
+	if (strcmp(reason, "quit") != 0)
+		transaction_left(s);
 	transaction_free(s);
 }
 

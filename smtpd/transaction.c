@@ -279,6 +279,20 @@ log_message(const struct session *s, int code, const char *text, const char *id)
 	    code == 250 ? "" : logq(text), (long long)(clock_ms() - tx->began_ms));
 }
 
+void
+transaction_left(const struct session *s)
+{
+	const struct transaction *tx = s->tx;
+	char to[LOG_VALUE_MAX];
+
+	if (tx == NULL || tx->recipients == NULL || tx->ended || s->pretend != NULL)
+		return;
+	name_recipients(tx, to, sizeof(to));
+	log_info("session=%s event=unfinished client=%s from=%s to=%s nrcpt=%u size=%llu reason=%s ms=%lld", s->id_word,
+	    logq(s->client), logq(tx->sender), logq(to), HASH_COUNT(tx->recipients), (unsigned long long)tx->wire.size, s->reason,
+	    (long long)(clock_ms() - tx->began_ms));
+}
+
 /* The last word on a message. */
 static void
 conclude(struct session *s, int code, const char *enhanced, const char *text, const char *id)

@@ -71,6 +71,8 @@ struct transaction {
 int	transaction_new(struct session *, const struct address *sender, const struct params_mail *);
 /* Forgets it, here and in queue; the session is ready for the next. Without one: nothing. */
 void	transaction_free(struct session *);
+/* The session ends by no wish of the client's: says in the log whose message stays unfinished, if there is one. */
+void	transaction_left(const struct session *);
 /* 0, or -1 without memory. */
 int	transaction_add(struct session *, const char *address, bool local, const void *token, size_t len);
 bool	transaction_has(const struct transaction *, const char *address);

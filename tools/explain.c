@@ -290,6 +290,17 @@ tell_message(struct telling *t, const struct story_event *e)
 }
 
 static void
+tell_unfinished(struct telling *t, const struct story_event *e)
+{
+	begin(t, e);
+	fputs("Mail from ", t->to);
+	put(t->to, sender(e));
+	fputs(" to ", t->to);
+	put(t->to, get(e, "to"));
+	fprintf(t->to, " was not finished: %s bytes of it had come.\n", get(e, "size"));
+}
+
+static void
 tell_end(struct telling *t, const struct story_event *e)
 {
 	static const struct { const char *reason, *words; } ends[] = { { "quit", "the client took its leave" },
@@ -396,6 +407,8 @@ tell_logged(struct telling *t, const struct story_event *e)
 		tell_refused(t, e);
 	else if (is(e, "event", "message"))
 		tell_message(t, e);
+	else if (is(e, "event", "unfinished"))
+		tell_unfinished(t, e);
 	else if (is(e, "event", "session"))
 		tell_end(t, e);
 	else if (is(e, "event", "delivered"))

@@ -37,6 +37,11 @@ static const char unknown[] =
     "text=\"No such recipient here\"\n"
     "L t=1795262409001 p=smtpd session=S2 event=session client=192.0.2.2 helo=b.example listener=0.0.0.0:25 messages=0 reason=lost\n";
 
+/* A client that left in the middle. */
+static const char unfinished[] =
+    "L t=1795262409000 p=smtpd session=S2 event=unfinished client=192.0.2.2 from=c@c.example to=d@d.example nrcpt=1 size=812 reason=client-left ms=9\n"
+    "L t=1795262409001 p=smtpd session=S2 event=session client=192.0.2.2 helo=b.example listener=0.0.0.0:25 messages=0 reason=client-left\n";
+
 /* Put off, and a stranger's attempt to write on the administrator's terminal. */
 static const char put_off[] =
     "D v=1 t=1795262409000 session=S3 client=192.0.2.3 helo=\"\\x1b[2Jx\" from=<> to=anna@a.example nrcpt=0 stage=rcpt waited=0 outcome=defer code=450 "
@@ -87,6 +92,8 @@ static const struct {
 	    "Session S2: the client 192.0.2.2 came to 0.0.0.0:25 and called itself b.example.\n",
 	    "The client, with mail from c@c.example, said RCPT TO:<nobody@a.example> and was told:\n              550 5.1.1 No such recipient here\n",
 	    "the client closed the connection; 0 messages were taken.\n" }, { NULL } },
+	{ unfinished, END, 0, {
+	    "  12:00:09  Mail from c@c.example to d@d.example was not finished: 812 bytes of it had come.\n" }, { NULL } },
 	{ put_off, END, 0, {
 	    "the client 192.0.2.3 called itself \\x1b[2Jx.\n",
 	    "Mail from the null sender (a report or bounce) to anna@a.example was put off: it may come again later. The client was told:\n",
