@@ -304,7 +304,12 @@ static void
 tell_end(struct telling *t, const struct story_event *e)
 {
 	static const struct { const char *reason, *words; } ends[] = { { "quit", "the client took its leave" },
-		{ "lost", "the client closed the connection" }, { "closed", "the client closed the connection" } };
+		{ "client-left", "the client closed the connection" }, { "timeout", "no command came in time" },
+		{ "session-timeout", "it had lasted too long" }, { "data-timeout", "the rest of the message did not come" },
+		{ "slow", "the message came too slowly" }, { "does-not-read", "the client did not read its replies" },
+		{ "errors", "too many commands were wrong" }, { "junk", "too many commands brought no mail" },
+		{ "pipelining", "the client did not wait for a reply" }, { "early-talker", "the client did not wait for the greeting" },
+		{ "evicted", "others needed its place" }, { "stop", "the server was stopped" } };
 	const char *words = get(e, "reason");
 	long long waited = 0;
 

@@ -35,12 +35,12 @@ static const char bounced[] =
 static const char unknown[] =
     "L t=1795262409000 p=smtpd session=S2 event=refused client=192.0.2.2 helo=b.example from=c@c.example command=\"RCPT TO:<nobody@a.example>\" code=550 enhanced=5.1.1 "
     "text=\"No such recipient here\"\n"
-    "L t=1795262409001 p=smtpd session=S2 event=session client=192.0.2.2 helo=b.example listener=0.0.0.0:25 messages=0 reason=lost\n";
-
-/* A client that left in the middle. */
-static const char unfinished[] =
-    "L t=1795262409000 p=smtpd session=S2 event=unfinished client=192.0.2.2 from=c@c.example to=d@d.example nrcpt=1 size=812 reason=client-left ms=9\n"
     "L t=1795262409001 p=smtpd session=S2 event=session client=192.0.2.2 helo=b.example listener=0.0.0.0:25 messages=0 reason=client-left\n";
+
+/* A client that fell silent in the middle. */
+static const char unfinished[] =
+    "L t=1795262409000 p=smtpd session=S2 event=unfinished client=192.0.2.2 from=c@c.example to=d@d.example nrcpt=1 size=812 reason=data-timeout ms=9\n"
+    "L t=1795262409001 p=smtpd session=S2 event=session client=192.0.2.2 helo=b.example listener=0.0.0.0:25 messages=0 reason=data-timeout\n";
 
 /* Put off, and a stranger's attempt to write on the administrator's terminal. */
 static const char put_off[] =
@@ -93,7 +93,8 @@ static const struct {
 	    "The client, with mail from c@c.example, said RCPT TO:<nobody@a.example> and was told:\n              550 5.1.1 No such recipient here\n",
 	    "the client closed the connection; 0 messages were taken.\n" }, { NULL } },
 	{ unfinished, END, 0, {
-	    "  12:00:09  Mail from c@c.example to d@d.example was not finished: 812 bytes of it had come.\n" }, { NULL } },
+	    "  12:00:09  Mail from c@c.example to d@d.example was not finished: 812 bytes of it had come.\n",
+	    "The session ended: the rest of the message did not come; 0 messages were taken.\n" }, { NULL } },
 	{ put_off, END, 0, {
 	    "the client 192.0.2.3 called itself \\x1b[2Jx.\n",
 	    "Mail from the null sender (a report or bounce) to anna@a.example was put off: it may come again later. The client was told:\n",
