@@ -18,19 +18,29 @@ pack_init(struct pack *p)
 }
 
 void
+pack_init_most(struct pack *p, size_t most)
+{
+	*p = (struct pack){ .most = most };
+}
+
+void
 pack_free(struct pack *p)
 {
 	free(p->data);
 	pack_init(p);
 }
 
-static void
-put(struct pack *p, const void *data, size_t len)
+void
+pack_raw(struct pack *p, const void *data, size_t len)
 {
 	size_t room = p->room ? p->room : 256;
 
-	if (len > MSG_PAYLOAD_MAX - p->len)
+	if (p->most == 0 && len > MSG_PAYLOAD_MAX - p->len)
 		log_fatal("event=bug what=\"payload over %u bytes\"", MSG_PAYLOAD_MAX);
+	if (p->most != 0 && len > p->most - p->len) {
+		p->over = true;
+		return;
+	}
 	while (room < p->len + len)
 		room *= 2;
 	if (room != p->room) {
@@ -45,28 +55,28 @@ put(struct pack *p, const void *data, size_t len)
 void
 pack_u8(struct pack *p, uint8_t v)
 {
-	put(p, &v, sizeof(v));
+	pack_raw(p, &v, sizeof(v));
 }
 
 void
 pack_u16(struct pack *p, uint16_t v)
 {
 	v = htole16(v);
-	put(p, &v, sizeof(v));
+	pack_raw(p, &v, sizeof(v));
 }
 
 void
 pack_u32(struct pack *p, uint32_t v)
 {
 	v = htole32(v);
-	put(p, &v, sizeof(v));
+	pack_raw(p, &v, sizeof(v));
 }
 
 void
 pack_u64(struct pack *p, uint64_t v)
 {
 	v = htole64(v);
-	put(p, &v, sizeof(v));
+	pack_raw(p, &v, sizeof(v));
 }
 
 void
@@ -81,7 +91,7 @@ pack_blob(struct pack *p, const void *data, size_t len)
 	if (len > UINT32_MAX)
 		log_fatal("event=bug what=\"blob of %zu bytes\"", len);
 	pack_u32(p, (uint32_t)len);
-	put(p, data, len);
+	pack_raw(p, data, len);
 }
 
 void

@@ -10,13 +10,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Grows as needed; no more than MSG_PAYLOAD_MAX (a larger one aborts: the caller broke its own limit). */
+/* Grows as needed. */
 struct pack {
 	uint8_t	*data;
 	size_t	 len, room;
+	size_t	 most;
+	bool	 over;		/* what went beyond `most` is missing */
 };
 
-void	pack_init(struct pack *);
+void	pack_init(struct pack *);		/* up to MSG_PAYLOAD_MAX; a larger one aborts: the caller broke its own limit */
+void	pack_init_most(struct pack *, size_t most);	/* what is no message */
 void	pack_free(struct pack *);		/* frees the bytes, not the struct; may be used again */
 void	pack_u8(struct pack *, uint8_t);
 void	pack_u16(struct pack *, uint16_t);
@@ -25,6 +28,7 @@ void	pack_u64(struct pack *, uint64_t);
 void	pack_i64(struct pack *, int64_t);
 void	pack_str(struct pack *, const char *);		/* NULL is written as "" */
 void	pack_blob(struct pack *, const void *, size_t);
+void	pack_raw(struct pack *, const void *, size_t);		/* without a length */
 
 struct unpack {
 	const uint8_t	*p, *end;

@@ -66,32 +66,6 @@ blob_unref(struct blob *b)
 		free(b);
 }
 
-/* Bytes that grow; lib/pack.h's have the bound of a message between processes, which a record may pass. */
-struct grow {
-	uint8_t	*data;
-	size_t	 len, room;
-};
-
-static void
-grow_put(struct grow *g, const void *data, size_t len)
-{
-	if (g->len + len > g->room) {
-		g->room = (g->len + len) * 2;
-		g->data = alloc_resize(g->data, g->room, 1);
-	}
-	if (len > 0)
-		memcpy(g->data + g->len, data, len);
-	g->len += len;
-}
-
-/* Moves what was packed and empties the pack. */
-static void
-grow_pack(struct grow *g, struct pack *p)
-{
-	grow_put(g, p->data, p->len);
-	p->len = 0;
-}
-
 static void
 encode_outcome(struct pack *p, const struct log_outcome *o)
 {
@@ -112,55 +86,41 @@ encode_outcome(struct pack *p, const struct log_outcome *o)
 }
 
 static void
-encode_lists(struct grow *g, struct pack *p, const struct record *r)
+encode_lists(struct pack *p, const struct record *r)
 {
 	pack_u32(p, r->first);
 	pack_u32(p, r->n_added);
-	for (uint32_t i = 0; i < r->n_added; i++) {
+	for (uint32_t i = 0; i < r->n_added; i++)
 		envelope_pack_rcpt(p, &r->added[i]);
-		grow_pack(g, p);
-	}
 	pack_u32(p, r->n_outcomes);
-	for (uint32_t i = 0; i < r->n_outcomes; i++) {
+	for (uint32_t i = 0; i < r->n_outcomes; i++)
 		encode_outcome(p, &r->outcomes[i]);
-		grow_pack(g, p);
-	}
 	pack_u64(p, r->parent);
 	pack_u32(p, r->n_parent);
-	for (uint32_t i = 0; i < r->n_parent; i++) {
+	for (uint32_t i = 0; i < r->n_parent; i++)
 		pack_u32(p, r->parent_rcpts[i]);
-		grow_pack(g, p);
-	}
 	pack_blob(p, r->parent_text, r->parent_text ? strnlen(r->parent_text, RECORD_TEXT_MAX) : 0);
 	pack_u32(p, r->n_sums);
-	for (uint32_t i = 0; i < r->n_sums; i++) {
+	for (uint32_t i = 0; i < r->n_sums; i++)
 		pack_u64(p, r->sums[i]);
-		grow_pack(g, p);
-	}
-	grow_pack(g, p);
 }
 
 /* The payload without content, from its own length on. */
 static void
-encode_brief(struct grow *g, const struct record *r)
+encode_brief(struct pack *p, const struct record *r)
 {
-	size_t at = g->len;
-	struct pack p;
 	uint32_t len;
 
-	pack_init(&p);
-	pack_u32(&p, 0);
-	pack_u64(&p, r->id);
-	pack_i64(&p, r->arrived);
-	pack_u64(&p, r->size);
-	pack_u8(&p, r->in_file);
-	envelope_pack_sender(&p, &r->sender);
-	pack_str(&p, r->head);
-	grow_pack(g, &p);
-	encode_lists(g, &p, r);
-	pack_free(&p);
-	len = htole32((uint32_t)(g->len - at - 4));
-	memcpy(g->data + at, &len, 4);
+	pack_u32(p, 0);
+	pack_u64(p, r->id);
+	pack_i64(p, r->arrived);
+	pack_u64(p, r->size);
+	pack_u8(p, r->in_file);
+	envelope_pack_sender(p, &r->sender);
+	pack_str(p, r->head);
+	encode_lists(p, r);
+	len = htole32((uint32_t)(p->len - sizeof(len)));
+	memcpy(p->data, &len, sizeof(len));
 }
 
 /* What a person reads: the id as everywhere else, then the most telling things. */
@@ -190,23 +150,24 @@ struct blob *
 record_encode(const struct record *r)
 {
 	char line[RECORD_LINE_MAX];
-	struct grow g = { 0 };
 	struct blob *b = NULL;
+	struct pack p;
 	size_t n;
 
-	encode_brief(&g, r);
-	if (g.len + r->content_len <= RECORD_PAYLOAD_MAX) {
-		n = encode_line(line, sizeof(line), r, g.len + r->content_len);
-		b = blob_new(n + g.len + r->content_len);
+	pack_init_most(&p, RECORD_PAYLOAD_MAX);
+	encode_brief(&p, r);
+	if (!p.over && p.len + r->content_len <= RECORD_PAYLOAD_MAX) {
+		n = encode_line(line, sizeof(line), r, p.len + r->content_len);
+		b = blob_new(n + p.len + r->content_len);
 		b->kind = r->kind;
 		memcpy(b->data, line, n);
-		memcpy(b->data + n, g.data, g.len);
+		memcpy(b->data + n, p.data, p.len);
 		if (r->content_len > 0) {
-			b->content = n + g.len;
+			b->content = n + p.len;
 			memcpy(b->data + b->content, r->content, r->content_len);
 		}
 	}
-	free(g.data);
+	pack_free(&p);
 	return b;
 }
 

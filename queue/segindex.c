@@ -24,8 +24,7 @@
 #define INDEX_MAGIC	"minimta-index "
 
 struct builder {
-	uint8_t		*data;		/* INDEX_TEXT bytes for the header, then entries */
-	size_t		 len, room;
+	struct pack	 bytes;		/* INDEX_TEXT for the header, then entries */
 	bool		 damaged;
 };
 
@@ -61,31 +60,16 @@ segindex_source(struct segment_source *s, int *fd, int dirfd, uint32_t number)
 }
 
 static void
-put(struct builder *b, const void *data, size_t len)
-{
-	if (b->len + len > b->room) {
-		b->room = (b->len + len) * 2;
-		b->data = alloc_resize(b->data, b->room, 1);
-	}
-	memcpy(b->data + b->len, data, len);
-	b->len += len;
-}
-
-static void
 on_record(void *arg, enum record_kind kind, uint64_t offset, const uint8_t *record, size_t len, size_t line)
 {
 	size_t brief = record_brief(record + line, len - line);
 	struct builder *b = arg;
-	struct pack p;
 
-	pack_init(&p);
-	pack_u8(&p, (uint8_t)kind);
-	pack_u32(&p, (uint32_t)offset);
-	pack_u32(&p, (uint32_t)len);
-	pack_u32(&p, (uint32_t)brief);
-	put(b, p.data, p.len);
-	put(b, record + line, brief);
-	pack_free(&p);
+	pack_u8(&b->bytes, (uint8_t)kind);
+	pack_u32(&b->bytes, (uint32_t)offset);
+	pack_u32(&b->bytes, (uint32_t)len);
+	pack_u32(&b->bytes, (uint32_t)brief);
+	pack_raw(&b->bytes, record + line, brief);
 }
 
 static void
@@ -111,7 +95,7 @@ index_sum(const struct segment_header *h, const uint8_t *data, size_t len)
 
 /* Under another name until it is synced, then with its own. */
 static int
-index_store(int dirfd, uint32_t number, const struct builder *b)
+index_store(int dirfd, uint32_t number, const struct pack *bytes)
 {
 	char name[WRITER_NAME_MAX], new[WRITER_NAME_MAX];
 	int fd, result = -1;
@@ -120,7 +104,7 @@ index_store(int dirfd, uint32_t number, const struct builder *b)
 	writer_name(new, number, "new");
 	if ((fd = disk_open(dirfd, new, O_WRONLY | O_CREAT | O_TRUNC, "index")) < 0)
 		return -1;
-	if (disk_write(fd, b->data, b->len, 0, "index") == 0 && disk_sync(fd, "index") == 0)
+	if (disk_write(fd, bytes->data, bytes->len, 0, "index") == 0 && disk_sync(fd, "index") == 0)
 		result = 0;
 	disk_close(fd);
 	if (result == 0)
@@ -134,21 +118,27 @@ int
 segindex_write(int dirfd, const struct segment_header *h, uint64_t limit, uint64_t known)
 {
 	static const struct segment_events events = { on_record, on_damage };
-	struct builder b = { .len = INDEX_TEXT, .room = 1U << 16 };
+	static const uint8_t no_text[INDEX_TEXT];
+	struct builder b = { .damaged = false };
 	struct segment_source source;
+	const uint8_t *entries;
 	int fd, result = 1;
+	size_t len;
 
 	if (segindex_source(&source, &fd, dirfd, h->number) != 0)
 		return -1;
-	b.data = alloc_new(1, b.room);
+	pack_init_most(&b.bytes, INDEX_MOST);
+	pack_raw(&b.bytes, no_text, sizeof(no_text));
 	segment_scan(h, &source, limit, known, &events, &b);
 	disk_close(fd);
 	if (!b.damaged) {
-		snprintf((char *)b.data, INDEX_TEXT, INDEX_MAGIC "%d\nsegment %" PRIu32 "\nbytes %zu\nsum %016" PRIx64 "\n",
-		    INDEX_FORMAT, h->number, b.len - INDEX_TEXT, index_sum(h, b.data + INDEX_TEXT, b.len - INDEX_TEXT));
-		result = index_store(dirfd, h->number, &b);
+		entries = b.bytes.data + INDEX_TEXT;
+		len = b.bytes.len - INDEX_TEXT;
+		snprintf((char *)b.bytes.data, INDEX_TEXT, INDEX_MAGIC "%d\nsegment %" PRIu32 "\nbytes %zu\nsum %016" PRIx64 "\n",
+		    INDEX_FORMAT, h->number, len, index_sum(h, entries, len));
+		result = b.bytes.over ? -1 : index_store(dirfd, h->number, &b.bytes);
 	}
-	free(b.data);
+	pack_free(&b.bytes);
 	return result;
 }
 

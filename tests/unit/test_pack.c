@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/messages.h"
 #include "lib/pack.h"
 
 static void
@@ -98,6 +99,24 @@ START_TEST(strings_that_are_none)
 }
 END_TEST
 
+/* What is no message may be longer than one, and says when it is longer than it may be. */
+START_TEST(a_bound_of_ones_own)
+{
+	static uint8_t bytes[MSG_PAYLOAD_MAX + 1];
+	struct pack p;
+
+	pack_init_most(&p, sizeof(bytes) + 4);
+	pack_raw(&p, bytes, sizeof(bytes));
+	pack_u32(&p, 7);
+	ck_assert(!p.over);
+	ck_assert_uint_eq(p.len, sizeof(bytes) + 4);
+	pack_u8(&p, 1);
+	ck_assert(p.over);
+	ck_assert_uint_eq(p.len, sizeof(bytes) + 4);
+	pack_free(&p);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -109,6 +128,7 @@ main(void)
 	tcase_add_test(t, round_trip);
 	tcase_add_test(t, cut_short);
 	tcase_add_test(t, strings_that_are_none);
+	tcase_add_test(t, a_bound_of_ones_own);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_NORMAL);
 	failed = srunner_ntests_failed(r);
