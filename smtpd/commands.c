@@ -415,7 +415,7 @@ command_rcpt(struct session *s, const char *argument)
 		session_refuse(s, &refusal);
 	else if (!keeps_pace(s, NETWORK_RECIPIENTS, s->srv->process.conf->network_recipient_rate, "Recipients"))
 		return;
-	else if (transaction_has(s->tx, to.text))
+	else if (transaction_has(s, to.text))
 		session_reply(s, 250, "2.1.5", "Recipient ok, and named before");
 	else if (HASH_COUNT(s->tx->recipients) >= s->srv->process.conf->recipients)
 		session_reply(s, 452, "4.5.3", "Too many recipients for one message; send it again to the rest");

@@ -180,7 +180,8 @@ handover_more(struct session *s, struct ipc *queue)
 
 	if (n > window(tx))
 		n = (size_t)window(tx);
-	send_content(s, queue, tx->content + tx->at, n);
+	if (n > 0)
+		send_content(s, queue, tx->content + tx->at, n);
 	tx->at += n;
 	if (tx->at == tx->len)
 		handover_forget(s);

@@ -93,13 +93,28 @@ transaction_free(struct session *s)
 	s->state = SESSION_READY;
 }
 
+/* By which a recipient is known: names in our domains are the same in any case, as they are to lookup and mda. */
+static size_t
+key_of(const struct session *s, char key[ADDRESS_MAX], const char *address)
+{
+	const char *at = strrchr(address, '@');
+	bool ours = at != NULL && conf_is_local(s->srv->process.conf, at + 1);
+	size_t n = 0;
+
+	for (; address[n] != '\0' && n < ADDRESS_MAX - 1; n++)
+		key[n] = ours && address[n] >= 'A' && address[n] <= 'Z' ? (char)(address[n] | 0x20) : address[n];
+	key[n] = '\0';
+	return n;
+}
+
 int
 transaction_add(struct session *s, const char *address, bool local, const void *token, size_t len)
 {
-	size_t size = strlen(address) + 1;
-	struct recipient *r = calloc(1, sizeof(*r) + size);
+	char key[ADDRESS_MAX];
+	size_t size = strlen(address) + 1, key_len = key_of(s, key, address);
+	struct recipient *r = calloc(1, sizeof(*r) + size + key_len);
 	const struct params_rcpt *said = &s->tx->asking_for;
-	int64_t held = (int64_t)(sizeof(*r) + size + strlen(said->orcpt));
+	int64_t held = (int64_t)(sizeof(*r) + size + key_len + strlen(said->orcpt));
 
 	if (r == NULL || (said->orcpt[0] != '\0' && (r->orcpt = strdup(said->orcpt)) == NULL)) {
 		free(r);
@@ -108,21 +123,24 @@ transaction_add(struct session *s, const char *address, bool local, const void *
 	session_hold(s, held);
 	s->tx->recipients_size += held;
 	memcpy(r->address, address, size);
+	memcpy(r->address + size, key, key_len);
 	r->local = local;
 	r->notify = said->notify;
 	r->token_len = (uint8_t)len;
 	if (len > 0)
 		memcpy(r->token, token, len);
-	HASH_ADD_KEYPTR(hh, s->tx->recipients, r->address, size - 1, r);
+	HASH_ADD_KEYPTR(hh, s->tx->recipients, r->address + size, key_len, r);
 	return 0;
 }
 
 bool
-transaction_has(const struct transaction *tx, const char *address)
+transaction_has(const struct session *s, const char *address)
 {
+	char key[ADDRESS_MAX];
+	size_t len = key_of(s, key, address);
 	struct recipient *r;
 
-	HASH_FIND(hh, tx->recipients, address, strlen(address), r);
+	HASH_FIND(hh, s->tx->recipients, key, len, r);
 	return r != NULL;
 }
 

@@ -22,13 +22,13 @@ struct session;
 struct smtpd;
 
 struct recipient {
-	UT_hash_handle	 hh;			/* by address: who is named twice gets one copy */
+	UT_hash_handle	 hh;			/* who is named twice gets one copy */
 	bool		 local;
 	uint8_t		 notify;		/* as RCPT said: enum dsn_notify */
 	char		*orcpt;			/* NULL none */
 	uint8_t		 token_len;
 	uint8_t		 token[64];		/* lookup's, for queue */
-	char		 address[];
+	char		 address[];		/* … and behind its NUL the key that hh holds it by */
 };
 
 struct transaction {
@@ -75,7 +75,8 @@ void	transaction_free(struct session *);
 void	transaction_left(const struct session *);
 /* 0, or -1 without memory. */
 int	transaction_add(struct session *, const char *address, bool local, const void *token, size_t len);
-bool	transaction_has(const struct transaction *, const char *address);
+/* Whether it was named before. */
+bool	transaction_has(const struct session *, const char *address);
 
 /* Why the message will be refused; the first reason stays. What was gathered or streamed goes. */
 void	transaction_refuse(struct session *, const struct refusal *);
