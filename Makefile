@@ -242,12 +242,14 @@ queue_SRC	:= \
 	queue/record.c \
 	queue/recover.c \
 	queue/schedule.c \
+	queue/schedule_facts.c \
 	queue/schedule_fair.c \
 	queue/schedule_state.c \
 	queue/segindex.c \
 	queue/selection.c \
 	queue/segment.c \
 	queue/show.c \
+	queue/slab.c \
 	queue/space.c \
 	queue/transfer.c \
 	queue/writer.c
@@ -391,6 +393,7 @@ UNIT	:= \
 	greet \
 	headscan \
 	idmap \
+	index \
 	intake \
 	ipc \
 	letter \
@@ -421,6 +424,7 @@ UNIT	:= \
 	schedule \
 	schedule_weeks \
 	selection \
+	slab \
 	stress \
 	tally \
 	token \

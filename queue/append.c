@@ -113,7 +113,7 @@ on_accepted(void *w)
 	} else {
 		q->accepted->announced = true;
 		index_placed_base(&l->index, q->accepted, q->append.at[0]);
-		cache_put(&l->cache, q->accepted, q->append.records[0]);
+		cache_put(&l->cache, q->id, q->append.records[0]);
 		l->space.used = q->append.at[0].offset + q->append.at[0].length;
 	}
 	parent_settle(l, q);
@@ -125,7 +125,6 @@ on_changed(void *w)
 {
 	struct appending *q = w;
 	struct log *l = q->log;
-	struct message *m;
 
 	for (unsigned i = 0; i < q->append.n && q->append.error == NULL; i++) {
 		index_placed(&l->index, &q->change[i], q->append.at[i], clock_ms());
@@ -133,8 +132,8 @@ on_changed(void *w)
 	}
 	if (q->placed)
 		q->placed(l, q->arg, q->append.error == NULL ? q->append.at[0].segment : 0);
-	if (q->append.records[0]->kind == RECORD_COPY && (m = index_find(&l->index, q->id)) != NULL)
-		cache_drop(&l->cache, m);	/* the base is another one now */
+	if (q->append.records[0]->kind == RECORD_COPY)
+		cache_drop(&l->cache, q->id);	/* the base is another one now */
 	if (q->append.error == NULL && q->remove_file)
 		large_remove(l, q->id);
 	reclaim_poke(l);
@@ -164,7 +163,7 @@ end_record(uint64_t id)
 static void
 appending_add_end(struct appending *q, struct message *m)
 {
-	cache_drop(&q->log->cache, m);
+	cache_drop(&q->log->cache, m->id);
 	flight_forget(q->log, m->id);
 	q->remove_file = m->in_file;
 	index_end(&q->log->index, m, &q->change[q->append.n]);
@@ -180,7 +179,7 @@ log_append_change(struct log *l, struct message *m, const struct record *r, stru
 	q->append.can_wait = r->kind == RECORD_OUTCOME;
 	index_change(m, r, &q->change[0]);
 	if (r->kind == RECORD_COPY)
-		cache_drop(&l->cache, m);
+		cache_drop(&l->cache, m->id);
 	if (m->n_open == 0)
 		appending_add_end(q, m);
 	commit_append(l->commit, &q->append);

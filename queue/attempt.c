@@ -274,7 +274,7 @@ attempt_start(struct dispatch *d, struct schedule_job *job, enum schedule_action
 	a->ipc = action != SCHEDULE_START ? NULL : process_peer(&d->queue->p, attempt_procs[a->agent]);
 	a->message = schedule_job_message(job);
 	a->started_ms = clock_ms();
-	a->arrived_ms = schedule_job_arrived(d->schedule, job);
+	a->arrived_ms = schedule_job_arrived(job);
 	a->reading = true;
 	HASH_ADD(hh, d->attempts, id, sizeof(a->id), a);
 	log_attempt(d->queue->log, a->message, LOG_BEGUN);

@@ -123,13 +123,14 @@ show_messages(struct check *c)
 {
 	struct message *m;
 	uint64_t n = 0;
-	size_t at = 0;
+	uint32_t at = 0;
 
 	bar_begin(&c->bar, "large files", c->recover.index.n_messages);
-	while ((m = idmap_next(&c->recover.index.messages, &at)) != NULL) {
+	while ((m = index_next(&c->recover.index, &at)) != NULL) {
 		bar_at(&c->bar, n++);
 		fprintf(c->out, "message=%s arrived=%" PRId64 " size=%" PRIu64 " recipients=%" PRIu32 " open=%" PRIu32 "%s\n",
-		    id_text(m->id), m->arrived, m->size, m->n_rcpts, m->n_open, m->n_open == 0 ? " end=lost" : "");
+		    id_text(m->id), (int64_t)m->arrived, (uint64_t)m->size, (uint32_t)m->n_rcpts, (uint32_t)m->n_open,
+		    m->n_open == 0 ? " end=lost" : "");
 		if (m->in_file)
 			show_large(c, m);
 	}

@@ -6,82 +6,103 @@
 
 #include <stdlib.h>
 
-#include "lib/log.h"
+#include "lib/alloc.h"
 
-static void
-place(struct due_heap *h, uint32_t slot, struct due *d)
+static struct due *
+due_of(const struct due_heap *h, uint32_t number)
 {
-	h->entries[slot] = d;
-	d->slot = slot;
+	return (struct due *)(void *)((unsigned char *)slab_at(h->slab, number) + h->offset);
+}
+
+static int64_t
+time_at(const struct due_heap *h, uint32_t slot)
+{
+	return due_of(h, h->entries[slot])->at;
 }
 
 static void
-sift_up(struct due_heap *h, struct due *d)
+place(struct due_heap *h, uint32_t slot, uint32_t number)
 {
-	uint32_t slot = d->slot;
+	h->entries[slot] = number;
+	due_of(h, number)->slot = slot;
+}
 
-	for (; slot > 1 && h->entries[slot / 2]->at > d->at; slot /= 2)
+/* Up or down to where the record at this slot belongs. */
+static void
+sift(struct due_heap *h, uint32_t slot)
+{
+	uint32_t number = h->entries[slot], child;
+	int64_t when = time_at(h, slot);
+
+	for (; slot > 1 && time_at(h, slot / 2) > when; slot /= 2)
 		place(h, slot, h->entries[slot / 2]);
-	place(h, slot, d);
-}
-
-static void
-sift_down(struct due_heap *h, struct due *d)
-{
-	uint32_t slot = d->slot, child;
-
 	for (; (child = slot * 2) <= h->n; slot = child) {
-		if (child < h->n && h->entries[child + 1]->at < h->entries[child]->at)
+		if (child < h->n && time_at(h, child + 1) < time_at(h, child))
 			child++;
-		if (h->entries[child]->at >= d->at)
+		if (time_at(h, child) >= when)
 			break;
 		place(h, slot, h->entries[child]);
 	}
-	place(h, slot, d);
+	place(h, slot, number);
+}
+
+void
+due_init(struct due_heap *h, const struct slab *slab, size_t offset)
+{
+	*h = (struct due_heap){ .slab = slab, .offset = offset };
 }
 
 void
 due_free(struct due_heap *h)
 {
 	free(h->entries);
-	*h = (struct due_heap){ 0 };
+	due_init(h, h->slab, h->offset);
 }
 
 void
-due_set(struct due_heap *h, struct due *d, int64_t at)
+due_set(struct due_heap *h, uint32_t number, int64_t at)
 {
+	struct due *d = due_of(h, number);
+
 	d->at = at;
 	if (d->slot == 0) {
 		if (h->n + 2 > h->room) {
-			h->room = h->room == 0 ? 64 : h->room * 2;
-			h->entries = reallocarray(h->entries, h->room, sizeof(*h->entries));
-			if (h->entries == NULL)
-				log_fatal("event=out-of-memory");
+			h->room += h->room / 4 + 64;
+			h->entries = alloc_resize(h->entries, h->room, sizeof(*h->entries));
 		}
-		place(h, ++h->n, d);
+		place(h, ++h->n, number);
 	}
-	sift_up(h, d);
-	sift_down(h, d);
+	sift(h, d->slot);
 }
 
 void
 due_remove(struct due_heap *h, struct due *d)
 {
-	struct due *last;
+	uint32_t slot = d->slot, last;
 
-	if (d->slot == 0)
+	if (slot == 0)
 		return;
-	last = h->entries[h->n--];
-	if (last != d) {
-		place(h, d->slot, last);
-		sift_up(h, last);
-		sift_down(h, last);
-	}
 	d->slot = 0;
+	last = h->entries[h->n--];
+	if (slot > h->n)
+		return;
+	place(h, slot, last);
+	sift(h, slot);
 }
 
-struct due *
+int64_t
 due_first(const struct due_heap *h)
 {
-	return h->n == 0 ? NULL : h->entries[1];
+	return h->n == 0 ? INT64_MAX : time_at(h, 1);
+}
+
+void *
+due_take(struct due_heap *h, int64_t now)
+{
+	uint32_t number = h->n == 0 ? 0 : h->entries[1];
+
+	if (number == 0 || time_at(h, 1) > now)
+		return NULL;
+	due_remove(h, due_of(h, number));
+	return slab_at(h->slab, number);
 }

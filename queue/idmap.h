@@ -1,30 +1,33 @@
 /*
- * A table from 64-bit ids to pointers: open addressing, 16 bytes per place, for tables of hundreds of
- * thousands of messages. Ids are made by ourselves, so nobody can choose them to collide. Pure; used by
- * the scheduler.
+ * Records of one size, found by 64-bit ids; several may have the same. For tables of a million messages: beside the
+ * records (queue/slab.h) it takes four bytes for each, and grows by one list at a time, so that nobody waits for it. Ids
+ * are made by ourselves, so nobody can choose them to collide. Pure; used by the log's index and the scheduler.
+ *
+ * A record begins with its id (eight bytes) and four bytes that are the map's.
  */
 #ifndef QUEUE_IDMAP_H
 #define QUEUE_IDMAP_H
 
-#include <stddef.h>
-#include <stdint.h>
-
-struct idmap_place {
-	uint64_t	 id;
-	void		*value;		/* NULL: free */
-};
+#include "queue/slab.h"
 
 struct idmap {
-	struct idmap_place	*places;
-	size_t			 room, used;	/* room is a power of two, or 0 */
+	struct slab	 slab;
+	uint32_t	*lists;		/* the first record's number; 0: none */
+	uint32_t	 n_lists, room;
+	size_t		 used;
 };
 
-/* Zeroed memory is an empty map. */
-void	 idmap_free(struct idmap *);			/* the table, not the values */
+void	 idmap_init(struct idmap *, size_t size);	/* of a record: as slab_init */
+void	 idmap_free(struct idmap *);			/* and the records */
+/* A new record, zeroed but for its id; found before others of the same id. */
+void	*idmap_add(struct idmap *, uint64_t id);
 void	*idmap_get(const struct idmap *, uint64_t id);	/* NULL: not there */
-void	 idmap_put(struct idmap *, uint64_t id, void *value);	/* new or replaced; value not NULL */
-void	 idmap_remove(struct idmap *, uint64_t id);	/* not there is fine */
-/* Walks: start with *at 0; NULL at the end. Nothing may be put or removed meanwhile. */
-void	*idmap_next(const struct idmap *, size_t *at);
+void	*idmap_again(const struct idmap *, const void *record);	/* the next one of the same id; NULL: none */
+void	 idmap_remove(struct idmap *, void *record);
+uint32_t idmap_number(const struct idmap *, const void *record);	/* in the slab */
+/* Walks: start with *at 0; NULL at the end. Nothing may be added or removed meanwhile. */
+void	*idmap_next(const struct idmap *, uint32_t *at);
+/* Adds all of `from`, whose records stay where they are, and empties it. */
+void	 idmap_merge(struct idmap *, struct idmap *from);
 
 #endif

@@ -12,16 +12,16 @@
 #include "queue/commit.h"
 #include "queue/idmap.h"
 
-/* An open recipient. */
+/* An open recipient: as little as a record that comes later is judged by. */
 struct index_rcpt {
-	uint32_t	index;
-	uint32_t	attempts;
-	int64_t		next_try;
-	uint32_t	slot;		/* where its last outcome is; INDEX_BASE: in the base */
-	uint8_t		state;		/* LOG_OPEN or LOG_HELD */
-	uint16_t	changes;	/* counts what was said of it */
+	uint64_t	index:24;
+	uint64_t	slot:24;	/* where its last outcome is; INDEX_BASE: in the base */
+	uint64_t	changes:13;	/* counts what was said of it */
+	uint64_t	state:3;	/* LOG_OPEN or LOG_HELD */
 };
-#define INDEX_BASE	UINT32_MAX
+#define INDEX_BASE	((1U << 24) - 1)
+#define INDEX_RCPTS_MOST ((1U << 22) - 1)	/* of a message, ever: more than a record can list */
+#define INDEX_SIZE_MOST	((UINT64_C(1) << 40) - 1)
 
 /* A record other than the base that says something of a live message that no later one does. */
 struct index_slot {
@@ -29,27 +29,38 @@ struct index_slot {
 	uint32_t	refs;		/* recipients whose last word it is, and 1 if it adds recipients; 0: free */
 };
 
-struct cached;			/* cache.c */
+struct index_slots {
+	uint32_t		n;
+	struct index_slot	at[];
+};
 
+/* 72 bytes: a single recipient, and the record that deferred him, stand in it. */
 struct message {
 	uint64_t		 id;
-	int64_t			 arrived;
-	uint64_t		 size;
-	uint32_t		 flags;
-	uint32_t		 n_rcpts;
+	uint32_t		 link;		/* idmap's */
 	struct place		 base;		/* ACCEPT or COPY */
-	uint32_t		 base_rcpts;	/* how many the base lists */
-	uint32_t		 n_open, n_slots;
-	struct index_rcpt	*open;		/* by index */
-	struct index_slot	*slots;
-	struct cached		*cached;
-	uint32_t		 version;	/* counts changes of state */
-	uint32_t		 pending;	/* changes not yet placed */
-	bool			 in_file;
-	bool			 announced;	/* the caller knows of it */
-	bool			 ending;	/* an end was appended */
-	bool			 moving;	/* reclaim is copying it */
-	bool			 broken;	/* could not be read: left where it is */
+	int64_t			 arrived:40;
+	uint64_t		 n_rcpts:24;	/* ever */
+	uint64_t		 size:40;
+	uint64_t		 n_open:24;
+	uint64_t		 base_rcpts:24;	/* how many the base lists */
+	uint64_t		 pending:20;	/* changes not yet placed */
+	uint64_t		 flags:12;	/* enum envelope_flags */
+	bool			 in_file:1;
+	bool			 announced:1;	/* the caller knows of it */
+	bool			 ending:1;	/* an end was appended: it is no longer found */
+	bool			 moving:1;	/* reclaim is copying it */
+	bool			 changed:1;	/* something was said of it since `moving` began */
+	bool			 broken:1;	/* could not be read: left where it is */
+	bool			 many_slots:1;
+	union {
+		struct index_rcpt	 one;
+		struct index_rcpt	*many;	/* if n_open > 1; by index */
+	} open;
+	union {
+		struct index_slot	 one;
+		struct index_slots	*many;	/* if many_slots */
+	} slots;
 };
 
 /* Something in a segment that a later record replaces; while it is there that record must be. */
@@ -77,7 +88,7 @@ struct segment {
 };
 
 struct index {
-	struct idmap		 messages;
+	struct idmap		 messages;	/* those that are ending, too */
 	size_t			 n_messages;
 	struct segment		**segments;	/* by number */
 	size_t			 n_segments;
@@ -93,6 +104,7 @@ struct change {
 	bool		 all_old;	/* and takes all of them (COPY, STATE) */
 };
 
+void		 index_init(struct index *);
 void		 index_free(struct index *);
 struct segment	*index_segment(const struct index *, uint32_t number);	/* NULL: none */
 struct segment	*index_segment_add(struct index *, const struct segment_header *);	/* numbers only grow */
@@ -101,20 +113,24 @@ void		 index_segment_remove(struct index *, struct segment *);	/* and what its g
 bool		 index_segment_free(const struct index *, const struct segment *);
 
 struct message	*index_find(const struct index *, uint64_t id);
+/* Walks: start with *at 0; NULL at the end. Nothing may be added, forgotten or placed meanwhile. */
+struct message	*index_next(const struct index *, uint32_t *at);
 /* A message from its ACCEPT or COPY, its place not yet known. NULL: there is one with this id. */
 struct message	*index_add(struct index *, const struct record *);
 /* Forgets one that was added and whose acceptance failed. */
 void		 index_forget(struct index *, struct message *);
 /* OUTCOME, EXPAND, ADMIN, STATE, COPY of m, or the ACCEPT of its child. What does not fit m's state is left out. */
 void		 index_change(struct message *, const struct record *, struct change *);
+/* Places of records beside the base; of those that are free refs is 0. */
+struct index_slot *index_slots(const struct message *, uint32_t *n_r);
 /* A recipient that is open; NULL: it is settled, or there never was one. */
 const struct index_rcpt *index_rcpt(const struct message *, uint32_t index);
-/* m is no longer found; it is freed when this is placed. */
+/* m is no longer found; it is gone when this is placed. */
 void		 index_end(struct index *, struct message *, struct change *);
 /* A new message's base. */
 void		 index_placed_base(struct index *, struct message *, struct place);
 void		 index_placed(struct index *, struct change *, struct place, int64_t now);
-/* A change that will never be durable, for the log is being closed: an end's message is freed. */
+/* A change that will never be durable, for the log is being closed. */
 void		 index_abandon(struct change *);
 /* A grave's later record is now in another segment. */
 void		 index_grave_move(struct index *, struct index_grave *, uint32_t by);

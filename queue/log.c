@@ -300,6 +300,7 @@ log_open(struct event_base *base, int dirfd, const struct log_options *options, 
 	*l = (struct log){ .base = base, .dirfd = dirfd, .segfd = -1, .largefd = -1, .asidefd = -1, .lockfd = -1,
 	    .options = *options, .events = *events, .arg = arg };
 	TAILQ_INIT(&l->waiting);
+	index_init(&l->index);
 	cache_init(&l->cache, CACHE_MOST);
 	l->options.segment_size = segment_align(options->segment_size, SEGMENT_BLOCK);
 	l->record_max = l->options.segment_size - 3 * SEGMENT_BLOCK;
@@ -393,10 +394,10 @@ log_ids(const struct index *ix, size_t *n_r)
 {
 	uint64_t *ids = alloc_new(ix->n_messages, sizeof(*ids));
 	struct message *m;
-	size_t at = 0;
+	uint32_t at = 0;
 
 	*n_r = 0;
-	while ((m = idmap_next(&ix->messages, &at)) != NULL)
+	while ((m = index_next(ix, &at)) != NULL)
 		ids[(*n_r)++] = m->id;
 	qsort(ids, *n_r, sizeof(*ids), by_id);
 	return ids;

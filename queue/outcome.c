@@ -339,7 +339,7 @@ void
 outcome_conclude(struct attempt *a, enum schedule_end end)
 {
 	int64_t now = clock_ms(), next;
-	bool expired = schedule_job_expired(a->job, now);
+	bool expired = schedule_job_expired(a->dispatch->schedule, a->job, now);
 	const char *why = a->n > 0 && a->rcpts[0].text != NULL ? a->rcpts[0].text : "";
 
 	for (uint32_t i = 0; i < a->n; i++) {

@@ -291,9 +291,9 @@ done_one(struct read *r)
 			s->pins--;
 	if (m == NULL)
 		read_failed(r, "no such message");
-	else if (r->on_content && r->error[0] == '\0' && m->cached == NULL && !memcmp(&m->base, &r->places[0].at,
-	    sizeof(m->base)))
-		cache_put(&l->cache, m, r->places[0].blob);
+	else if (r->on_content && r->error[0] == '\0' && cache_get(&l->cache, m->id) == NULL &&
+	    !memcmp(&m->base, &r->places[0].at, sizeof(m->base)))
+		cache_put(&l->cache, m->id, r->places[0].blob);
 	if (r->on_content)
 		content_done(r);
 	else
@@ -340,16 +340,18 @@ place_add(struct read *r, struct place at, struct blob *b)
 static bool
 read_plan(struct read *r, struct message *m)
 {
-	struct blob *b = cache_get(&r->log->cache, m);
+	struct blob *b = cache_get(&r->log->cache, m->id);
 	bool disk = b == NULL || (r->on_content && m->in_file);
+	uint32_t n;
+	const struct index_slot *slots = index_slots(m, &n);
 
 	r->size = m->size;
 	r->in_file = m->in_file;
-	r->places = alloc_new(m->n_slots + 1U, sizeof(*r->places));
+	r->places = alloc_new(n + 1U, sizeof(*r->places));
 	place_add(r, m->base, b);
-	for (uint32_t i = 0; i < m->n_slots && !r->on_content; i++)
-		if (m->slots[i].refs > 0) {
-			place_add(r, m->slots[i].at, NULL);
+	for (uint32_t i = 0; i < n && !r->on_content; i++)
+		if (slots[i].refs > 0) {
+			place_add(r, slots[i].at, NULL);
 			disk = true;
 		}
 	qsort(r->places + 1, r->n_places - 1, sizeof(*r->places), by_place);

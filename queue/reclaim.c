@@ -136,7 +136,6 @@ choose(struct log *l)
 struct move {
 	struct log	*log;
 	uint64_t	 id;
-	uint32_t	 version;
 	uint64_t	 bytes;
 };
 
@@ -200,10 +199,12 @@ snapshot(const struct message *m, const struct read_result *res, bool whole, str
 static bool
 stands_in(const struct message *m, uint32_t segment)
 {
+	uint32_t n;
+	const struct index_slot *slots = index_slots(m, &n);
 	bool found = m->base.segment == segment;
 
-	for (uint32_t i = 0; i < m->n_slots && !found; i++)
-		found = m->slots[i].refs > 0 && m->slots[i].at.segment == segment;
+	for (uint32_t i = 0; i < n && !found; i++)
+		found = slots[i].refs > 0 && slots[i].at.segment == segment;
 	return found;
 }
 
@@ -232,7 +233,7 @@ on_read(void *arg, struct message *m, const struct read_result *res, const char 
 		m->moving = false;
 	if (m && error)
 		move_failed(l, m, error);
-	if (m == NULL || error || l->closing || m->pending > 0 || m->version != v->version) {
+	if (m == NULL || error || l->closing || m->pending > 0 || m->changed) {
 		move_free(v);
 		return;
 	}
@@ -254,8 +255,9 @@ move_start(struct log *l, struct message *m)
 {
 	struct move *v = alloc_new(1, sizeof(*v));
 
-	*v = (struct move){ .log = l, .id = m->id, .version = m->version, .bytes = m->base.length };
+	*v = (struct move){ .log = l, .id = m->id, .bytes = m->base.length };
 	m->moving = true;
+	m->changed = false;
 	l->reclaim.under_way++;
 	l->reclaim.bytes += v->bytes;
 	read_message(l, m->id, on_read, v);
@@ -267,12 +269,12 @@ move_messages(struct log *l, const struct segment *s)
 {
 	struct message *m;
 	bool any = false;
-	size_t at = 0;
+	uint32_t at = 0;
 
 	if (s->live == 0)
 		return false;
 	while (l->reclaim.under_way < UNDER_WAY_MOST && l->reclaim.bytes < BYTES_MOST &&
-	    (m = idmap_next(&l->index.messages, &at)) != NULL) {
+	    (m = index_next(&l->index, &at)) != NULL) {
 		if (m->base.segment == 0 || !stands_in(m, s->header.number))
 			continue;
 		if (m->broken)

@@ -102,6 +102,7 @@ recover_list(struct recover *r, char *err, size_t size)
 	unsigned format;
 	int result = 0;
 
+	index_init(&r->index);
 	if (disk_each(r->dirfd, on_name, &names) != 0) {
 		snprintf(err, size, "the log cannot be read: %s", strerror(errno));
 		return -1;

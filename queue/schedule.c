@@ -1,13 +1,14 @@
 /*
  * The scheduler (queue/schedule.h has its rules). A job waits in a heap until its own time, then in its
  * hop's list until the hop may be tried; hops that may be tried wait in their agent's lists, and those are
- * served in turn. So that one message costs little, a job is the only thing that is linked anywhere: its
- * recipients are an array of eight bytes each.
+ * served in turn. So that one message costs little, its jobs are all that there is of it: 64 bytes each, with
+ * a single recipient in it and several in an array of eight bytes each.
  */
 #include "queue/schedule.h"
 
 #include <stdlib.h>
 
+#include "lib/alloc.h"
 #include "queue/schedule_state.h"
 
 #define BACKLOG_TURN	4		/* every fourth start is one that waited, if any did */
@@ -16,19 +17,17 @@
 
 /* ---- what to do next ---- */
 
-/* What is due by now leaves the heap. */
+/* What is due by now leaves its heap. */
 static void
 run_due(struct schedule *s)
 {
-	struct due *d;
+	struct schedule_job *j;
+	struct hop *h;
 
-	while ((d = due_first(&s->heap)) != NULL && d->at <= s->now) {
-		due_remove(&s->heap, d);
-		if (d->kind == DUE_JOB)
-			sched_make_ready(s, (struct schedule_job *)d);
-		else
-			sched_hop_update(s, (struct hop *)d);
-	}
+	while ((j = due_take(&s->waiting, s->now)) != NULL)
+		sched_make_ready(s, j);
+	while ((h = due_take(&s->probes, s->now)) != NULL)
+		sched_hop_update(s, h);
 }
 
 /* A suspect is tried while nothing else runs, as far as that can be had in ALONE_MS. Sets *hold_r: start no others. */
@@ -107,14 +106,12 @@ schedule_next(struct schedule *s, int64_t now, struct schedule_job **job_r)
 	s->now = now;
 	run_due(s);
 	if ((j = TAILQ_FIRST(&s->given_up)) != NULL) {
-		sched_job_unlink(s, j);
-		j->state = JOB_ACTIVE;
+		sched_job_hand_out(s, j);
 		*job_r = j;
 		return SCHEDULE_EXPIRE;
 	}
 	if ((j = TAILQ_FIRST(&s->to_warn)) != NULL) {
-		sched_job_unlink(s, j);
-		j->state = JOB_ACTIVE;
+		sched_job_hand_out(s, j);
 		*job_r = j;
 		return SCHEDULE_WARN;
 	}
@@ -137,8 +134,7 @@ earlier(int64_t a, int64_t b)
 int64_t
 schedule_due(const struct schedule *s)
 {
-	const struct due *d = due_first(&s->heap);
-	int64_t at = d == NULL ? SCHEDULE_NEVER : d->at;
+	int64_t at = earlier(due_first(&s->waiting), due_first(&s->probes));
 
 	for (int i = 0; i < SCHEDULE_AGENTS; i++) {
 		const struct agent *a = &s->agents[i];
@@ -163,8 +159,8 @@ job_attempts(const struct schedule_job *j)
 	uint32_t least = UINT32_MAX;
 
 	for (uint32_t i = 0; i < j->n; i++)
-		if (j->rcpts[i].attempts < least)
-			least = j->rcpts[i].attempts;
+		if (sched_job_rcpts(j)[i].attempts < least)
+			least = sched_job_rcpts(j)[i].attempts;
 	return least;
 }
 
@@ -175,10 +171,9 @@ job_split(struct schedule *s, struct schedule_job *j, int64_t until)
 	struct schedule_job *each;
 
 	while (j->n > 1) {
-		each = sched_job_new(j->message, j->hop);
-		each->crashes = j->crashes;
-		each->warn_at = j->warn_at;
-		sched_job_append(each, j->rcpts[--j->n]);
+		each = sched_job_new(s, j, j->hop);
+		sched_job_append(each, j->many[j->n - 1]);
+		sched_job_shorten(j, j->n - 1U);
 		sched_make_wait(s, each, until);
 	}
 }
@@ -187,11 +182,11 @@ job_split(struct schedule *s, struct schedule_job *j, int64_t until)
 static int64_t
 job_wait(struct schedule *s, struct schedule_job *j, bool soon)
 {
-	int64_t until = s->now + (soon ? SOON_MS :
+	int64_t expires = sched_job_expires(s, j), until = s->now + (soon ? SOON_MS :
 	    sched_pause_asked(s, job_attempts(j), sched_longest(s), j->pause_ms));
 
-	if (j->message->expires > s->now && until > j->message->expires)
-		until = j->message->expires;
+	if (expires > s->now && until > expires)
+		until = expires;
 	if (j->crashes >= SCHED_CRASHES_ALONE)
 		job_split(s, j, until);
 	sched_make_wait(s, j, until);
@@ -202,7 +197,7 @@ job_wait(struct schedule *s, struct schedule_job *j, bool soon)
 static bool
 trouble_is_own(const struct schedule_job *j)
 {
-	return j->hop->last_success > j->due.at || (j->met != 0 && j->met != j->hop->epoch + 1);
+	return j->hop->last_success > j->started || (j->met != 0 && j->met != j->hop->epoch);
 }
 
 int64_t
@@ -218,14 +213,14 @@ schedule_finish(struct schedule *s, int64_t now, struct schedule_job *j, enum sc
 		sched_hop_succeeded(s, h);
 	} else if (counted && end == SCHEDULE_TROUBLE) {
 		own = trouble_is_own(j);
-		j->met = h->epoch + 1;
+		j->met = h->epoch;
 		if (own)
 			h->limit = h->limit > 1 ? h->limit / 2 : 1;
 		else
 			sched_hop_failed(s, h, j, why);
 	}
 	if (end == SCHEDULE_CRASHED)
-		j->crashes += j->crashes < UINT8_MAX;
+		j->crashes += j->crashes < SCHED_CRASHES_MOST;
 	else if (attempted)
 		j->crashes = 0;
 	sched_job_compact(s, j, attempted);
@@ -237,39 +232,43 @@ schedule_finish(struct schedule *s, int64_t now, struct schedule_job *j, enum sc
 	} else {
 		until = job_wait(s, j, end == SCHEDULE_AWAY || (end == SCHEDULE_CRASHED && j->crashes < SCHED_CRASHES_ALONE));
 	}
-	if (until != SCHEDULE_NEVER)
-		j->pause_ms = 0;
 	sched_hop_update(s, h);
 	return until;
 }
 
 /* ---- events from outside ---- */
 
+/* A recipient can join a job that has not begun. One whose message was in flight at a death makes a job of his own. */
+static bool
+is_for(const struct schedule_job *j, const struct hop *h, const struct schedule_entry *e)
+{
+	return j->hop == h && j->n < SCHEDULE_JOB_RCPTS && j->crashes == 0 && e->crashes == 0 &&
+	    (j->state == JOB_WAITING || j->state == JOB_READY);
+}
+
+/* All jobs of a message have its facts: as the first one was told, and the longest life of all. */
 static struct schedule_job *
 job_for(struct schedule *s, const struct schedule_entry *e)
 {
-	struct message *m = idmap_get(&s->messages, e->message);
+	struct schedule_job facts = { .message = e->message, .warn_at = SCHED_MS_MOST, .arrived = sched_ms(e->arrived_ms),
+	    .longer_s = (uint32_t)(e->longer_ms / 1000), .sender = e->sender % LANES,
+	    .crashes = (e->crashes < SCHED_CRASHES_MOST ? e->crashes : SCHED_CRASHES_MOST) & 15 };
+	struct schedule_job *first = sched_job_of(s, e->message, NULL), *j;
 	struct hop *h = sched_hop_get(s, e->hop, e->agent);
-	struct schedule_job *j;
 
-	if (m == NULL) {
-		m = sched_must(calloc(1, sizeof(*m)));
-		m->id = e->message;
-		m->expires = e->arrived_ms + s->limits.expire_ms;
-		m->sender = e->sender % LANES;
-		idmap_put(&s->messages, e->message, m);
+	if (first != NULL) {
+		if (facts.longer_s > first->longer_s)
+			for (j = first; j != NULL; j = sched_job_of(s, e->message, j))
+				j->longer_s = facts.longer_s;
+		facts.arrived = first->arrived;
+		facts.sender = first->sender;
+		facts.longer_s = first->longer_s;
 	}
-	if (e->longer_ms / 1000 > m->longer_s) {
-		m->expires += (e->longer_ms / 1000 - m->longer_s) * 1000;
-		m->longer_s = (uint32_t)(e->longer_ms / 1000);
-	}
-	for (j = m->jobs; j != NULL && e->crashes == 0; j = j->sibling)
-		if (j->hop == h && j->n < SCHEDULE_JOB_RCPTS && j->crashes == 0 &&
-		    (j->state == JOB_WAITING || j->state == JOB_READY))
+	for (j = first; j != NULL; j = sched_job_of(s, e->message, j))
+		if (is_for(j, h, e))
 			return j;
-	j = sched_job_new(m, h);
-	j->crashes = (uint8_t)(e->crashes < UINT8_MAX ? e->crashes : UINT8_MAX);
-	return j;
+	s->n_messages += first == NULL;
+	return sched_job_new(s, &facts, h);
 }
 
 void
@@ -287,117 +286,23 @@ schedule_add(struct schedule *s, int64_t now, const struct schedule_entry *e)
 		sched_job_unlink(s, j);
 	}
 	if (e->warn_ms != 0 && e->warn_ms < j->warn_at)
-		j->warn_at = e->warn_ms;
+		j->warn_at = sched_ms(e->warn_ms);
 	sched_job_append(j, r);
 	s->n_rcpts++;
 	sched_make_wait(s, j, due);
 }
 
-bool
-schedule_has(const struct schedule *s, uint64_t message)
-{
-	return idmap_get(&s->messages, message) != NULL;
-}
-
-bool
-schedule_is_active(const struct schedule *s, uint64_t message, uint32_t index)
-{
-	const struct message *m = idmap_get(&s->messages, message);
-
-	for (const struct schedule_job *j = m == NULL ? NULL : m->jobs; j != NULL; j = j->sibling) {
-		if (j->state != JOB_ACTIVE)
-			continue;
-		for (uint32_t i = 0; i < j->n; i++)
-			if (index == SCHEDULE_ALL || j->rcpts[i].index == index)
-				return true;
-	}
-	return false;
-}
-
-bool
-schedule_rests(const struct schedule *s, int64_t now, uint64_t message)
-{
-	const struct message *m = idmap_get(&s->messages, message);
-
-	for (const struct schedule_job *j = m == NULL ? NULL : m->jobs; j != NULL; j = j->sibling) {
-		bool waits = j->state == JOB_WAITING && j->due.at > now;
-		bool blocked = j->state == JOB_READY && (j->hop->paused || (j->hop->trouble && j->hop->not_before > now));
-
-		if (!waits && !blocked)
-			return false;
-	}
-	return true;
-}
-
-/* The job of a recipient; NULL: there is none. */
-static struct schedule_job *
-find_job(const struct schedule *s, uint64_t message, uint32_t index)
-{
-	const struct message *m = idmap_get(&s->messages, message);
-
-	for (struct schedule_job *j = m == NULL ? NULL : m->jobs; j != NULL; j = j->sibling)
-		for (uint32_t i = 0; i < j->n; i++)
-			if (j->rcpts[i].index == index && j->rcpts[i].flags == 0)
-				return j;
-	return NULL;
-}
-
-bool
-schedule_is_paused(const struct schedule *s, uint64_t message, uint32_t index)
-{
-	const struct schedule_job *j = find_job(s, message, index);
-
-	return j != NULL && j->state != JOB_ACTIVE && j->hop->paused;
-}
-
-const char *
-schedule_waits(const struct schedule *s, uint64_t message, uint32_t index, int64_t *until_r)
-{
-	const struct schedule_job *j = find_job(s, message, index);
-
-	if (j == NULL || j->state != JOB_READY || !j->hop->trouble)
-		return NULL;
-	*until_r = j->hop->not_before;
-	return schedule_job_trouble(j);
-}
-
-enum schedule_reason
-schedule_reason(const struct schedule *s, uint64_t message, uint32_t index, int64_t *until_r)
-{
-	const struct schedule_job *j = find_job(s, message, index);
-
-	*until_r = s->now;
-	if (j == NULL)
-		return SCHEDULE_UNKNOWN;
-	if (j->state == JOB_ACTIVE && j->counted)
-		return SCHEDULE_TRIED;
-	if (j->hop->paused)
-		return SCHEDULE_PAUSED;
-	if (j->state == JOB_WAITING) {
-		*until_r = j->due.at;
-		return SCHEDULE_TIME;
-	}
-	if (!j->hop->agent->up)
-		return SCHEDULE_PROCESS;
-	if (j->state == JOB_SUSPECT)
-		return SCHEDULE_ALONE;
-	if (j->hop->trouble) {
-		*until_r = j->hop->not_before;
-		return SCHEDULE_HOP;
-	}
-	return SCHEDULE_PLACE;
-}
-
 static uint32_t
 job_drop(struct schedule *s, struct schedule_job *j, uint32_t index)
 {
+	struct rcpt *rcpts = sched_job_rcpts(j);
 	struct hop *h = j->hop;
 	uint32_t dropped = 0;
 
 	for (uint32_t i = 0; i < j->n; i++) {
-		if (j->rcpts[i].flags != 0 || (index != SCHEDULE_ALL && j->rcpts[i].index != index))
+		if (rcpts[i].flags != 0 || (index != SCHEDULE_ALL && rcpts[i].index != index))
 			continue;
-		j->rcpts[i].flags |= RCPT_DROPPED;
+		rcpts[i].flags |= RCPT_DROPPED;
 		dropped++;
 	}
 	if (dropped == 0 || j->state == JOB_ACTIVE)
@@ -414,56 +319,45 @@ job_drop(struct schedule *s, struct schedule_job *j, uint32_t index)
 uint32_t
 schedule_drop(struct schedule *s, uint64_t message, uint32_t index)
 {
-	struct message *m = idmap_get(&s->messages, message);
 	struct schedule_job *j, *after;
 	uint32_t n = 0;
 
-	for (j = m == NULL ? NULL : m->jobs; j != NULL; j = after) {
-		after = j->sibling;
+	for (j = sched_job_of(s, message, NULL); j != NULL; j = after) {
+		after = sched_job_of(s, message, j);
 		n += job_drop(s, j, index);
 	}
 	return n;
 }
 
 static uint32_t
-retry_message(struct schedule *s, struct message *m, const struct hop *at)
+job_retry(struct schedule *s, struct schedule_job *j)
 {
-	uint32_t n = 0;
-
-	for (struct schedule_job *j = m->jobs; j != NULL; j = j->sibling) {
-		if (at != NULL && j->hop != at)
-			continue;
-		j->hop->not_before = s->now;
-		if (j->state == JOB_WAITING) {
-			sched_job_unlink(s, j);
-			sched_make_ready(s, j);
-		} else {
-			sched_hop_update(s, j->hop);
-		}
-		if (!j->hop->paused)
-			n += j->n;
+	j->hop->not_before = s->now;
+	if (j->state == JOB_WAITING) {
+		sched_job_unlink(s, j);
+		sched_make_ready(s, j);
+	} else {
+		sched_hop_update(s, j->hop);
 	}
-	return n;
+	return j->hop->paused ? 0 : j->n;
 }
 
 uint32_t
 schedule_retry(struct schedule *s, int64_t now, uint64_t message, const char *hop)
 {
-	struct message *m;
+	struct schedule_job *j = NULL;
 	struct hop *at = NULL;
-	uint32_t n = 0;
-	size_t walk = 0;
+	uint32_t n = 0, walk = 0;
 
 	s->now = now;
-	if (message != 0)
-		return (m = idmap_get(&s->messages, message)) == NULL ? 0 : retry_message(s, m, NULL);
 	if (hop != NULL) {
 		HASH_FIND_STR(s->hops, hop, at);
 		if (at == NULL)
 			return 0;
 	}
-	while ((m = idmap_next(&s->messages, &walk)) != NULL)
-		n += retry_message(s, m, at);
+	while ((j = message != 0 ? sched_job_of(s, message, j) : idmap_next(&s->jobs, &walk)) != NULL)
+		if (at == NULL || j->hop == at)
+			n += job_retry(s, j);
 	return n;
 }
 
@@ -490,68 +384,10 @@ schedule_agent_up(struct schedule *s, enum schedule_agent agent, bool up)
 	s->agents[agent].drain_until = 0;
 }
 
-/* ---- a job's facts ---- */
-
-uint64_t
-schedule_job_message(const struct schedule_job *j)
-{
-	return j->message->id;
-}
-
-const char *
-schedule_job_hop(const struct schedule_job *j)
-{
-	return j->hop->name;
-}
-
-const char *
-schedule_job_trouble(const struct schedule_job *j)
-{
-	return j->hop->why == NULL ? "" : j->hop->why;
-}
-
-enum schedule_agent
-schedule_job_agent(const struct schedule_job *j)
-{
-	return j->hop->agent->kind;
-}
-
-uint32_t
-schedule_job_crashes(const struct schedule_job *j)
-{
-	return j->crashes;
-}
-
-uint32_t
-schedule_job_size(const struct schedule_job *j)
-{
-	return j->n;
-}
-
-bool
-schedule_job_rcpt(const struct schedule_job *j, uint32_t i, uint32_t *index_r, uint32_t *attempts_r)
-{
-	*index_r = j->rcpts[i].index;
-	*attempts_r = j->rcpts[i].attempts;
-	return (j->rcpts[i].flags & RCPT_DROPPED) == 0;
-}
-
-int64_t
-schedule_job_arrived(const struct schedule *s, const struct schedule_job *j)
-{
-	return j->message->expires - s->limits.expire_ms - (int64_t)j->message->longer_s * 1000;
-}
-
-bool
-schedule_job_expired(const struct schedule_job *j, int64_t now)
-{
-	return j->message->expires <= now;
-}
-
 void
 schedule_warn_next(struct schedule_job *j, int64_t at)
 {
-	j->warn_at = at;
+	j->warn_at = sched_ms(at);
 }
 
 void
@@ -564,40 +400,22 @@ schedule_ask_pause(struct schedule_job *j, int64_t ms)
 void
 schedule_settle(struct schedule_job *j, uint32_t i)
 {
-	j->rcpts[i].flags |= RCPT_SETTLED;
+	sched_job_rcpts(j)[i].flags |= RCPT_SETTLED;
 }
 
 /* ---- the whole ---- */
 
-void
-schedule_count(const struct schedule *s, struct schedule_counts *c)
-{
-	*c = (struct schedule_counts){ .messages = (uint32_t)s->messages.used, .rcpts = s->n_rcpts,
-	    .waiting = s->heap.n, .hops = HASH_COUNT(s->hops) };
-	for (int a = 0; a < SCHEDULE_AGENTS; a++)
-		c->active_jobs[a] = s->agents[a].active;
-	for (const struct hop *h = s->hops; h != NULL; h = h->hh.next) {
-		c->hops_in_trouble += h->trouble;
-		c->hops_paused += h->paused;
-	}
-}
-
-void
-schedule_each_hop(const struct schedule *s, void (*fn)(void *arg, const struct schedule_hop *), void *arg)
-{
-	for (const struct hop *h = s->hops; h != NULL; h = h->hh.next)
-		fn(arg, &(struct schedule_hop){ .name = h->name, .why = h->why != NULL && h->trouble ? h->why : "",
-		    .agent = h->agent->kind, .jobs = h->jobs, .active = h->active, .limit = h->limit,
-		    .failures = h->failures, .trouble = h->trouble, .paused = h->paused, .until_ms = h->not_before });
-}
-
 struct schedule *
 schedule_new(const struct schedule_limits *limits, uint64_t seed)
 {
-	struct schedule *s = sched_must(calloc(1, sizeof(*s)));
+	struct schedule *s = alloc_new(1, sizeof(*s));
 
 	s->limits = *limits;
 	s->random = seed == 0 ? 1 : seed;
+	idmap_init(&s->jobs, sizeof(struct schedule_job));
+	slab_init(&s->hop_records, sizeof(struct hop));
+	due_init(&s->waiting, &s->jobs.slab, offsetof(struct schedule_job, due));
+	due_init(&s->probes, &s->hop_records, offsetof(struct hop, due));
 	TAILQ_INIT(&s->given_up);
 	TAILQ_INIT(&s->to_warn);
 	for (int a = 0; a < SCHEDULE_AGENTS; a++) {
@@ -613,16 +431,11 @@ schedule_new(const struct schedule_limits *limits, uint64_t seed)
 void
 schedule_limit(struct schedule *s, const struct schedule_limits *limits)
 {
-	int64_t longer = limits->expire_ms - s->limits.expire_ms;
-	struct message *m;
 	struct hop *h, *tmp;
-	size_t at = 0;
 
 	s->limits = *limits;
 	for (int a = 0; a < SCHEDULE_AGENTS; a++)
 		s->agents[a].most = limits->jobs[a];
-	while ((m = idmap_next(&s->messages, &at)) != NULL)
-		m->expires += longer;
 	HASH_ITER(hh, s->hops, h, tmp) {
 		h->most = sched_hop_most(s, h->name, h->agent->kind);
 		if (h->limit > h->most)
@@ -634,29 +447,19 @@ schedule_limit(struct schedule *s, const struct schedule_limits *limits)
 void
 schedule_free(struct schedule *s)
 {
-	struct message *m;
+	struct schedule_job *j;
 	struct hop *h, *tmp;
-	size_t at = 0;
+	uint32_t walk = 0;
 
 	if (s == NULL)
 		return;
-	while ((m = idmap_next(&s->messages, &at)) != NULL) {
-		for (struct schedule_job *j = m->jobs, *after; j != NULL; j = after) {
-			after = j->sibling;
-			if (j->rcpts != &j->one)
-				free(j->rcpts);
-			free(j);
-		}
-		free(m);
-	}
-	HASH_ITER(hh, s->hops, h, tmp) {
-		HASH_DEL(s->hops, h);
-		fair_free(&h->fresh);
-		fair_free(&h->backlog);
-		free(h->why);
-		free(h);
-	}
-	idmap_free(&s->messages);
-	due_free(&s->heap);
+	while ((j = idmap_next(&s->jobs, &walk)) != NULL)
+		sched_job_shorten(j, 0);
+	HASH_ITER(hh, s->hops, h, tmp)
+		sched_hop_free(s, h);
+	idmap_free(&s->jobs);
+	slab_free(&s->hop_records);
+	due_free(&s->waiting);
+	due_free(&s->probes);
 	free(s);
 }

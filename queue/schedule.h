@@ -115,9 +115,9 @@ uint32_t	 schedule_job_size(const struct schedule_job *);
 /* The i-th recipient; false when it was dropped meanwhile. */
 bool		 schedule_job_rcpt(const struct schedule_job *, uint32_t i, uint32_t *index_r, uint32_t *attempts_r);
 /* When its message arrived, by the scheduler's clock. */
-int64_t		 schedule_job_arrived(const struct schedule *, const struct schedule_job *);
+int64_t		 schedule_job_arrived(const struct schedule_job *);
 /* Whether a failure now is the last one. */
-bool		 schedule_job_expired(const struct schedule_job *, int64_t now);
+bool		 schedule_job_expired(const struct schedule *, const struct schedule_job *, int64_t now);
 /* When the next warning of this job is due. */
 void		 schedule_warn_next(struct schedule_job *, int64_t at);
 /* Its reply asks for a pause: the next try is not before it, within bounds. */

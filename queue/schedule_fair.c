@@ -6,6 +6,7 @@
  */
 #include <stdlib.h>
 
+#include "lib/alloc.h"
 #include "queue/schedule_state.h"
 
 #define SERVED_TURN	4		/* every fourth turn is one of those who wait for their second, if any do */
@@ -57,14 +58,14 @@ lane_find(const struct fair *f, uint32_t sender)
 void
 fair_put(struct fair *f, struct schedule_job *j, const struct flows *flows)
 {
-	struct lane *l = lane_find(f, j->message->sender);
+	struct lane *l = lane_find(f, j->sender);
 	const struct schedule_job *first = fair_first(f);
 
 	if (l == NULL) {
-		l = sched_must(calloc(1, sizeof(*l)));
+		l = alloc_new(1, sizeof(*l));
 		TAILQ_INIT(&l->jobs);
-		l->sender = j->message->sender;
-		if (first != NULL && flows->flows[l->sender].n < flows->flows[first->message->sender].n)
+		l->sender = j->sender;
+		if (first != NULL && flows->flows[l->sender].n < flows->flows[first->sender].n)
 			TAILQ_INSERT_HEAD(&f->newer, l, next);
 		else
 			TAILQ_INSERT_TAIL(&f->newer, l, next);
@@ -75,7 +76,7 @@ fair_put(struct fair *f, struct schedule_job *j, const struct flows *flows)
 void
 fair_remove(struct fair *f, struct schedule_job *j)
 {
-	struct lane *l = lane_find(f, j->message->sender);
+	struct lane *l = lane_find(f, j->sender);
 
 	TAILQ_REMOVE(&l->jobs, j, next);
 	if (TAILQ_EMPTY(&l->jobs))
@@ -101,7 +102,7 @@ fair_first(const struct fair *f)
 void
 fair_served(struct fair *f, const struct schedule_job *j)
 {
-	struct lane *l = lane_find(f, j->message->sender);
+	struct lane *l = lane_find(f, j->sender);
 
 	f->turn++;
 	TAILQ_REMOVE(l->served ? &f->served : &f->newer, l, next);

@@ -1,26 +1,18 @@
 /*
  * The scheduler's lists (queue/schedule_state.h): where a job and a hop stand, and what success and
  * failure do to a hop. Which job is next and what a result means for it, queue/schedule.c decides; it is
- * the only caller.
+ * the only caller beside schedule_facts.c, which asks.
  */
 #include "queue/schedule_state.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/log.h"
+#include "lib/alloc.h"
 
 #define START_LIMIT	2		/* jobs at once to a hop of which nothing is known */
 #define WHY_MAX		512
 #define ASKED_LEAST	8		/* a pause that is asked for is no shorter than this part of our own */
-
-void *
-sched_must(void *p)
-{
-	if (p == NULL)
-		log_fatal("event=out-of-memory");
-	return p;
-}
 
 /* xorshift64*: chance that a test can repeat. */
 static uint64_t
@@ -83,23 +75,38 @@ sched_hop_most(const struct schedule *s, const char *name, enum schedule_agent a
 struct hop *
 sched_hop_get(struct schedule *s, const char *name, enum schedule_agent agent)
 {
+	uint32_t number;
 	struct hop *h;
 
 	HASH_FIND_STR(s->hops, name, h);
 	if (h != NULL)
 		return h;
-	h = sched_must(calloc(1, sizeof(*h) + strlen(name) + 1));
-	memcpy(h->name, name, strlen(name) + 1);
+	number = slab_take(&s->hop_records);
+	h = slab_at(&s->hop_records, number);
+	h->number = number;
+	h->name = alloc_text(name);
 	h->agent = &s->agents[agent];
 	h->most = sched_hop_most(s, name, agent);
 	/* Our own processes are no strangers: all their places at once. */
 	h->limit = agent == SCHEDULE_DELIVERY && h->most > START_LIMIT ? START_LIMIT : h->most;
-	h->due.kind = DUE_HOP;
+	h->epoch = 1;
 	h->last_success = INT64_MIN;
 	fair_init(&h->fresh);
 	fair_init(&h->backlog);
-	HASH_ADD_STR(s->hops, name, h);
+	HASH_ADD_KEYPTR(hh, s->hops, h->name, strlen(h->name), h);
 	return h;
+}
+
+void
+sched_hop_free(struct schedule *s, struct hop *h)
+{
+	due_remove(&s->probes, &h->due);
+	HASH_DEL(s->hops, h);
+	fair_free(&h->fresh);
+	fair_free(&h->backlog);
+	free(h->why);
+	free(h->name);
+	slab_give(&s->hop_records, h->number);
 }
 
 void
@@ -124,7 +131,7 @@ is_in_flow(const struct hop *h, const struct schedule_job *first)
 {
 	if (h->listed == HOP_IDLE || first == NULL)
 		return h->listed == HOP_IDLE && first == NULL;
-	return h->flow == (h->listed == HOP_FRESH ? h->agent->fresh.flows : h->agent->backlog.flows) + first->message->sender;
+	return h->flow == (h->listed == HOP_FRESH ? h->agent->fresh.flows : h->agent->backlog.flows) + first->sender;
 }
 
 /* Puts a hop where it belongs after any change; frees one that nobody needs. Must be the last use of h. */
@@ -143,17 +150,14 @@ sched_hop_update(struct schedule *s, struct hop *h)
 	if (want != (int)h->listed || !is_in_flow(h, first)) {
 		sched_hop_unlist(h);
 		if (want == HOP_FRESH)
-			flows_put(&h->agent->fresh, h, first->message->sender);
+			flows_put(&h->agent->fresh, h, first->sender);
 		else if (want == HOP_BACKLOG)
-			flows_put(&h->agent->backlog, h, first->message->sender);
+			flows_put(&h->agent->backlog, h, first->sender);
 		h->listed = want;
 	}
 	if (h->jobs > 0 || h->paused || hop_pauses(s, h))
 		return;
-	due_remove(&s->heap, &h->due);
-	HASH_DEL(s->hops, h);
-	free(h->why);
-	free(h);
+	sched_hop_free(s, h);
 }
 
 void
@@ -163,9 +167,9 @@ sched_hop_succeeded(struct schedule *s, struct hop *h)
 	if (h->trouble) {
 		h->trouble = false;
 		h->failures = 0;
-		h->epoch++;
+		h->epoch += h->epoch < UINT16_MAX ? 1 : 2;
 		h->limit = h->most < START_LIMIT ? h->most : START_LIMIT;
-		due_remove(&s->heap, &h->due);
+		due_remove(&s->probes, &h->due);
 	} else if (h->limit < h->most) {
 		h->limit++;
 	}
@@ -174,7 +178,7 @@ sched_hop_succeeded(struct schedule *s, struct hop *h)
 static bool
 is_expired(const struct schedule *s, const struct schedule_job *j)
 {
-	return j->message->expires <= s->now;
+	return sched_job_expires(s, j) <= s->now;
 }
 
 static bool
@@ -207,9 +211,9 @@ sched_hop_failed(struct schedule *s, struct hop *h, const struct schedule_job *j
 	int64_t most = sched_longest(s) / 4;	/* fresh mail waits with the rest: not for hours */
 
 	free(h->why);
-	h->why = sched_must(strndup(why == NULL ? "" : why, WHY_MAX));
+	h->why = alloc_text_len(why == NULL ? "" : why, WHY_MAX);
 	h->limit = 1;
-	if (h->trouble && j->due.at <= h->failed_at)
+	if (h->trouble && j->started <= h->failed_at)
 		return;
 	h->trouble = true;
 	h->failed_at = s->now;
@@ -217,43 +221,76 @@ sched_hop_failed(struct schedule *s, struct hop *h, const struct schedule_job *j
 	if (most < sched_pause_first(s))
 		most = sched_pause_first(s);
 	h->not_before = s->now + sched_pause_asked(s, h->failures, most, j->pause_ms);
-	due_set(&s->heap, &h->due, h->not_before);
+	due_set(&s->probes, h->number, h->not_before);
 	give_up_expired(s, &h->fresh);
 	give_up_expired(s, &h->backlog);
 }
 
 /* ---- jobs ---- */
 
-struct schedule_job *
-sched_job_new(struct message *m, struct hop *h)
-{
-	struct schedule_job *j = sched_must(calloc(1, sizeof(*j)));
+/* idmap.h: what a record begins with. */
+_Static_assert(offsetof(struct schedule_job, message) == 0 && offsetof(struct schedule_job, link) == sizeof(uint64_t),
+    "struct schedule_job");
+_Static_assert(sizeof(struct schedule_job) <= 64, "what a million of them cost");
 
-	j->due.kind = DUE_JOB;
-	j->warn_at = SCHEDULE_NEVER;
-	j->message = m;
+struct schedule_job *
+sched_job_of(const struct schedule *s, uint64_t message, const struct schedule_job *j)
+{
+	return j == NULL ? idmap_get(&s->jobs, message) : idmap_again(&s->jobs, j);
+}
+
+struct schedule_job *
+sched_job_new(struct schedule *s, const struct schedule_job *like, struct hop *h)
+{
+	struct schedule_job *j = idmap_add(&s->jobs, like->message);
+
+	j->longer_s = like->longer_s;
+	j->arrived = like->arrived;
+	j->sender = like->sender;
+	j->crashes = like->crashes;
+	j->warn_at = like->warn_at;
 	j->hop = h;
-	j->rcpts = &j->one;
-	j->room = 1;
-	j->sibling = m->jobs;
-	m->jobs = j;
 	h->jobs++;
 	return j;
+}
+
+/* How many recipients there is room for, where n are. */
+static uint32_t
+room_for(uint32_t n)
+{
+	return (n + 3) / 4 * 4;
 }
 
 void
 sched_job_append(struct schedule_job *j, struct rcpt r)
 {
-	struct rcpt *grown;
+	struct rcpt *many = j->n > 1 ? j->many : NULL;
 
-	if (j->n == j->room) {
-		j->room = j->room == 1 ? 4 : (uint16_t)(j->room * 2);
-		grown = sched_must(reallocarray(j->rcpts == &j->one ? NULL : j->rcpts, j->room, sizeof(*grown)));
-		if (j->rcpts == &j->one)
-			grown[0] = j->one;
-		j->rcpts = grown;
+	if (j->n == 0) {
+		j->one = r;
+	} else {
+		if (j->n == 1 || j->n == room_for(j->n))
+			many = alloc_resize(many, room_for(j->n + 1U), sizeof(*many));
+		if (j->n == 1)
+			many[0] = j->one;
+		many[j->n] = r;
+		j->many = many;
 	}
-	j->rcpts[j->n++] = r;
+	j->n++;
+}
+
+void
+sched_job_shorten(struct schedule_job *j, uint32_t n)
+{
+	struct rcpt *many = j->many;
+
+	if (j->n > 1 && n <= 1) {
+		j->one = many[0];
+		free(many);
+	} else if (n > 1 && room_for(n) < room_for(j->n)) {
+		j->many = alloc_resize(many, room_for(n), sizeof(*many));
+	}
+	j->n = n & 127;
 }
 
 /* Out of whatever list it is in. */
@@ -262,7 +299,7 @@ sched_job_unlink(struct schedule *s, struct schedule_job *j)
 {
 	switch ((enum job_state)j->state) {
 	case JOB_WAITING:
-		due_remove(&s->heap, &j->due);
+		due_remove(&s->waiting, &j->due);
 		break;
 	case JOB_READY:
 		fair_remove(j->backlog ? &j->hop->backlog : &j->hop->fresh, j);
@@ -281,24 +318,16 @@ sched_job_unlink(struct schedule *s, struct schedule_job *j)
 	}
 }
 
-/* An unlinked job goes, and its message with its last one. The caller updates the hop. */
 void
 sched_job_free(struct schedule *s, struct schedule_job *j)
 {
-	struct schedule_job **at = &j->message->jobs;
+	uint64_t message = j->message;
 
-	while (*at != j)
-		at = &(*at)->sibling;
-	*at = j->sibling;
-	if (j->message->jobs == NULL) {
-		idmap_remove(&s->messages, j->message->id);
-		free(j->message);
-	}
 	j->hop->jobs--;
 	s->n_rcpts -= j->n;
-	if (j->rcpts != &j->one)
-		free(j->rcpts);
-	free(j);
+	sched_job_shorten(j, 0);
+	idmap_remove(&s->jobs, j);
+	s->n_messages -= idmap_get(&s->jobs, message) == NULL;
 }
 
 void
@@ -306,7 +335,7 @@ sched_make_ready(struct schedule *s, struct schedule_job *j)
 {
 	j->backlog = false;
 	for (uint32_t i = 0; i < j->n; i++)
-		if (j->rcpts[i].attempts > 0)
+		if (sched_job_rcpts(j)[i].attempts > 0)
 			j->backlog = true;
 	if (j->crashes >= SCHED_CRASHES_ALONE) {
 		j->state = JOB_SUSPECT;
@@ -329,15 +358,23 @@ sched_make_wait(struct schedule *s, struct schedule_job *j, int64_t until)
 		return;
 	}
 	j->state = JOB_WAITING;
-	due_set(&s->heap, &j->due, until);
+	j->due = (struct due){ 0 };
+	due_set(&s->waiting, idmap_number(&s->jobs, j), until);
+}
+
+void
+sched_job_hand_out(struct schedule *s, struct schedule_job *j)
+{
+	sched_job_unlink(s, j);
+	j->state = JOB_ACTIVE;
+	j->started = s->now;
+	j->pause_ms = 0;
 }
 
 void
 sched_job_start(struct schedule *s, struct schedule_job *j)
 {
-	sched_job_unlink(s, j);
-	j->state = JOB_ACTIVE;
-	j->due.at = s->now;
+	sched_job_hand_out(s, j);
 	j->counted = true;
 	j->hop->active++;
 	j->hop->agent->active++;
@@ -375,15 +412,16 @@ sched_job_stop(struct schedule *s, struct schedule_job *j, bool crashed)
 void
 sched_job_compact(struct schedule *s, struct schedule_job *j, bool attempted)
 {
-	uint16_t kept = 0;
+	struct rcpt *rcpts = sched_job_rcpts(j);
+	uint32_t kept = 0;
 
-	for (uint16_t i = 0; i < j->n; i++) {
-		if (j->rcpts[i].flags != 0)
+	for (uint32_t i = 0; i < j->n; i++) {
+		if (rcpts[i].flags != 0)
 			continue;
-		if (attempted && j->rcpts[i].attempts < UINT16_MAX)
-			j->rcpts[i].attempts++;
-		j->rcpts[kept++] = j->rcpts[i];
+		if (attempted && rcpts[i].attempts < UINT16_MAX)
+			rcpts[i].attempts++;
+		rcpts[kept++] = rcpts[i];
 	}
-	s->n_rcpts -= (uint32_t)(j->n - kept);
-	j->n = kept;
+	s->n_rcpts -= j->n - kept;
+	sched_job_shorten(j, kept);
 }

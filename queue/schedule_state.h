@@ -1,6 +1,6 @@
 /*
- * What the scheduler keeps, and the moves between its lists: private to queue/schedule.c, schedule_state.c and
- * schedule_fair.c. Everything uses schedule.now, set at each event.
+ * What the scheduler keeps, and the moves between its lists: private to queue/schedule.c, schedule_state.c,
+ * schedule_facts.c and schedule_fair.c. Everything uses schedule.now, set at each event.
  */
 #ifndef QUEUE_SCHEDULE_STATE_H
 #define QUEUE_SCHEDULE_STATE_H
@@ -32,21 +32,36 @@ struct rcpt {
 	uint8_t		flags;
 };
 
+/* Of a million most only wait: 64 bytes each, and what only those have that are under way shares the place of their time. */
 struct schedule_job {
-	struct due		 due;		/* first: the heap's entries are told apart by due.kind. When active: its start */
-	TAILQ_ENTRY(schedule_job) next;
-	struct schedule_job	*sibling;	/* of the same message */
-	struct message		*message;
+	uint64_t		 message;
+	uint32_t		 link;		/* idmap's, which finds all jobs of a message */
+	uint32_t		 longer_s;	/* that the message lives beyond limits.expire_ms */
 	struct hop		*hop;
-	struct rcpt		*rcpts;		/* &one, or an array */
-	struct rcpt		 one;
-	int64_t			 warn_at;
-	uint32_t		 pause_ms;	/* that the last reply asked for; 0 none */
-	uint32_t		 met;		/* 1 + the hop's epoch when it last met trouble there; 0: never */
-	uint16_t		 n, room;
-	uint8_t			 state, crashes;
-	bool			 counted, backlog;	/* among its hop's and agent's active jobs; as what */
+	union {
+		struct rcpt	 one;
+		struct rcpt	*many;		/* if n > 1 */
+	};
+	union {
+		struct due	 due;		/* JOB_WAITING */
+		struct {
+			int64_t	 started;
+			uint32_t pause_ms;	/* that the last reply asked for; 0 none */
+		};				/* JOB_ACTIVE */
+		TAILQ_ENTRY(schedule_job) next;	/* else */
+	};
+	int64_t			 arrived:44;	/* its message, in ms: 278 years either way */
+	uint64_t		 sender:8;	/* his lane */
+	uint64_t		 crashes:4;
+	uint64_t		 n:7;		/* recipients */
+	bool			 counted:1;	/* among its hop's and agent's active jobs */
+	int64_t			 warn_at:44;
+	uint64_t		 met:16;	/* the hop's epoch when it last met trouble there; 0: never */
+	uint64_t		 state:3;	/* enum job_state */
+	bool			 backlog:1;	/* as what it stands in its hop's lists or is counted */
 };
+#define SCHED_MS_MOST	((INT64_C(1) << 43) - 1)
+#define SCHED_CRASHES_MOST 15
 
 TAILQ_HEAD(job_list, schedule_job);
 
@@ -77,16 +92,9 @@ struct flows {
 	struct flow		 flows[LANES];
 };
 
-struct message {
-	uint64_t		 id;
-	int64_t			 expires;
-	struct schedule_job	*jobs;
-	uint32_t		 sender;
-	uint32_t		 longer_s;	/* that it lives beyond limits.expire_ms */
-};
-
 struct hop {
-	struct due		 due;		/* first, see above: when the next probe may start */
+	struct due		 due;		/* when the next probe may start */
+	uint32_t		 number;	/* of its record */
 	UT_hash_handle		 hh;
 	struct agent		*agent;
 	struct fair		 fresh, backlog;
@@ -95,12 +103,12 @@ struct hop {
 	enum { HOP_IDLE, HOP_FRESH, HOP_BACKLOG } listed;
 	uint32_t		 jobs, active, limit, most, turn;
 	uint32_t		 failures;	/* in a row */
-	uint32_t		 epoch;		/* how often it came back */
+	uint16_t		 epoch;		/* counts how often it came back; never 0 */
 	bool			 trouble;	/* the last thing known of it */
 	bool			 paused;	/* by an administrator: stays, even with nothing to do */
 	int64_t			 not_before, last_success, failed_at;
 	char			*why;
-	char			 name[];
+	char			*name;
 };
 
 struct agent {
@@ -114,19 +122,40 @@ struct agent {
 	bool			 died;		/* under the last suspect: once it is back, others come first */
 };
 
-enum due_kind { DUE_JOB, DUE_HOP };
-
 struct schedule {
 	struct schedule_limits	 limits;
 	int64_t			 now;
 	uint64_t		 random;
-	struct idmap		 messages;
-	struct hop		*hops;
-	struct due_heap		 heap;
+	struct idmap		 jobs;		/* by message */
+	struct slab		 hop_records;
+	struct hop		*hops;		/* by name */
+	struct due_heap		 waiting, probes;	/* of jobs and hops */
 	struct job_list		 given_up, to_warn;
 	struct agent		 agents[SCHEDULE_AGENTS];
-	uint32_t		 n_rcpts;
+	uint32_t		 n_messages, n_rcpts;
 };
+
+/* A message's jobs: the next one after j, or the first. NULL: none. */
+struct schedule_job *sched_job_of(const struct schedule *, uint64_t message, const struct schedule_job *j);
+
+static inline struct rcpt *
+sched_job_rcpts(const struct schedule_job *j)
+{
+	return j->n > 1 ? j->many : (struct rcpt *)(uintptr_t)&j->one;
+}
+
+/* A time as a job keeps it. */
+static inline int64_t
+sched_ms(int64_t at)
+{
+	return at > SCHED_MS_MOST ? SCHED_MS_MOST : at < -SCHED_MS_MOST ? -SCHED_MS_MOST : at;
+}
+
+static inline int64_t
+sched_job_expires(const struct schedule *s, const struct schedule_job *j)
+{
+	return j->arrived + s->limits.expire_ms + (int64_t)j->longer_s * 1000;
+}
 
 /* schedule_fair.c */
 void	 fair_init(struct fair *);
@@ -149,7 +178,6 @@ struct hop *flows_first(const struct flows *);
 /* The first sender has had a turn. */
 void	 flows_turn(struct flows *);
 
-void	*sched_must(void *);		/* the same pointer; NULL is out of memory and fatal */
 /* The longest pause that a job has of itself. */
 int64_t	 sched_longest(const struct schedule *);
 /* The pause after `failures` of them in a row: grows by half, to `most`, a tenth more or less. */
@@ -163,19 +191,23 @@ uint32_t sched_hop_most(const struct schedule *, const char *name, enum schedule
 struct hop *sched_hop_get(struct schedule *, const char *name, enum schedule_agent);
 /* Puts it where it belongs after any change, and frees one that nobody needs: must be the last use of it. */
 void	 sched_hop_update(struct schedule *, struct hop *);
+void	 sched_hop_free(struct schedule *, struct hop *);
 void	 sched_hop_unlist(struct hop *);
 void	 sched_hop_succeeded(struct schedule *, struct hop *);
 /* All its mail pauses; expired mail is given up. Jobs that ran side by side count once. */
 void	 sched_hop_failed(struct schedule *, struct hop *, const struct schedule_job *, const char *why);
 
-struct schedule_job *sched_job_new(struct message *, struct hop *);	/* in no list, no recipients */
+/* In no list, no recipients, and otherwise like `like`: of the same message, or not of any yet. */
+struct schedule_job *sched_job_new(struct schedule *, const struct schedule_job *like, struct hop *);
 void	 sched_job_append(struct schedule_job *, struct rcpt);
+void	 sched_job_shorten(struct schedule_job *, uint32_t n);	/* only the first n recipients stay */
 void	 sched_job_unlink(struct schedule *, struct schedule_job *);	/* out of whatever list it is in */
-/* An unlinked job goes, and its message with its last one. The caller updates the hop. */
+/* An unlinked job goes. The caller updates the hop. */
 void	 sched_job_free(struct schedule *, struct schedule_job *);
+void	 sched_job_hand_out(struct schedule *, struct schedule_job *);	/* to the caller: from its list to JOB_ACTIVE */
 void	 sched_make_ready(struct schedule *, struct schedule_job *);
 void	 sched_make_wait(struct schedule *, struct schedule_job *, int64_t until);	/* ready, when that is past */
-void	 sched_job_start(struct schedule *, struct schedule_job *);
+void	 sched_job_start(struct schedule *, struct schedule_job *);	/* handed out, and counted */
 void	 sched_job_stop(struct schedule *, struct schedule_job *, bool crashed);
 /* Takes out what was settled or dropped; counts an attempt for the rest. */
 void	 sched_job_compact(struct schedule *, struct schedule_job *, bool attempted);

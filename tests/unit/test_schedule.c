@@ -135,8 +135,8 @@ START_TEST(other_limits_take_hold)
 	schedule_finish(s, 0, running[1], SCHEDULE_ANSWERED, NULL);
 	j = must_start(s, 0);
 	must_be_idle(s, 0);
-	ck_assert(!schedule_job_expired(j, HOUR - MINUTE));
-	ck_assert(schedule_job_expired(j, HOUR + MINUTE));
+	ck_assert(!schedule_job_expired(s, j, HOUR - MINUTE));
+	ck_assert(schedule_job_expired(s, j, HOUR + MINUTE));
 	schedule_free(s);
 }
 END_TEST
@@ -218,7 +218,7 @@ START_TEST(nothing_expires_untried)
 		schedule_add(s, now, &(struct schedule_entry){ .message = id, .hop = "mx:a.example",
 		    .agent = SCHEDULE_DELIVERY, .attempts = 40, .arrived_ms = now - 6 * DAY, .due_ms = now - HOUR });
 	j = must_start(s, now);
-	ck_assert(schedule_job_expired(j, now));
+	ck_assert(schedule_job_expired(s, j, now));
 	settle_all(j);
 	schedule_finish(s, now, j, SCHEDULE_TROUBLE, "no route");
 	/* The first failed for all of them. */
@@ -247,14 +247,14 @@ START_TEST(some_live_longer)
 	e.longer_ms = 2 * DAY;
 	schedule_add(s, 0, &e);
 	j = must_start(s, 0);
-	ck_assert(!schedule_job_expired(j, 8 * DAY - MINUTE));
-	ck_assert(schedule_job_expired(j, 8 * DAY));
-	ck_assert_int_eq(schedule_job_arrived(s, j), 0);
+	ck_assert(!schedule_job_expired(s, j, 8 * DAY - MINUTE));
+	ck_assert(schedule_job_expired(s, j, 8 * DAY));
+	ck_assert_int_eq(schedule_job_arrived(j), 0);
 	other.expire_ms = DAY;
 	schedule_limit(s, &other);
-	ck_assert(!schedule_job_expired(j, 4 * DAY - MINUTE));
-	ck_assert(schedule_job_expired(j, 4 * DAY));
-	ck_assert_int_eq(schedule_job_arrived(s, j), 0);
+	ck_assert(!schedule_job_expired(s, j, 4 * DAY - MINUTE));
+	ck_assert(schedule_job_expired(s, j, 4 * DAY));
+	ck_assert_int_eq(schedule_job_arrived(j), 0);
 	settle_all(j);
 	schedule_finish(s, 0, j, SCHEDULE_ANSWERED, NULL);
 	schedule_free(s);
@@ -581,7 +581,7 @@ START_TEST(a_dead_hop_is_warned_of)
 				schedule_warn_next(j, SCHEDULE_NEVER);
 				schedule_finish(s, now, j, SCHEDULE_PUT_BACK, NULL);
 				warned++;
-			} else if (action == SCHEDULE_EXPIRE || schedule_job_expired(j, now)) {
+			} else if (action == SCHEDULE_EXPIRE || schedule_job_expired(s, j, now)) {
 				settle_all(j);
 				schedule_finish(s, now, j, SCHEDULE_PUT_BACK, NULL);
 				expired++;
@@ -704,7 +704,7 @@ finish_one(struct world *w, size_t at)
 	enum schedule_end end = behave(w, j, &delivered);
 
 	w->hop_active[host_of(j)]--;
-	if (delivered || schedule_job_expired(j, w->now))
+	if (delivered || schedule_job_expired(w->s, j, w->now))
 		end_message(w, j, !delivered);
 	schedule_finish(w->s, w->now, j, end, "trouble");
 	w->running[at] = w->running[--w->n_running];
@@ -847,7 +847,7 @@ START_TEST(when_it_arrived)
 	schedule_limit(s, &other);
 	for (int i = 0; i < 2; i++) {
 		j = must_start(s, HOUR);
-		ck_assert_int_eq(schedule_job_arrived(s, j), schedule_job_message(j) == 7 ? -3 * DAY : 5);
+		ck_assert_int_eq(schedule_job_arrived(j), schedule_job_message(j) == 7 ? -3 * DAY : 5);
 	}
 	schedule_free(s);
 }

@@ -198,7 +198,7 @@ finish(struct world *w, size_t at)
 {
 	struct schedule_job *j = w->running[at].job;
 	int host = (int)strtol(schedule_job_hop(j) + 4, NULL, 10);
-	bool ok = w->up[host], expired = schedule_job_expired(j, w->now);
+	bool ok = w->up[host], expired = schedule_job_expired(w->s, j, w->now);
 	uint64_t id = schedule_job_message(j);
 	uint32_t n = schedule_job_size(j), index, attempts, open[SCHEDULE_JOB_RCPTS], n_open = 0;
 	int64_t next;
