@@ -16,18 +16,6 @@
 
 #define GRACE_MS	1000		/* that the chain waits longer than a filter was told: it may have a part of its answer */
 
-static const struct filter *
-filter_of(const struct chain *c, size_t i)
-{
-	return c->filters->registry->list[i];
-}
-
-static const struct filter_config *
-config_of(const struct chain *c, size_t i)
-{
-	return &c->filters->configs[i];
-}
-
 bool
 chain_is_of_recipient(const struct chain *c, size_t i)
 {

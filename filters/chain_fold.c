@@ -9,18 +9,6 @@
 #include "filters/chain_state.h"
 #include "lib/ids.h"
 
-static const struct filter *
-filter_of(const struct chain *c, size_t i)
-{
-	return c->filters->registry->list[i];
-}
-
-static const struct filter_config *
-config_of(const struct chain *c, size_t i)
-{
-	return &c->filters->configs[i];
-}
-
 static bool
 is_in(uint64_t mask, size_t i)
 {

@@ -82,6 +82,18 @@ struct chain {
 	struct slot	 slots[];
 };
 
+static inline const struct filter *
+filter_of(const struct chain *c, size_t i)
+{
+	return c->filters->registry->list[i];
+}
+
+static inline const struct filter_config *
+config_of(const struct chain *c, size_t i)
+{
+	return &c->filters->configs[i];
+}
+
 /* Whether all filters that give these facts are settled. */
 bool		 chain_settled(const struct chain *, unsigned facts);
 /* Whether a filter is about a recipient. */

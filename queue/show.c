@@ -344,18 +344,26 @@ say_past(struct request *r, const struct log_envelope *e, uint32_t index)
 	free(past);
 }
 
+/* Whether somebody still waits for the message, and it could be read. */
+static bool
+take_message(struct request *r, const struct log_envelope *e, const char *error)
+{
+	if (!request_is_wanted(r))
+		return false;
+	if (error != NULL)
+		request_answer(r, "error: %s", error);
+	else
+		r->message = e->message;
+	return error == NULL;
+}
+
 static void
 on_envelope(void *arg, const struct log_envelope *e, const char *error)
 {
 	struct request *r = arg;
 
-	if (!request_is_wanted(r))
+	if (!take_message(r, e, error))
 		return;
-	if (error != NULL) {
-		request_answer(r, "error: %s", error);
-		return;
-	}
-	r->message = e->message;
 	caller_say(r->caller, "ok\n");
 	say_message(r, e);
 	caller_say(r->caller, "C\t");
@@ -428,13 +436,8 @@ on_head(void *arg, const struct log_envelope *e, const char *error)
 	struct request *r = arg;
 	size_t head;
 
-	if (!request_is_wanted(r))
+	if (!take_message(r, e, error))
 		return;
-	if (error != NULL) {
-		request_answer(r, "error: %s", error);
-		return;
-	}
-	r->message = e->message;
 	head = strlen(e->head);
 	caller_say(r->caller, "ok\n%" PRIu64 "\n", head + r->message.size);
 	caller_put(r->caller, e->head, head);
