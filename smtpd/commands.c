@@ -373,7 +373,7 @@ static void
 command_mail(struct session *s, const char *argument)
 {
 	const char *path = params_after(argument, "FROM:"), *end;
-	int flags = ADDRESS_NULL | ADDRESS_UTF8 | (s->local ? ADDRESS_BARE : 0);
+	int flags = ADDRESS_NULL | ADDRESS_UTF8 | (s->exempt ? ADDRESS_BARE : 0);
 	struct params_mail params;
 	struct refusal refusal;
 	struct address sender;
