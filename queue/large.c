@@ -64,16 +64,13 @@ log_file_new(struct log *l, uint64_t id)
 	f->id = id;
 	f->fd = -1;
 	STAILQ_INIT(&f->pieces);
-	l->files++;
 	return f;
 }
 
 static void
 file_free(struct log_file *f)
 {
-	if (f->fd >= 0)
-		disk_close(f->fd);
-	f->log->files--;
+	disk_close(f->fd);
 	free(f->sums);
 	free(f->chunk);
 	free(f);

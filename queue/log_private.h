@@ -74,7 +74,6 @@ struct log {
 	uint64_t		 given;		/* ids made from it */
 	uint64_t		 first_id;	/* none of this run is below */
 	uint64_t		 record_max;	/* bytes of a record that fits into a segment */
-	unsigned		 files;		/* struct log_file that exist */
 	unsigned		 requests;	/* appended and not yet durable */
 	bool			 scanned, closing;
 	uint64_t		 told;		/* troubles */

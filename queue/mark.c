@@ -98,8 +98,7 @@ mark_open(int dirfd)
 
 	if (fd >= 0 && disk_allocate(fd, sizeof(struct file), "reading") == 0)
 		m->file = disk_map(fd, sizeof(struct file));
-	if (fd >= 0)
-		disk_close(fd);
+	disk_close(fd);
 	if (m->file == NULL) {
 		free(m);
 		return NULL;
