@@ -177,6 +177,7 @@ match from any for domain "{self.domain}" action "local"
 match from src {self.address} for any action "out"
 """, 0o600)
 		self.root.write("etc/mailname", self.hostname + "\n")
+		self.root.write("etc/ssl/certs/ca-certificates.crt", "")	# read at the start; no certificate is looked at
 		self.root.fresh("var/run")
 		self.root.fresh("var/spool/smtpd", mode=0o711)
 
@@ -303,12 +304,11 @@ class Dovecot:
 		owner = pwd.getpwnam("_minimta_virtual")
 		self.root.fresh("run/dovecot")
 		self.root.write("etc/dovecot/users", "".join(f"{user}:{{PLAIN}}{self.password}\n" for user in self.users))
-		self.root.write("etc/dovecot/dovecot.conf", f"""protocols = imap lmtp
+		new = mt.run(["chroot", self.root.path, "/usr/sbin/dovecot", "--version"]).stdout >= "2.4"
+		self.root.write("etc/dovecot/dovecot.conf", (self.words_of_24 if new else self.words_of_23)(owner) + f"""protocols = imap lmtp
 listen = {peers.MINIMTA}
 ssl = no
-disable_plaintext_auth = no
 log_path = /var/log/dovecot
-mail_location = maildir:/srv/mail/%d/%n
 first_valid_uid = 1
 recipient_delimiter = +
 postmaster_address = postmaster@{self.domain}
@@ -318,10 +318,16 @@ service lmtp {{
 		mode = 0600
 	}}
 	inet_listener lmtp {{
-		address = {peers.MINIMTA}
+		{"listen" if new else "address"} = {peers.MINIMTA}
 		port = {self.port}
 	}}
 }}
+""")
+
+	@staticmethod
+	def words_of_23(owner):
+		return f"""disable_plaintext_auth = no
+mail_location = maildir:/srv/mail/%d/%n
 passdb {{
 	driver = passwd-file
 	args = username_format=%u /etc/dovecot/users
@@ -330,7 +336,26 @@ userdb {{
 	driver = static
 	args = uid={owner.pw_uid} gid={owner.pw_gid} home=/srv/mail/%d/%n
 }}
-""")
+"""
+
+	@staticmethod
+	def words_of_24(owner):
+		return f"""dovecot_config_version = 2.4.0
+dovecot_storage_version = 2.4.0
+auth_allow_cleartext = yes
+mail_driver = maildir
+mail_path = /srv/mail/%{{user | domain}}/%{{user | username}}
+passdb passwd-file {{
+	passwd_file_path = /etc/dovecot/users
+}}
+userdb static {{
+	fields {{
+		uid = {owner.pw_uid}
+		gid = {owner.pw_gid}
+		home = /srv/mail/%{{user | domain}}/%{{user | username}}
+	}}
+}}
+"""
 
 	def login(self, user):
 		imap = peers.Imap(self.world.here, peers.MINIMTA)
