@@ -90,7 +90,7 @@ place_mbox(struct mailbox *r, const char *form, const char *name)
 		return false;
 	for (end = user; end > form && end[-1] != '/'; end--)
 		continue;
-	return fits(snprintf(r->base, sizeof(r->base), "%.*s", (int)(end - form), form), sizeof(r->base)) &&
+	return fits(snprintf(r->base, sizeof(r->base), "%.*s", (int)(end - form > 1 ? end - form - 1 : 1), form), sizeof(r->base)) &&
 	    fits(snprintf(r->maildir, sizeof(r->maildir), "%.*s%s%s", (int)(user - end), end, name, user + 2), sizeof(r->maildir));
 }
 

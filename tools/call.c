@@ -102,7 +102,8 @@ call_open(const char *path, int wait_ms, void (*waiting)(const char *why), int *
 	int fd;
 
 	while ((fd = try(path)) < 0) {
-		snprintf(why, size, "minimta does not answer at %s: %s", path, strerror(errno));
+		snprintf(why, size, "minimta does not answer at %s: %s%s", path, strerror(errno),
+		    errno == ENOENT || errno == ECONNREFUSED ? "; is it running?" : "");
 		*code_r = errno == EACCES || errno == EPERM ? EX_NOPERM : EX_TEMPFAIL;
 		if (!may_come_back(errno) || clock_ms() >= until)
 			return -1;
