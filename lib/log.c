@@ -129,14 +129,13 @@ log_fatal(const char *fmt, ...)
 	exit(1);
 }
 
-size_t
-log_escape(char *to, size_t size, const void *from, size_t len)
+static size_t
+escape(char *to, size_t size, const unsigned char *p, size_t len, bool quotes)
 {
-	const unsigned char *p = from;
 	size_t n = 0;
 
 	for (size_t i = 0; i < len; i++) {
-		bool plain = p[i] >= 0x20 && p[i] <= 0x7e && p[i] != '"' && p[i] != '\\';
+		bool plain = p[i] >= 0x20 && p[i] <= 0x7e && !(quotes && (p[i] == '"' || p[i] == '\\'));
 
 		if (n + (plain ? 1 : 4) >= size)
 			break;
@@ -147,6 +146,18 @@ log_escape(char *to, size_t size, const void *from, size_t len)
 	}
 	to[n] = '\0';
 	return n;
+}
+
+size_t
+log_escape(char *to, size_t size, const void *from, size_t len)
+{
+	return escape(to, size, from, len, true);
+}
+
+size_t
+log_printable(char *to, size_t size, const char *line)
+{
+	return escape(to, size, (const unsigned char *)line, strlen(line), false);
 }
 
 const char *

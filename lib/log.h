@@ -44,5 +44,7 @@ const char *logq(const char *);
 const char *logqn(const void *, size_t);
 /* Escapes into `to` (always terminated); returns its length. The rule above, for other uses. */
 size_t	 log_escape(char *to, size_t size, const void *from, size_t len);
+/* The same for a whole line: its quotes stay, and what was escaped in it; anything that could end it or steer a terminal does not. */
+size_t	 log_printable(char *to, size_t size, const char *line);
 
 #endif

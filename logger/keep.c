@@ -196,20 +196,6 @@ count(struct keep *k, char *line)
 	k->counted = true;
 }
 
-/* Printable ASCII stays as its sender wrote it; nothing else can be in what it escaped. */
-static size_t
-copy_safe(char *to, size_t room, const char *line)
-{
-	size_t len = 0;
-
-	for (; *line != '\0' && len < room - 5; line++)
-		if ((unsigned char)*line >= 0x20 && (unsigned char)*line <= 0x7e)
-			to[len++] = *line;
-		else
-			len += (size_t)snprintf(to + len, 5, "\\x%02x", (unsigned char)*line);
-	return len;
-}
-
 void
 keep_line(struct keep *k, const char *process, const char *line)
 {
@@ -221,7 +207,7 @@ keep_line(struct keep *k, const char *process, const char *line)
 	if (strncmp(line, "session=", 8) != 0 && strncmp(line, "msg=", 4) != 0)
 		return;
 	len = (size_t)snprintf(text, sizeof(text), "L t=%" PRId64 " p=%s ", clock_wall_ms(), process);
-	len += copy_safe(text + len, sizeof(text) - len - 1, line);
+	len += log_printable(text + len, sizeof(text) - len - 1, line);
 	text[len] = '\n';
 	add(k, text, len + 1);
 	text[len] = '\0';

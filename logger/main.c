@@ -36,28 +36,12 @@ struct logger {
 	size_t		 stray_len;
 };
 
-/* The sender's quotes stay; anything that could end a line or steer a terminal does not. */
-static size_t
-make_safe(char to[LOG_LINE_MAX], const char *line)
-{
-	size_t len = 0;
-
-	for (; *line != '\0' && len < LOG_LINE_MAX - 5; line++) {
-		if ((unsigned char)*line >= 0x20 && (unsigned char)*line <= 0x7e)
-			to[len++] = *line;
-		else
-			len += (size_t)snprintf(to + len, 5, "\\x%02x", (unsigned char)*line);
-	}
-	to[len] = '\0';
-	return len;
-}
-
 static void
 write_line(struct logger *lg, enum log_level level, const char *line)
 {
 	static const int priority[] = { LOG_ERR, LOG_WARNING, LOG_INFO, LOG_DEBUG };
 	char safe[LOG_LINE_MAX + 1];
-	size_t len = make_safe(safe, line);
+	size_t len = log_printable(safe, LOG_LINE_MAX, line);
 
 	lg->lines++;
 	if (lg->to_syslog) {

@@ -41,6 +41,19 @@ START_TEST(cut_and_null)
 }
 END_TEST
 
+/* A line whose values its sender has escaped, or should have. */
+START_TEST(whole_lines)
+{
+	char to[64];
+
+	ck_assert_uint_eq(log_printable(to, sizeof(to), "smtpd: to=\"a\\x0db\"\r\n\x1b[2J\xff"), 37);
+	ck_assert_str_eq(to, "smtpd: to=\"a\\x0db\"\\x0d\\x0a\\x1b[2J\\xff");
+	ck_assert_uint_eq(log_printable(to, 5, "abc\n"), 3);
+	ck_assert_str_eq(to, "abc");
+	ck_assert_uint_eq(log_printable(to, 5, "abcdefg"), 4);
+}
+END_TEST
+
 START_TEST(eight_in_one_line)
 {
 	const char *q[8];
@@ -108,6 +121,7 @@ main(void)
 
 	tcase_add_loop_test(t, values, 0, (int)(sizeof(quoting) / sizeof(quoting[0])));
 	tcase_add_test(t, cut_and_null);
+	tcase_add_test(t, whole_lines);
 	tcase_add_test(t, eight_in_one_line);
 	tcase_add_test(t, levels);
 	tcase_add_test(t, for_systemd);
