@@ -66,8 +66,7 @@ class Admin:
 		return len([s for s in self.far.seen if s.startswith("RCPT")])
 
 	def remove_all(self):
-		for message in self.json("queue", "list"):
-			self.ctl("queue", "remove", message["id"])
+		self.ctl("queue", "remove", "all")
 
 	# The test cases.
 
@@ -243,13 +242,13 @@ class Admin:
 		self.call("sendmail", "-i", "-f", "alice@demo.example", "everybody", text="Subject: to all\n\nline\n")
 		self.server.log.wait(rf"event=expanded to=everybody@demo\.example n={EVERYBODY}\b")
 		self.server.honest_mail()
-		listed = self.json("queue", "list")
+		listed = self.json("queue", "list", "--hop", "mx:many.example")	# the honest one may just be leaving
 		if len(listed) != 1 or {r["state"] for r in listed[0]["recipients"]} != {"paused"}:
 			raise mt.Failed(f"{len(listed)} messages, the first with {listed[0]['recipients'][:3]}")
 		if sorted(r["address"] for r in listed[0]["recipients"]) != sorted(f"u{i}@many.example" for i in range(EVERYBODY)):
 			raise mt.Failed(f"{len(listed[0]['recipients'])} recipients, not everybody")
 		self.need(self.ctl("queue", "remove", "--to", "*@many.example"), f"\n{EVERYBODY} recipients of 1 message are removed\n$")
-		self.need(self.call("mailq"), "^Mail queue is empty\n$")
+		self.server.log.wait_for(lambda: self.call("mailq") == "Mail queue is empty\n", "something is left in the queue")
 		self.ctl("queue", "resume", "many.example")
 
 	def bounce(self):

@@ -224,8 +224,7 @@ class Sendmail:
 		finally:
 			self.call("minimtactl", "queue", "resume", "local")
 		self.mail_with("bob", "by-odi-paused")
-		for m in json.loads(self.call("mailq", "-j")):
-			self.call("minimtactl", "queue", "remove", m["id"])
+		self.call("minimtactl", "queue", "remove", "all")	# not one by one: what is delivered may just be leaving
 
 	def deliver_own(self):
 		"""queue deliver is for one's own mail."""
@@ -251,7 +250,7 @@ class Sendmail:
 				self.server.log.wait(r'event=turned-away client="local uid \d+" listener=control reason=local-programs')
 				self.sendmail("-i", "bob@demo.example", text="Subject: by-root-in-flood\n\nx\n")
 				self.mail_with("bob", "by-root-in-flood")
-				self.need(self.call("mailq"), "empty")
+				self.server.log.wait_for(lambda: "empty" in self.call("mailq"), "mailq still has what was delivered")
 			finally:
 				flood.kill()
 		self.server.log.wait(r'event=session client="local uid 65534".*reason=client-left', count=32)
