@@ -191,6 +191,9 @@ class Signatures:
 		if [line.split()[:3] for line in said.splitlines()] != [["pass", "d=example.org", "s=ed25519"],
 		    ["pass", "d=example.org", "s=rsa"]]:
 			raise mt.Failed(said)
+		said = self.check("dkim", b"DKIM-Signature: v=1; a=rsa-md5; d=example.org; s=x; h=from; bh=AAAA; b=AAAA\r\n" + message)
+		if not said.startswith("neutral d=example.org s=x (unknown algorithm"):
+			raise mt.Failed(said)
 		if self.check("dkim", message).split()[0] != "none" or self.check("arc", message).split()[0] != "none":
 			raise mt.Failed("unsigned mail is not none")
 

@@ -20,8 +20,10 @@ static void
 print_finding(struct check *check, const struct dkim_finding *f)
 {
 	char text[1024];
-	int n = snprintf(text, sizeof(text), "d=%s s=%s a=%s", f->domain, f->selector, dkim_algorithm_name(f->algorithm));
+	int n = snprintf(text, sizeof(text), "d=%s s=%s", f->domain, f->selector);
 
+	if (f->result != DKIM_NEUTRAL)		/* else it may not have been read */
+		n += snprintf(text + n, sizeof(text) - (size_t)n, " a=%s", dkim_algorithm_name(f->algorithm));
 	if (f->bits != 0)
 		n += snprintf(text + n, sizeof(text) - (size_t)n, " bits=%u", f->bits);
 	snprintf(text + n, sizeof(text) - (size_t)n, "%s%s%s%s%s", f->testing ? " testing" : "", f->limited ? " limited" : "",
