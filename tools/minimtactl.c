@@ -254,7 +254,7 @@ say_expected(const char *first, const char *wrong)
 		fprintf(stderr, "%s%s", gap, word);
 		gap = ", ";
 	}
-	fprintf(stderr, "; minimtactl -h explains them\n");
+	fprintf(stderr, "%s; minimtactl -h explains them\n", first == NULL ? ", session, check, sign" : "");
 	return EX_USAGE;
 }
 
