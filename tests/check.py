@@ -159,7 +159,8 @@ def python_part(report, script, label=None, env=None, command=(), options=(), te
 	m = re.fullmatch(r"(\d+) passed, (\d+) failed\n?", last)
 	if not m or (code != 0) != (int(m.group(2)) > 0 or int(m.group(1)) == 0):
 		report.fail(label or script, f"exit {code}, the last line was: {last}")
-	else:
+		return
+	with report.lock:
 		report.passed += int(m.group(1))
 		report.failed += [label or script] * int(m.group(2))
 
@@ -229,16 +230,19 @@ def part_user(report):
 		as_ordinary_user(report, "plain", f"as {ORDINARY}", ("tools.py", "admin.py", "sendmail.py", "session.py"))
 
 
+def part_san_dialogs(report, variant):
+	"""As root they have been run with the real build: so both builds and both users are there, and not all four together."""
+	if os.geteuid() == 0:
+		as_ordinary_user(report, variant, f"{variant}, as {ORDINARY}", ("dialogs.py",))
+	else:
+		python_part(report, "dialogs.py", label=variant, env={"MINIMTA_BIN": os.path.join(mt.TOP, f"build/{variant}/bin")})
+
+
 def part_san(report):
 	if not build(report, "with sanitizers", **SAN):
 		return
-	part_unit(report, "san")
-	part_fuzz(report, "san")
-	# As root they have been run with the real build: so both builds and both users are there, and not all four together.
-	if os.geteuid() == 0:
-		as_ordinary_user(report, "san", f"san, as {ORDINARY}", ("dialogs.py",))
-	else:
-		python_part(report, "dialogs.py", label="san", env={"MINIMTA_BIN": os.path.join(mt.TOP, "build/san/bin")})
+	with concurrent.futures.ThreadPoolExecutor(3) as pool:
+		list(pool.map(lambda part: part(report, "san"), (part_san_dialogs, part_unit, part_fuzz)))
 
 
 def part_root(report):

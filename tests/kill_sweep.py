@@ -131,15 +131,17 @@ def many_suspects():
 		site.close(check)
 
 
-def run_streams(report):
+def run_streams(report, jobs):
 	duplicates = {}
+	names = ("all", "minimta", *mt.CHILDREN)
 
 	def one(process):
 		duplicates[process] = kill_in_stream(process).duplicates
-	for process in ("all", "minimta", *mt.CHILDREN):
-		report.case(f"{process} killed {KILLS} times", one, process)
-	report.case(f"{SUSPECTS} recipients in flight at two deaths", many_suspects)
-	print("        delivered twice: " + ", ".join(f"{p} {n}" for p, n in duplicates.items()), flush=True)
+	with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+		for process in names:
+			pool.submit(report.case, f"{process} killed {KILLS} times", one, process)
+		pool.submit(report.case, f"{SUSPECTS} recipients in flight at two deaths", many_suspects)
+	print("        delivered twice: " + ", ".join(f"{p} {duplicates[p]}" for p in names if p in duplicates), flush=True)
 
 
 # Points.
@@ -417,7 +419,7 @@ def main():
 	report = mt.Report(options.v)
 	parts = options.parts or ["streams", "points", "starts", "broken"]
 	if "streams" in parts:
-		run_streams(report)
+		run_streams(report, options.j)
 	if "points" in parts:
 		run_points(report, options.j)
 	if "starts" in parts:

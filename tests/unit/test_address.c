@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "lib/address.h"
+#include "tests/unit/run.h"
 
 #define NUL	ADDRESS_NULL
 #define BARE	ADDRESS_BARE
@@ -235,19 +236,12 @@ END_TEST
 int
 main(void)
 {
-	Suite *suite = suite_create("address");
 	TCase *tests = tcase_create("address");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_add_loop_test(tests, test_path, 0, (int)(sizeof(paths) / sizeof(paths[0])));
 	tcase_add_test(tests, test_parts);
 	tcase_add_test(tests, test_longest);
 	tcase_add_loop_test(tests, test_huge, 0, 8);
 	tcase_add_test(tests, test_domain);
-	suite_add_tcase(suite, tests);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? 0 : 1;
+	return run_case("address", tests);
 }

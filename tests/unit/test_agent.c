@@ -16,6 +16,7 @@
 #include "lib/pack.h"
 #include "mx/dns.h"
 #include "tests/unit/fake_server.h"
+#include "tests/unit/run.h"
 
 #define JOBS	64
 #define RCPTS	4
@@ -660,10 +661,7 @@ no_log(void *arg, enum log_level level, const char *line)
 int
 main(void)
 {
-	Suite *s = suite_create("agent");
 	TCase *t = tcase_create("all");
-	SRunner *runner;
-	int failed;
 
 	signal(SIGPIPE, SIG_IGN);
 	if (getenv("LOG") == NULL)
@@ -683,10 +681,5 @@ main(void)
 	tcase_add_test(t, test_stop);
 	tcase_add_loop_test(t, test_queue_gone, 0, 16);
 	tcase_add_loop_test(t, test_bad_queue, 0, 7);
-	suite_add_tcase(s, t);
-	runner = srunner_create(s);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? 0 : 1;
+	return run_case("agent", t);
 }

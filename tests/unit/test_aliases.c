@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "lib/aliases.h"
+#include "tests/unit/run.h"
 
 static const char kinds[] = { [ALIAS_ADDRESS] = '@', [ALIAS_LOCAL] = '.', [ALIAS_MAILBOX] = '\\', [ALIAS_INCLUDE] = ':',
 	[ALIAS_DOMAIN] = '=', [ALIAS_COMMAND] = '|', [ALIAS_FILE] = '/' };
@@ -205,10 +206,7 @@ END_TEST
 int
 main(void)
 {
-	Suite *suite = suite_create("aliases");
 	TCase *tests = tcase_create("aliases");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_add_loop_test(tests, test_parse, 0, (int)(sizeof(rows) / sizeof(rows[0])));
 	tcase_add_test(tests, test_numbers);
@@ -217,9 +215,5 @@ main(void)
 	tcase_add_test(tests, test_ids);
 	tcase_add_test(tests, test_list);
 	tcase_add_test(tests, test_many);
-	suite_add_tcase(suite, tests);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? 0 : 1;
+	return run_case("aliases", tests);
 }

@@ -8,6 +8,7 @@
 #include "lib/dsn.h"
 #include "lib/envelope.h"
 #include "queue/archive.h"
+#include "tests/unit/run.h"
 
 static const struct {
 	const char	*conf, *rcpts[3];
@@ -49,15 +50,8 @@ END_TEST
 int
 main(void)
 {
-	Suite *suite = suite_create("archive");
 	TCase *t = tcase_create("archive");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
-	suite_add_tcase(suite, t);
 	tcase_add_loop_test(t, added, 0, (int)(sizeof(rows) / sizeof(rows[0])));
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? 0 : 1;
+	return run_case("archive", t);
 }

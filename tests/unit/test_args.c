@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sysexits.h>
 
+#include "tests/unit/run.h"
 #include "tools/args.h"
 
 static const struct {
@@ -225,19 +226,12 @@ END_TEST
 int
 main(void)
 {
-	Suite *s = suite_create("args");
 	TCase *t = tcase_create("args");
-	SRunner *r = srunner_create(s);
-	int failed;
 
 	tcase_add_loop_test(t, callers_lines, 0, (int)(sizeof(lines) / sizeof(lines[0])));
 	tcase_add_loop_test(t, what_is_promised, 0, (int)(sizeof(promises) / sizeof(promises[0])));
 	tcase_add_test(t, no_name);
 	tcase_add_test(t, what_to_retry);
 	tcase_add_test(t, notices);
-	suite_add_tcase(s, t);
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed == 0 ? 0 : 1;
+	return run_case("args", t);
 }

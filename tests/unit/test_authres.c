@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "filters/authres.h"
+#include "tests/unit/run.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 #define ID "example.org"
@@ -175,10 +176,7 @@ END_TEST
 int
 main(void)
 {
-	Suite *suite = suite_create("authres");
 	TCase *tc = tcase_create("authres");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_test(tc, test_written);
 	tcase_add_loop_test(tc, test_values, 0, COUNT(values));
@@ -186,10 +184,5 @@ main(void)
 	tcase_add_loop_test(tc, test_ours, 0, COUNT(fields));
 	tcase_add_test(tc, test_ours_internationalised);
 	tcase_add_loop_test(tc, test_strip, 0, COUNT(blocks));
-	suite_add_tcase(suite, tc);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return run_case("authres", tc);
 }

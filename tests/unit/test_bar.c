@@ -10,6 +10,7 @@
 
 #include "lib/clock.h"
 #include "queue/bar.h"
+#include "tests/unit/run.h"
 
 START_TEST(text)
 {
@@ -70,16 +71,9 @@ END_TEST
 int
 main(void)
 {
-	Suite *s = suite_create("bar");
 	TCase *t = tcase_create("bar");
-	SRunner *r = srunner_create(s);
-	int failed;
 
 	tcase_add_test(t, text);
 	tcase_add_test(t, on_a_terminal);
-	suite_add_tcase(s, t);
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed == 0 ? 0 : 1;
+	return run_case("bar", t);
 }

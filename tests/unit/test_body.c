@@ -7,6 +7,7 @@
 
 #include "delivery/body.h"
 #include "lib/messages.h"
+#include "tests/unit/run.h"
 
 #define HEAD "Received: x\r\n"
 
@@ -142,17 +143,9 @@ END_TEST
 int
 main(void)
 {
-	Suite *s = suite_create("body");
 	TCase *t = tcase_create("all");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_loop_test(t, test_sizes, 0, sizeof(sizes) / sizeof(sizes[0]));
 	tcase_add_test(t, test_too_much);
-	suite_add_tcase(s, t);
-	runner = srunner_create(s);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? 0 : 1;
+	return run_case("body", t);
 }

@@ -10,6 +10,7 @@
 #include "lib/envelope.h"
 #include "lib/header.h"
 #include "queue/bounce.h"
+#include "tests/unit/run.h"
 
 static const char original[] = "From: Ann <ann@example.org>\r\nSubject: hello\r\n there\r\nTo: bob@example.net\r\n";
 
@@ -353,9 +354,6 @@ int
 main(void)
 {
 	TCase *t = tcase_create("bounce");
-	Suite *suite = suite_create("bounce");
-	SRunner *r;
-	int failures;
 
 	tcase_add_test(t, says_what_happened);
 	tcase_add_loop_test(t, strangers_replies_are_harmless, 0, sizeof(hostile) / sizeof(hostile[0]));
@@ -369,10 +367,5 @@ main(void)
 	tcase_add_loop_test(t, whole_messages, 0, sizeof(returned) / sizeof(returned[0]));
 	tcase_add_test(t, long_lines_are_not_returned);
 	tcase_add_test(t, about_internationalised_mail);
-	suite_add_tcase(suite, t);
-	r = srunner_create(suite);
-	srunner_run_all(r, CK_NORMAL);
-	failures = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failures > 0;
+	return run_case("bounce", t);
 }

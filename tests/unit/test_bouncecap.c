@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "queue/bouncecap.h"
+#include "tests/unit/run.h"
 
 #define HOUR	(INT64_C(3600) * 1000)
 
@@ -62,17 +63,9 @@ int
 main(void)
 {
 	TCase *t = tcase_create("bouncecap");
-	Suite *suite = suite_create("bouncecap");
-	SRunner *r;
-	int failures;
 
 	tcase_add_test(t, a_burst_and_then_a_pace);
 	tcase_add_test(t, in_all);
 	tcase_add_test(t, none_is_no_limit);
-	suite_add_tcase(suite, t);
-	r = srunner_create(suite);
-	srunner_run_all(r, CK_NORMAL);
-	failures = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failures > 0;
+	return run_case("bouncecap", t);
 }

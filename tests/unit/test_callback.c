@@ -10,6 +10,7 @@
 #include "filters/memory_face.h"
 #include "lib/clock.h"
 #include "lib/conf.h"
+#include "tests/unit/run.h"
 
 static unsigned n_asked, n_forgotten;
 static char asked[400];
@@ -211,16 +212,9 @@ END_TEST
 int
 main(void)
 {
-	Suite *suite = suite_create("callback");
 	TCase *t = tcase_create("callback");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
-	suite_add_tcase(suite, t);
 	tcase_add_loop_test(t, verdicts, 0, (int)(sizeof(rows) / sizeof(rows[0])));
 	tcase_add_test(t, silence);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? 0 : 1;
+	return run_case("callback", t);
 }

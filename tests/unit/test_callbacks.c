@@ -10,6 +10,7 @@
 #include "lib/clock.h"
 #include "lib/conf.h"
 #include "lookup/callbacks.h"
+#include "tests/unit/run.h"
 
 #define KEPT_MAX	20
 #define HOUR		(3600 * 1000LL)
@@ -360,12 +361,8 @@ END_TEST
 int
 main(void)
 {
-	Suite *suite = suite_create("callbacks");
 	TCase *t = tcase_create("callbacks");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
-	suite_add_tcase(suite, t);
 	tcase_add_test(t, lives);
 	tcase_add_test(t, takes_all);
 	tcase_add_test(t, once_a_minute);
@@ -373,8 +370,5 @@ main(void)
 	tcase_add_test(t, flood);
 	tcase_add_test(t, delivery_dies);
 	tcase_add_test(t, cancelled);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? 0 : 1;
+	return run_case("callbacks", t);
 }

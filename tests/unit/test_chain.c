@@ -3,6 +3,7 @@
  * other rules apply.
  */
 #include "tests/unit/fake_filters.h"
+#include "tests/unit/run.h"
 
 /* ---- what decides ---- */
 
@@ -354,10 +355,7 @@ END_TEST
 int
 main(void)
 {
-	Suite *s = suite_create("chain");
 	TCase *t = tcase_create("chain");
-	SRunner *r = srunner_create(s);
-	int failed;
 
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_loop_test(t, what_decides, 0, sizeof(cases) / sizeof(cases[0]));
@@ -372,9 +370,5 @@ main(void)
 	tcase_add_test(t, postmaster_is_reachable);
 	tcase_add_test(t, exempt_by_reverse_name);
 	tcase_add_test(t, exempt_is_not_asked);
-	suite_add_tcase(s, t);
-	srunner_run_all(r, CK_ENV);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return run_case("chain", t);
 }

@@ -3,6 +3,7 @@
  * can be given up at any point.
  */
 #include "tests/unit/fake_filters.h"
+#include "tests/unit/run.h"
 
 /* ---- waiting ---- */
 
@@ -467,10 +468,7 @@ END_TEST
 int
 main(void)
 {
-	Suite *s = suite_create("chain_runs");
 	TCase *t = tcase_create("chain_runs");
-	SRunner *r = srunner_create(s);
-	int failed;
 
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, no_verdict_before_those_above);
@@ -494,9 +492,5 @@ main(void)
 	tcase_add_test(t, freed_by_who_is_told);
 	tcase_add_test(t, freed_by_who_looks_at_facts);
 	tcase_add_test(t, no_answer_after_it_is_not_wanted);
-	suite_add_tcase(s, t);
-	srunner_run_all(r, CK_ENV);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return run_case("chain_runs", t);
 }

@@ -15,6 +15,7 @@
 #include "lib/messages.h"
 #include "mx/mx.h"
 #include "tests/unit/fake_server.h"
+#include "tests/unit/run.h"
 
 #define HEAD	"Received: from here\r\n\tby there\r\n"
 #define CONTENT	"Subject: x\r\n\r\n.one\r\n..two\r\n.\r\nend\r\n"
@@ -943,10 +944,7 @@ no_log(void *arg, enum log_level level, const char *line)
 int
 main(void)
 {
-	Suite *s = suite_create("client");
 	TCase *t = tcase_create("all");
-	SRunner *runner;
-	int failed;
 
 	signal(SIGPIPE, SIG_IGN);
 	if (getenv("LOG") == NULL)
@@ -976,10 +974,5 @@ main(void)
 	tcase_add_test(t, test_long_reply_is_cut);
 	tcase_add_test(t, test_no_connection);
 	tcase_add_loop_test(t, test_free, 0, 40);
-	suite_add_tcase(s, t);
-	runner = srunner_create(s);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? 0 : 1;
+	return run_case("client", t);
 }

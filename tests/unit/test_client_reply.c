@@ -8,6 +8,7 @@
 #include "delivery/client_reply.h"
 #include "delivery/login.h"
 #include "lib/reply.h"
+#include "tests/unit/run.h"
 
 static void
 read_reply(struct reply *r, const char *text)
@@ -176,20 +177,12 @@ END_TEST
 int
 main(void)
 {
-	Suite *s = suite_create("client_reply");
 	TCase *t = tcase_create("all");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_loop_test(t, test_meanings, 0, sizeof(meanings) / sizeof(meanings[0]));
 	tcase_add_test(t, test_logins);
 	tcase_add_loop_test(t, test_offers, 0, sizeof(offers) / sizeof(offers[0]));
 	tcase_add_loop_test(t, test_limits, 0, sizeof(limits) / sizeof(limits[0]));
 	tcase_add_loop_test(t, test_dislikes, 0, sizeof(dislikes) / sizeof(dislikes[0]));
-	suite_add_tcase(s, t);
-	runner = srunner_create(s);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? 0 : 1;
+	return run_case("client_reply", t);
 }

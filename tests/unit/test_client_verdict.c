@@ -7,6 +7,7 @@
 
 #include "delivery/client_verdict.h"
 #include "lib/reply.h"
+#include "tests/unit/run.h"
 
 static void
 read_reply(struct reply *r, const char *text)
@@ -87,17 +88,9 @@ END_TEST
 int
 main(void)
 {
-	Suite *s = suite_create("client_verdict");
 	TCase *t = tcase_create("all");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_loop_test(t, test_verdicts, 0, sizeof(verdicts) / sizeof(verdicts[0]));
 	tcase_add_loop_test(t, test_lookups, 0, sizeof(lookups) / sizeof(lookups[0]));
-	suite_add_tcase(s, t);
-	runner = srunner_create(s);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? 0 : 1;
+	return run_case("client_verdict", t);
 }

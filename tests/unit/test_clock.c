@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "lib/clock.h"
+#include "tests/unit/run.h"
 
 static char order[64];
 
@@ -261,10 +262,7 @@ END_TEST
 int
 main(void)
 {
-	Suite *s = suite_create("clock");
 	TCase *t = tcase_create("clock");
-	SRunner *r = srunner_create(s);
-	int failed;
 
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, in_order);
@@ -275,9 +273,5 @@ main(void)
 	tcase_add_test(t, heap_against_array);
 	tcase_add_test(t, held);
 	tcase_add_test(t, dates);
-	suite_add_tcase(s, t);
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed != 0;
+	return run_case("clock", t);
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "smtpd/commands.h"
+#include "tests/unit/run.h"
 
 static const struct {
 	const char	*line, *verb, *argument;
@@ -48,16 +49,9 @@ END_TEST
 int
 main(void)
 {
-	Suite *s = suite_create("commands");
 	TCase *t = tcase_create("commands");
-	SRunner *r = srunner_create(s);
-	int failed;
 
 	tcase_add_loop_test(t, verbs, 0, sizeof(lines) / sizeof(lines[0]));
 	tcase_add_test(t, browsers);
-	suite_add_tcase(s, t);
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed != 0;
+	return run_case("commands", t);
 }

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "lib/conf_option.h"
+#include "tests/unit/run.h"
 
 static const struct {
 	const char *text, *error;
@@ -481,10 +482,7 @@ END_TEST
 int
 main(void)
 {
-	Suite *s = suite_create("conf");
 	TCase *t = tcase_create("conf");
-	SRunner *r = srunner_create(s);
-	int failed;
 
 	tcase_add_loop_test(t, every_mistake_has_its_line, 0, COUNT(mistakes));
 	tcase_add_test(t, nul_is_named);
@@ -497,9 +495,5 @@ main(void)
 	tcase_add_test(t, questions);
 	tcase_add_test(t, shipped_file_parses);
 	tcase_add_test(t, manual_has_every_option);
-	suite_add_tcase(s, t);
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed == 0 ? 0 : 1;
+	return run_case("conf", t);
 }

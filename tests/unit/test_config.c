@@ -11,6 +11,7 @@
 #include "filters/registry.h"
 #include "lib/conf.h"
 #include "lib/conf_table.h"
+#include "tests/unit/run.h"
 
 static const struct {
 	const char *text, *error;
@@ -142,18 +143,11 @@ END_TEST
 int
 main(void)
 {
-	Suite *s = suite_create("config");
 	TCase *t = tcase_create("config");
-	SRunner *r = srunner_create(s);
-	int failed;
 
 	tcase_add_loop_test(t, mistakes_are_named, 0, sizeof(mistakes) / sizeof(mistakes[0]));
 	tcase_add_test(t, the_registry_is_in_order);
 	tcase_add_test(t, manuals_have_every_filter);
 	tcase_add_test(t, every_default_is_fine);
-	suite_add_tcase(s, t);
-	srunner_run_all(r, CK_ENV);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return run_case("config", t);
 }

@@ -5,6 +5,7 @@
 
 #include "filters/decision.h"
 #include "logger/counters.h"
+#include "tests/unit/run.h"
 
 #define NOON	1795262400	/* Saturday 21 November 2026, 12:00 UTC */
 
@@ -190,10 +191,7 @@ END_TEST
 int
 main(void)
 {
-	Suite *s = suite_create("counters");
 	TCase *t = tcase_create("counters");
-	SRunner *r = srunner_create(s);
-	int n;
 
 	setenv("TZ", "UTC", 1);
 	tcase_add_loop_test(t, what_counts, 0, (int)(sizeof(lines) / sizeof(lines[0])));
@@ -202,9 +200,5 @@ main(void)
 	tcase_add_test(t, many_domains);
 	tcase_add_test(t, marked);
 	tcase_add_test(t, status);
-	suite_add_tcase(s, t);
-	srunner_run_all(r, CK_ENV);
-	n = srunner_ntests_failed(r);
-	srunner_free(r);
-	return n != 0;
+	return run_case("counters", t);
 }

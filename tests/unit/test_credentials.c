@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "lib/credentials.h"
+#include "tests/unit/run.h"
 
 START_TEST(good)
 {
@@ -61,16 +62,9 @@ END_TEST
 int
 main(void)
 {
-	Suite *suite = suite_create("credentials");
 	TCase *t = tcase_create("credentials");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
-	suite_add_tcase(suite, t);
 	tcase_add_test(t, good);
 	tcase_add_test(t, bad);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? 0 : 1;
+	return run_case("credentials", t);
 }

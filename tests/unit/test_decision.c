@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "filters/decision.h"
+#include "tests/unit/run.h"
 
 static const char hostile[] = "\"\r\nD v=1 ref=FORGE outcome=pass\nE filters=0\n\x1b[2J\\x0a =\xff";
 
@@ -196,10 +197,7 @@ END_TEST
 int
 main(void)
 {
-	Suite *s = suite_create("decision");
 	TCase *t = tcase_create("decision");
-	SRunner *r = srunner_create(s);
-	int n;
 
 	tcase_add_test(t, a_refusal);
 	tcase_add_test(t, strangers);
@@ -207,9 +205,5 @@ main(void)
 	tcase_add_test(t, too_much);
 	tcase_add_test(t, null_sender);
 	tcase_add_loop_test(t, soundness, 0, (int)(sizeof(records) / sizeof(records[0])));
-	suite_add_tcase(s, t);
-	srunner_run_all(r, CK_ENV);
-	n = srunner_ntests_failed(r);
-	srunner_free(r);
-	return n != 0;
+	return run_case("decision", t);
 }

@@ -15,6 +15,7 @@
 #include "filters/dkim_sign.h"
 #include "lib/header.h"
 #include "tests/unit/fake_dns.h"
+#include "tests/unit/run.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 #define KEY_8463 "MIGfMA0GCSqGSIb3DQEBAQUAA4GNADCBiQKBgQDkHlOQoBTzWRiGs5V6NpP3idY6Wk08a5qhdR6wy5bdOKb2jLQiY/J16JYi0Qvx/byYzCNb3W" \
@@ -533,10 +534,7 @@ END_TEST
 int
 main(void)
 {
-	Suite *s = suite_create("dkim");
 	TCase *t = tcase_create("dkim");
-	SRunner *r;
-	int failed;
 
 	tcase_add_checked_fixture(t, setup, fake_teardown);
 	tcase_set_timeout(t, 30);
@@ -551,10 +549,5 @@ main(void)
 	tcase_add_test(t, long_chain);
 	tcase_add_test(t, broken_chain);
 	tcase_add_test(t, arc_cancelled);
-	suite_add_tcase(s, t);
-	r = srunner_create(s);
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed != 0;
+	return run_case("dkim", t);
 }

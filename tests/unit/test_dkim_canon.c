@@ -7,6 +7,7 @@
 
 #include "filters/dkim_canon.h"
 #include "lib/header.h"
+#include "tests/unit/run.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -147,19 +148,11 @@ END_TEST
 int
 main(void)
 {
-	Suite *s = suite_create("dkim_canon");
 	TCase *t = tcase_create("dkim_canon");
-	SRunner *r;
-	int failed;
 
 	tcase_add_loop_test(t, fields_are_made_canonical, 0, COUNT(fields));
 	tcase_add_loop_test(t, bodies_are_made_canonical, 0, COUNT(bodies));
 	tcase_add_test(t, long_lines);
 	tcase_add_test(t, spaces_without_end);
-	suite_add_tcase(s, t);
-	r = srunner_create(s);
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed != 0;
+	return run_case("dkim_canon", t);
 }

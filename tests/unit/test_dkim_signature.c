@@ -8,6 +8,7 @@
 
 #include "filters/dkim_signature.h"
 #include "lib/header.h"
+#include "tests/unit/run.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 #define BH	"bh=2jUSOH9NhtVGCQWNr9BrIAPreKQjO6Sn7XIkfJVOzv8=; "
@@ -221,10 +222,7 @@ END_TEST
 int
 main(void)
 {
-	Suite *s = suite_create("dkim_signature");
 	TCase *t = tcase_create("dkim_signature");
-	SRunner *r;
-	int failed;
 
 	tcase_add_loop_test(t, tag_lists, 0, COUNT(lists));
 	tcase_add_loop_test(t, signatures_are_read, 0, COUNT(signatures));
@@ -232,10 +230,5 @@ main(void)
 	tcase_add_loop_test(t, keys_are_read, 0, COUNT(keys));
 	tcase_add_loop_test(t, base64, 0, COUNT(base64s));
 	tcase_add_loop_test(t, results_have_an_instance, 0, COUNT(results));
-	suite_add_tcase(s, t);
-	r = srunner_create(s);
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed != 0;
+	return run_case("dkim_signature", t);
 }

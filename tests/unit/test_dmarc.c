@@ -4,6 +4,7 @@
  */
 #include "filters/dmarc.h"
 #include "tests/unit/fake_dns.h"
+#include "tests/unit/run.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 #define TXT(name, data) { "_dmarc." name, DNS_TXT, data, 0 }
@@ -296,10 +297,7 @@ END_TEST
 int
 main(void)
 {
-	Suite *suite = suite_create("dmarc");
 	TCase *tc = tcase_create("dmarc");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_checked_fixture(tc, setup, fake_teardown);
 	tcase_add_loop_test(tc, test_cases, 0, COUNT(cases));
@@ -309,10 +307,5 @@ main(void)
 	tcase_add_test(tc, test_first_aligned_is_named);
 	tcase_add_test(tc, test_deadline);
 	tcase_add_test(tc, test_cancel);
-	suite_add_tcase(suite, tc);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return run_case("dmarc", tc);
 }

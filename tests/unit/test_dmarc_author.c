@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "filters/dmarc_author.h"
+#include "tests/unit/run.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -56,16 +57,8 @@ END_TEST
 int
 main(void)
 {
-	Suite *suite = suite_create("dmarc_author");
 	TCase *tc = tcase_create("dmarc_author");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_loop_test(tc, test_cases, 0, COUNT(cases));
-	suite_add_tcase(suite, tc);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return run_case("dmarc_author", tc);
 }

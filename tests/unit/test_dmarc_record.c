@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "filters/dmarc_record.h"
+#include "tests/unit/run.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -108,18 +109,10 @@ END_TEST
 int
 main(void)
 {
-	Suite *suite = suite_create("dmarc_record");
 	TCase *tc = tcase_create("dmarc_record");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_loop_test(tc, test_records, 0, COUNT(records));
 	tcase_add_test(tc, test_bytes);
 	tcase_add_test(tc, test_test_mode);
-	suite_add_tcase(suite, tc);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return run_case("dmarc_record", tc);
 }

@@ -8,6 +8,7 @@
 
 #include "lib/pack.h"
 #include "mx/dns_answer.h"
+#include "tests/unit/run.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 #define L10 "abcdefghij"
@@ -192,20 +193,12 @@ END_TEST
 int
 main(void)
 {
-	Suite *suite = suite_create("dns_answer");
 	TCase *tc = tcase_create("dns_answer");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_test(tc, test_names);
 	tcase_add_test(tc, test_query);
 	tcase_add_loop_test(tc, test_messages, 0, COUNT(messages));
 	tcase_add_test(tc, test_every_cut);
 	tcase_add_test(tc, test_unpack);
-	suite_add_tcase(suite, tc);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return run_case("dns_answer", tc);
 }

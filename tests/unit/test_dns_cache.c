@@ -8,6 +8,7 @@
 
 #include "mx/dns_answer.h"
 #include "mx/dns_cache.h"
+#include "tests/unit/run.h"
 
 static struct dns_answer
 positive(uint32_t ttl)
@@ -179,10 +180,7 @@ END_TEST
 int
 main(void)
 {
-	Suite *suite = suite_create("dns_cache");
 	TCase *tc = tcase_create("dns_cache");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_test(tc, test_ttl);
 	tcase_add_test(tc, test_clamped);
@@ -191,10 +189,5 @@ main(void)
 	tcase_add_test(tc, test_replaced);
 	tcase_add_test(tc, test_bounded);
 	tcase_add_test(tc, test_shrunk);
-	suite_add_tcase(suite, tc);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return run_case("dns_cache", tc);
 }

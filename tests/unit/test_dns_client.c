@@ -12,6 +12,7 @@
 #include "lib/ipc.h"
 #include "lib/pack.h"
 #include "mx/dns_answer.h"
+#include "tests/unit/run.h"
 
 struct got {
 	unsigned	 calls;
@@ -359,10 +360,7 @@ END_TEST
 int
 main(void)
 {
-	Suite *suite = suite_create("dns_client");
 	TCase *tc = tcase_create("dns_client");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, test_answered);
@@ -374,10 +372,5 @@ main(void)
 	tcase_add_test(tc, test_killer);
 	tcase_add_loop_test(tc, test_wrong_answer, 0, 2);
 	tcase_add_test(tc, test_bad_name);
-	suite_add_tcase(suite, tc);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return run_case("dns_client", tc);
 }

@@ -5,6 +5,7 @@
 #include "filters/dnsbl_watch.h"
 #include "lib/log.h"
 #include "tests/unit/fake_dns.h"
+#include "tests/unit/run.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 #define V6	"1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.a.2"
@@ -330,10 +331,7 @@ END_TEST
 int
 main(void)
 {
-	Suite *suite = suite_create("dnsbl");
 	TCase *tc = tcase_create("dnsbl");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_checked_fixture(tc, setup, fake_teardown);
 	tcase_add_loop_test(tc, test_cases, 0, COUNT(cases));
@@ -344,10 +342,5 @@ main(void)
 	tcase_add_test(tc, test_cancel);
 	tcase_add_loop_test(tc, test_health, 0, COUNT(tests));
 	tcase_add_test(tc, test_watch);
-	suite_add_tcase(suite, tc);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return run_case("dnsbl", tc);
 }

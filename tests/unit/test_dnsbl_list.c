@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "filters/dnsbl_list.h"
+#include "tests/unit/run.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -155,19 +156,11 @@ END_TEST
 int
 main(void)
 {
-	Suite *suite = suite_create("dnsbl_list");
 	TCase *tc = tcase_create("dnsbl_list");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_loop_test(tc, test_good, 0, COUNT(good));
 	tcase_add_loop_test(tc, test_bad, 0, COUNT(bad));
 	tcase_add_loop_test(tc, test_meanings, 0, COUNT(meanings));
 	tcase_add_test(tc, test_text);
-	suite_add_tcase(suite, tc);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return run_case("dnsbl_list", tc);
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "lib/dsn.h"
+#include "tests/unit/run.h"
 
 static const struct {
 	const char	*in;
@@ -170,9 +171,6 @@ int
 main(void)
 {
 	TCase *t = tcase_create("dsn");
-	Suite *suite = suite_create("dsn");
-	SRunner *r;
-	int failures;
 
 	tcase_add_loop_test(t, notify_is_never_or_a_list, 0, sizeof(notify) / sizeof(notify[0]));
 	tcase_add_test(t, ret_is_full_or_hdrs);
@@ -180,10 +178,5 @@ main(void)
 	tcase_add_loop_test(t, orcpt_comes_back_as_it_was, 0, sizeof(orcpt) / sizeof(orcpt[0]));
 	tcase_add_test(t, long_ones);
 	tcase_add_test(t, wishes);
-	suite_add_tcase(suite, t);
-	r = srunner_create(suite);
-	srunner_run_all(r, CK_NORMAL);
-	failures = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failures > 0;
+	return run_case("dsn", t);
 }

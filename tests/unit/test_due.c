@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "queue/due.h"
+#include "tests/unit/run.h"
 
 #define ENTRIES	300
 
@@ -70,15 +71,7 @@ int
 main(void)
 {
 	TCase *t = tcase_create("due");
-	Suite *suite = suite_create("due");
-	SRunner *r;
-	int failed;
 
 	tcase_add_loop_test(t, in_order, 0, 10);
-	suite_add_tcase(suite, t);
-	r = srunner_create(suite);
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed > 0;
+	return run_case("due", t);
 }

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/unit/run.h"
 #include "tools/explain.h"
 
 #define END	"Z found=1 bytes=100 since=1795200000\n"
@@ -178,18 +179,11 @@ END_TEST
 int
 main(void)
 {
-	Suite *s = suite_create("explain");
 	TCase *t = tcase_create("explain");
-	SRunner *r = srunner_create(s);
-	int n;
 
 	setenv("TZ", "UTC", 1);
 	tcase_add_loop_test(t, told, 0, (int)(sizeof(stories) / sizeof(stories[0])));
 	tcase_add_test(t, json);
 	tcase_add_loop_test(t, since, 0, (int)(sizeof(times) / sizeof(times[0])));
-	suite_add_tcase(s, t);
-	srunner_run_all(r, CK_ENV);
-	n = srunner_ntests_failed(r);
-	srunner_free(r);
-	return n != 0;
+	return run_case("explain", t);
 }

@@ -14,6 +14,7 @@
 #include "lib/header.h"
 #include "lib/log.h"
 #include "tests/unit/fake_dns.h"
+#include "tests/unit/run.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 #define FINE	"Date: Sat, 21 Nov 2026 20:00:00 +0000\r\nMessage-ID: <1@example.com>\r\n"
@@ -732,10 +733,7 @@ END_TEST
 int
 main(void)
 {
-	Suite *s = suite_create("filters");
 	TCase *t = tcase_create("filters");
-	SRunner *r = srunner_create(s);
-	int failed;
 
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_loop_test(t, mails, 0, COUNT(cases));
@@ -754,9 +752,5 @@ main(void)
 	tcase_add_test(t, given_up_at_every_point);
 	tcase_add_test(t, ipv6_client);
 	tcase_set_timeout(t, 60);
-	suite_add_tcase(s, t);
-	srunner_run_all(r, CK_ENV);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return run_case("filters", t);
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "filters/finding.h"
+#include "tests/unit/run.h"
 
 static void
 same(const struct filter_finding *a, const struct filter_finding *b)
@@ -88,17 +89,10 @@ END_TEST
 int
 main(void)
 {
-	Suite *s = suite_create("finding");
 	TCase *t = tcase_create("finding");
-	SRunner *r = srunner_create(s);
-	int failed;
 
 	tcase_add_loop_test(t, comes_out_as_it_was, 0, sizeof(cases) / sizeof(cases[0]));
 	tcase_add_test(t, arrays_that_are_full);
 	tcase_add_test(t, takes_what_it_needs);
-	suite_add_tcase(s, t);
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed != 0;
+	return run_case("finding", t);
 }

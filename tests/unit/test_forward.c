@@ -9,6 +9,7 @@
 #include "lib/command.h"
 #include "mda/command.h"
 #include "mda/forward.h"
+#include "tests/unit/run.h"
 
 /* ---- commands ---- */
 
@@ -158,10 +159,7 @@ END_TEST
 int
 main(void)
 {
-	Suite *suite = suite_create("forward");
 	TCase *tests = tcase_create("forward");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_add_loop_test(tests, test_split, 0, (int)(sizeof(splits) / sizeof(splits[0])));
 	tcase_add_test(tests, test_too_many_words);
@@ -169,9 +167,5 @@ main(void)
 	tcase_add_test(tests, test_results);
 	tcase_add_test(tests, test_pack);
 	tcase_add_loop_test(tests, test_targets, 0, (int)(sizeof(forwards) / sizeof(forwards[0])));
-	suite_add_tcase(suite, tests);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? 0 : 1;
+	return run_case("forward", tests);
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "queue/attempt.h"
+#include "tests/unit/run.h"
 
 #define HERE	"anna@example.org"
 
@@ -43,15 +44,8 @@ END_TEST
 int
 main(void)
 {
-	Suite *suite = suite_create("forwarded");
 	TCase *tests = tcase_create("forwarded");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_add_loop_test(tests, test_sane, 0, (int)(sizeof(rows) / sizeof(rows[0])));
-	suite_add_tcase(suite, tests);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? 0 : 1;
+	return run_case("forwarded", tests);
 }

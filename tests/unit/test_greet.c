@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "filters/greet.h"
+#include "tests/unit/run.h"
 
 static struct greet_early early_options = { .delay_ms = 6000, .busy_ms = 2000 };
 static struct greet_throttle throttle_options = { .delay_ms = 1000, .most_ms = 10000 };
@@ -201,10 +202,7 @@ END_TEST
 int
 main(void)
 {
-	Suite *suite = suite_create("greet");
 	TCase *t = tcase_create("greet");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_loop_test(t, greeting, 0, sizeof(greetings) / sizeof(greetings[0]));
 	tcase_add_test(t, busy_is_not_longer);
@@ -215,10 +213,5 @@ main(void)
 	tcase_add_test(t, order);
 	tcase_add_test(t, spoke_early);
 	tcase_add_test(t, sent_ahead);
-	suite_add_tcase(suite, t);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return run_case("greet", t);
 }

@@ -12,6 +12,7 @@
 #include "filters/chain_state.h"
 #include "filters/memory.h"
 #include "filters/memory_core.h"
+#include "tests/unit/run.h"
 
 #define MINUTE	(60 * 1000)
 #define HOUR	(60 * MINUTE)
@@ -496,10 +497,7 @@ END_TEST
 int
 main(void)
 {
-	Suite *s = suite_create("greylist");
 	TCase *t = tcase_create("greylist");
-	SRunner *r = srunner_create(s);
-	int failed;
 
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, waits_and_passes);
@@ -520,9 +518,5 @@ main(void)
 	tcase_add_test(t, trap_is_remembered);
 	tcase_add_loop_test(t, rate, 0, sizeof(rates) / sizeof(rates[0]));
 	tcase_add_loop_test(t, mistake, 0, sizeof(mistakes) / sizeof(mistakes[0]));
-	suite_add_tcase(s, t);
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed == 0 ? 0 : 1;
+	return run_case("greylist", t);
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "filters/greylist_key.h"
+#include "tests/unit/run.h"
 
 static const struct {
 	const char	*sender, *key;
@@ -101,18 +102,11 @@ END_TEST
 int
 main(void)
 {
-	Suite *s = suite_create("greylist_key");
 	TCase *t = tcase_create("greylist_key");
-	SRunner *r = srunner_create(s);
-	int failed;
 
 	tcase_add_test(t, senders_are_folded);
 	tcase_add_test(t, senders_with_odd_characters_taken_for_one);
 	tcase_add_test(t, networks);
 	tcase_add_test(t, long_ones_are_cut_and_stay_whole);
-	suite_add_tcase(s, t);
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed == 0 ? 0 : 1;
+	return run_case("greylist_key", t);
 }

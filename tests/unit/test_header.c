@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "lib/header.h"
+#include "tests/unit/run.h"
 
 START_TEST(test_walk)
 {
@@ -148,10 +149,7 @@ END_TEST
 int
 main(void)
 {
-	Suite *suite = suite_create("header");
 	TCase *tests = tcase_create("header");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_add_test(tests, test_walk);
 	tcase_add_test(tests, test_no_fields);
@@ -159,9 +157,5 @@ main(void)
 	tcase_add_test(tests, test_count_and_value);
 	tcase_add_loop_test(tests, test_addresses, 0, (int)(sizeof(lists) / sizeof(lists[0])));
 	tcase_add_loop_test(tests, test_linear, 0, 12);
-	suite_add_tcase(suite, tests);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? 0 : 1;
+	return run_case("header", tests);
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "smtpd/headscan.h"
+#include "tests/unit/run.h"
 
 static const struct {
 	const char	*in;
@@ -83,16 +84,9 @@ END_TEST
 int
 main(void)
 {
-	Suite *s = suite_create("headscan");
 	TCase *t = tcase_create("headscan");
-	SRunner *r = srunner_create(s);
-	int failed;
 
 	tcase_add_loop_test(t, headers, 0, sizeof(rows) / sizeof(rows[0]));
 	tcase_add_test(t, eight_bit);
-	suite_add_tcase(s, t);
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed != 0;
+	return run_case("headscan", t);
 }

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "queue/idmap.h"
+#include "tests/unit/run.h"
 
 #define IDS	500
 #define STEPS	4000
@@ -160,17 +161,9 @@ int
 main(void)
 {
 	TCase *t = tcase_create("idmap");
-	Suite *suite = suite_create("idmap");
-	SRunner *r;
-	int failed;
 
 	tcase_add_loop_test(t, like_an_array, 0, 10);
 	tcase_add_loop_test(t, lists_are_short, 0, 10);
 	tcase_add_loop_test(t, two_become_one, 0, 10);
-	suite_add_tcase(suite, t);
-	r = srunner_create(suite);
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed > 0;
+	return run_case("idmap", t);
 }

@@ -9,6 +9,7 @@
 
 #include "lib/alloc.h"
 #include "queue/index.h"
+#include "tests/unit/run.h"
 
 #define ID(n)	((UINT64_C(1) << 25) + (n))
 #define MANY	3000U
@@ -248,9 +249,6 @@ int
 main(void)
 {
 	TCase *t = tcase_create("index");
-	Suite *suite = suite_create("index");
-	SRunner *r;
-	int failed;
 
 	tcase_add_test(t, costs_what_it_should);
 	tcase_add_test(t, one_recipient_stays_inside);
@@ -261,10 +259,5 @@ main(void)
 	tcase_add_test(t, odd_numbers);
 	tcase_add_test(t, places_are_used_again);
 	tcase_add_test(t, two_become_one);
-	suite_add_tcase(suite, t);
-	r = srunner_create(suite);
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed > 0;
+	return run_case("index", t);
 }

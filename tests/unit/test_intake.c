@@ -16,6 +16,7 @@
 #include "lib/token.h"
 #include "queue/dispatch.h"
 #include "queue/intake.h"
+#include "tests/unit/run.h"
 
 #define SESSION		77
 #define LATER_MAX	4096
@@ -658,9 +659,6 @@ int
 main(void)
 {
 	TCase *t = tcase_create("intake");
-	Suite *suite = suite_create("intake");
-	SRunner *r;
-	int failures;
 
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, small_mail);
@@ -679,10 +677,5 @@ main(void)
 	tcase_add_test(t, smtpd_dies);
 	tcase_add_test(t, aborted);
 	tcase_add_test(t, stopping);
-	suite_add_tcase(suite, t);
-	r = srunner_create(suite);
-	srunner_run_all(r, CK_NORMAL);
-	failures = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failures > 0;
+	return run_case("intake", t);
 }

@@ -14,6 +14,7 @@
 
 #include "lib/ipc.h"
 #include "lib/pack.h"
+#include "tests/unit/run.h"
 
 static struct event_base *base;
 static struct ipc *queue_end;	/* queue's end of a channel to smtpd */
@@ -284,10 +285,7 @@ END_TEST
 int
 main(void)
 {
-	Suite *s = suite_create("ipc");
 	TCase *t = tcase_create("ipc");
-	SRunner *r = srunner_create(s);
-	int failed;
 
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_loop_test(t, hostile_message_ends_its_sender, 0, (int)(sizeof(hostile) / sizeof(hostile[0])));
@@ -298,9 +296,5 @@ main(void)
 	tcase_add_test(t, peer_that_does_not_read);
 	tcase_add_test(t, descriptors_in_order);
 	tcase_add_test(t, descriptors_that_lie);
-	suite_add_tcase(s, t);
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed != 0;
+	return run_case("ipc", t);
 }

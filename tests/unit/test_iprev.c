@@ -3,6 +3,7 @@
  */
 #include "filters/iprev.h"
 #include "tests/unit/fake_dns.h"
+#include "tests/unit/run.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 #define PTR(last, name) { last ".113.0.203.in-addr.arpa", DNS_PTR, name, 0 }
@@ -149,20 +150,12 @@ END_TEST
 int
 main(void)
 {
-	Suite *suite = suite_create("iprev");
 	TCase *tc = tcase_create("iprev");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_checked_fixture(tc, setup, fake_teardown);
 	tcase_add_loop_test(tc, test_cases, 0, COUNT(cases));
 	tcase_add_test(tc, test_many_names);
 	tcase_add_test(tc, test_deadline);
 	tcase_add_test(tc, test_cancel);
-	suite_add_tcase(suite, tc);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return run_case("iprev", tc);
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "filters/iprev_name.h"
+#include "tests/unit/run.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -75,17 +76,9 @@ END_TEST
 int
 main(void)
 {
-	Suite *suite = suite_create("iprev_name");
 	TCase *tc = tcase_create("iprev_name");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_loop_test(tc, test_names, 0, COUNT(names));
 	tcase_add_test(tc, test_long);
-	suite_add_tcase(suite, tc);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return run_case("iprev_name", tc);
 }

@@ -11,6 +11,7 @@
 
 #include "lib/clock.h"
 #include "logger/journal.h"
+#include "tests/unit/run.h"
 
 #define MIB	(1024U * 1024)
 #define DAY_MS	86400000LL
@@ -236,10 +237,7 @@ END_TEST
 int
 main(void)
 {
-	Suite *s = suite_create("journal");
 	TCase *t = tcase_create("journal");
-	SRunner *r = srunner_create(s);
-	int n;
 
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, kept_over_starts);
@@ -249,9 +247,5 @@ main(void)
 	tcase_add_test(t, foreign);
 	tcase_add_test(t, full);
 	tcase_add_test(t, off);
-	suite_add_tcase(s, t);
-	srunner_run_all(r, CK_ENV);
-	n = srunner_ntests_failed(r);
-	srunner_free(r);
-	return n != 0;
+	return run_case("journal", t);
 }

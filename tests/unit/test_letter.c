@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sysexits.h>
 
+#include "tests/unit/run.h"
 #include "tools/gecos.h"
 #include "tools/letter.h"
 
@@ -232,10 +233,7 @@ END_TEST
 int
 main(void)
 {
-	Suite *s = suite_create("letter");
 	TCase *t = tcase_create("letter");
-	SRunner *r = srunner_create(s);
-	int failed;
 
 	tcase_add_loop_test(t, letters_complete, 0, COUNT(letters));
 	tcase_add_test(t, whom_an_mbox_line_names);
@@ -245,9 +243,5 @@ main(void)
 	tcase_add_test(t, bad_addresses);
 	tcase_add_loop_test(t, full_names, 0, COUNT(names));
 	tcase_add_loop_test(t, names_of_users, 0, COUNT(fields));
-	suite_add_tcase(s, t);
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed == 0 ? 0 : 1;
+	return run_case("letter", t);
 }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/unit/run.h"
 #include "tools/lines.h"
 
 START_TEST(fields)
@@ -106,19 +107,12 @@ END_TEST
 int
 main(void)
 {
-	Suite *s = suite_create("lines");
 	TCase *t = tcase_create("lines");
-	SRunner *r = srunner_create(s);
-	int failed;
 
 	tcase_add_test(t, fields);
 	tcase_add_test(t, pairs);
 	tcase_add_test(t, spans);
 	tcase_add_test(t, tame);
 	tcase_add_test(t, json_is_utf8);
-	suite_add_tcase(s, t);
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed == 0 ? 0 : 1;
+	return run_case("lines", t);
 }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "lib/log.h"
+#include "tests/unit/run.h"
 
 static const struct { const char *in, *out; } quoting[] = {
 	{ "plain", "plain" },
@@ -114,10 +115,7 @@ END_TEST
 int
 main(void)
 {
-	Suite *s = suite_create("log");
 	TCase *t = tcase_create("log");
-	SRunner *r = srunner_create(s);
-	int failed;
 
 	tcase_add_loop_test(t, values, 0, (int)(sizeof(quoting) / sizeof(quoting[0])));
 	tcase_add_test(t, cut_and_null);
@@ -125,9 +123,5 @@ main(void)
 	tcase_add_test(t, eight_in_one_line);
 	tcase_add_test(t, levels);
 	tcase_add_test(t, for_systemd);
-	suite_add_tcase(s, t);
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed != 0;
+	return run_case("log", t);
 }

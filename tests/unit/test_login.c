@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "delivery/login.h"
+#include "tests/unit/run.h"
 
 #define NONCE	"rOprNGfwEbeRWgbNEkqO"
 #define SERVER	"r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0"
@@ -186,12 +187,8 @@ END_TEST
 int
 main(void)
 {
-	Suite *suite = suite_create("login");
 	TCase *t = tcase_create("login");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
-	suite_add_tcase(suite, t);
 	tcase_add_test(t, offered);
 	tcase_add_test(t, choice);
 	tcase_add_test(t, plain);
@@ -200,8 +197,5 @@ main(void)
 	tcase_add_test(t, scram);
 	tcase_add_test(t, scram_bad);
 	tcase_add_test(t, longest);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? 0 : 1;
+	return run_case("login", t);
 }

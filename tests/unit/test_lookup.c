@@ -7,6 +7,7 @@
 #include "lib/messages.h"
 #include "lib/token.h"
 #include "tests/unit/fake_master.h"
+#include "tests/unit/run.h"
 
 #define SESSION	77
 
@@ -367,10 +368,7 @@ END_TEST
 int
 main(void)
 {
-	Suite *suite = suite_create("lookup");
 	TCase *tests = tcase_create("lookup");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_set_timeout(tests, 60);
 	tcase_add_test(tests, test_trust);
@@ -381,9 +379,5 @@ main(void)
 	tcase_add_test(tests, test_bad_smtpd);
 	tcase_add_test(tests, test_expansion);
 	tcase_add_test(tests, test_newaliases);
-	suite_add_tcase(suite, tests);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? 0 : 1;
+	return run_case("lookup", tests);
 }

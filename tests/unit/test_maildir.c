@@ -17,6 +17,7 @@
 
 #include "lib/mailbox.h"
 #include "mda/maildir.h"
+#include "tests/unit/run.h"
 
 static char dir[128];
 static struct mail mail;
@@ -373,10 +374,7 @@ END_TEST
 int
 main(void)
 {
-	Suite *suite = suite_create("maildir");
 	TCase *tests = tcase_create("maildir");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_add_checked_fixture(tests, set_up, tear_down);
 	tcase_add_test(tests, test_deliver);
@@ -392,9 +390,5 @@ main(void)
 	tcase_add_test(tests, test_strange_places);
 	tcase_add_test(tests, test_full);
 	tcase_add_test(tests, test_short_content);
-	suite_add_tcase(suite, tests);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? 0 : 1;
+	return run_case("maildir", tests);
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/unit/run.h"
 #include "tools/mailq.h"
 
 static const char two[] =
@@ -87,16 +88,9 @@ END_TEST
 int
 main(void)
 {
-	Suite *s = suite_create("mailq");
 	TCase *t = tcase_create("mailq");
-	SRunner *r = srunner_create(s);
-	int failed;
 
 	tcase_add_loop_test(t, for_people, 0, (int)(sizeof(lists) / sizeof(lists[0])));
 	tcase_add_test(t, for_programs);
-	suite_add_tcase(s, t);
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed == 0 ? 0 : 1;
+	return run_case("mailq", t);
 }

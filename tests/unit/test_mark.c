@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "queue/mark.h"
+#include "tests/unit/run.h"
 
 static char folder[64];
 static int dirfd_;
@@ -185,10 +186,7 @@ END_TEST
 int
 main(void)
 {
-	Suite *suite = suite_create("mark");
 	TCase *tc = tcase_create("all");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, three_deaths);
@@ -197,10 +195,5 @@ main(void)
 	tcase_add_test(tc, several_at_once);
 	tcase_add_test(tc, a_full_table);
 	tcase_add_test(tc, without_a_file);
-	suite_add_tcase(suite, tc);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed > 0;
+	return run_case("mark", tc);
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "logger/match.h"
+#include "tests/unit/run.h"
 
 /* A day in a journal. S1 brought M1, which went; S2 was refused; S3 brought M2 and M3, of which M2 bounced as M4. */
 static const char *const day[] = {
@@ -131,17 +132,10 @@ END_TEST
 int
 main(void)
 {
-	Suite *s = suite_create("match");
 	TCase *t = tcase_create("match");
-	SRunner *r = srunner_create(s);
-	int n;
 
 	tcase_add_loop_test(t, stories, 0, (int)(sizeof(questions) / sizeof(questions[0])));
 	tcase_add_loop_test(t, refused, 0, (int)(sizeof(wrong) / sizeof(wrong[0])));
 	tcase_add_test(t, bounded);
-	suite_add_tcase(s, t);
-	srunner_run_all(r, CK_ENV);
-	n = srunner_ntests_failed(r);
-	srunner_free(r);
-	return n != 0;
+	return run_case("match", t);
 }

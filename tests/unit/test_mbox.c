@@ -16,6 +16,7 @@
 
 #include "lib/clock.h"
 #include "mda/mbox.h"
+#include "tests/unit/run.h"
 
 static char dir[128];
 static struct mail mail;
@@ -335,10 +336,7 @@ END_TEST
 int
 main(void)
 {
-	Suite *suite = suite_create("mbox");
 	TCase *tests = tcase_create("mbox");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_add_checked_fixture(tests, set_up, tear_down);
 	tcase_add_test(tests, test_deliver);
@@ -353,9 +351,5 @@ main(void)
 	tcase_add_test(tests, test_size);
 	tcase_add_test(tests, test_short_content);
 	tcase_add_test(tests, test_no_dotlock);
-	suite_add_tcase(suite, tests);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? 0 : 1;
+	return run_case("mbox", tests);
 }

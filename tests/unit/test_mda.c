@@ -7,6 +7,7 @@
 
 #include "lib/job.h"
 #include "tests/unit/fake_master.h"
+#include "tests/unit/run.h"
 
 static struct fake f;
 
@@ -348,10 +349,7 @@ END_TEST
 int
 main(void)
 {
-	Suite *suite = suite_create("mda");
 	TCase *tests = tcase_create("mda");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_set_timeout(tests, 60);
 	tcase_add_test(tests, test_each_recipient_has_a_result);
@@ -364,9 +362,5 @@ main(void)
 	tcase_add_test(tests, test_cancel);
 	tcase_add_test(tests, test_bad_queue);
 	tcase_add_test(tests, test_stop_gives_back);
-	suite_add_tcase(suite, tests);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? 0 : 1;
+	return run_case("mda", tests);
 }

@@ -13,6 +13,7 @@
 #include "lib/clock.h"
 #include "lib/ipc.h"
 #include "lib/pack.h"
+#include "tests/unit/run.h"
 
 struct got {
 	unsigned		calls;
@@ -333,10 +334,7 @@ END_TEST
 int
 main(void)
 {
-	Suite *s = suite_create("memory_client");
 	TCase *t = tcase_create("memory_client");
-	SRunner *r = srunner_create(s);
-	int failed;
 
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, asked_and_answered);
@@ -347,9 +345,5 @@ main(void)
 	tcase_add_test(t, callback);
 	tcase_add_loop_test(t, nonsense, 0, 6);
 	tcase_add_test(t, long_ones_are_cut);
-	suite_add_tcase(s, t);
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed == 0 ? 0 : 1;
+	return run_case("memory_client", t);
 }

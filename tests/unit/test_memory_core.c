@@ -9,6 +9,7 @@
 
 #include "filters/greylist_key.h"
 #include "filters/memory_core.h"
+#include "tests/unit/run.h"
 
 #define START	((time_t)1795291200)
 #define MINUTE	60
@@ -399,10 +400,7 @@ END_TEST
 int
 main(void)
 {
-	Suite *s = suite_create("memory_core");
 	TCase *t = tcase_create("memory_core");
-	SRunner *r = srunner_create(s);
-	int failed;
 
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_set_timeout(t, 120);
@@ -424,9 +422,5 @@ main(void)
 	tcase_add_test(t, rates_are_limited);
 	tcase_add_test(t, rates_say_when);
 	tcase_add_test(t, a_million_entries);
-	suite_add_tcase(s, t);
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed == 0 ? 0 : 1;
+	return run_case("memory_core", t);
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "filters/memory_table.h"
+#include "tests/unit/run.h"
 
 #define START	((time_t)1795291200)
 #define PERIOD	1000U
@@ -218,10 +219,7 @@ END_TEST
 int
 main(void)
 {
-	Suite *s = suite_create("memory_table");
 	TCase *c = tcase_create("memory_table");
-	SRunner *r = srunner_create(s);
-	int failed;
 
 	tcase_add_checked_fixture(c, setup, teardown);
 	tcase_set_timeout(c, 60);
@@ -232,9 +230,5 @@ main(void)
 	tcase_add_test(c, longer_periods);
 	tcase_add_loop_test(c, copy_is_the_same, 0, 10);
 	tcase_add_test(c, loaded_later_than_learned);
-	suite_add_tcase(s, c);
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed == 0 ? 0 : 1;
+	return run_case("memory_table", c);
 }

@@ -8,6 +8,7 @@
 
 #include "lib/dsn.h"
 #include "queue/message_file.h"
+#include "tests/unit/run.h"
 
 static char *
 written(const struct log_envelope *e)
@@ -128,17 +129,9 @@ int
 main(void)
 {
 	TCase *t = tcase_create("message_file");
-	Suite *suite = suite_create("message_file");
-	SRunner *r;
-	int failures;
 
 	tcase_add_test(t, there_and_back);
 	tcase_add_loop_test(t, what_is_one, 0, sizeof(files) / sizeof(files[0]));
 	tcase_add_loop_test(t, long_values, 0, 3);
-	suite_add_tcase(suite, t);
-	r = srunner_create(suite);
-	srunner_run_all(r, CK_NORMAL);
-	failures = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failures > 0;
+	return run_case("message_file", t);
 }

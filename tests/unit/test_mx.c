@@ -3,6 +3,7 @@
  */
 #include "mx/mx.h"
 #include "tests/unit/fake_dns.h"
+#include "tests/unit/run.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -275,10 +276,7 @@ END_TEST
 int
 main(void)
 {
-	Suite *suite = suite_create("mx");
 	TCase *tc = tcase_create("mx");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_checked_fixture(tc, setup, fake_teardown);
 	tcase_add_loop_test(tc, test_lookup, 0, COUNT(cases));
@@ -288,10 +286,5 @@ main(void)
 	tcase_add_test(tc, test_equals_shuffled);
 	tcase_add_loop_test(tc, test_deadline, 0, 2);
 	tcase_add_test(tc, test_cancel);
-	suite_add_tcase(suite, tc);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return run_case("mx", tc);
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "mx/mx_order.h"
+#include "tests/unit/run.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -188,10 +189,7 @@ END_TEST
 int
 main(void)
 {
-	Suite *suite = suite_create("mx_order");
 	TCase *tc = tcase_create("mx_order");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_test(tc, test_sorted);
 	tcase_add_test(tc, test_shuffled);
@@ -200,10 +198,5 @@ main(void)
 	tcase_add_test(tc, test_literal);
 	tcase_add_test(tc, test_own);
 	tcase_add_test(tc, test_share);
-	suite_add_tcase(suite, tc);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return run_case("mx_order", tc);
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "smtpd/network.h"
+#include "tests/unit/run.h"
 
 #define MINUTE	60000
 #define DAY	(24 * 60 * MINUTE)
@@ -160,10 +161,7 @@ END_TEST
 int
 main(void)
 {
-	Suite *s = suite_create("network");
 	TCase *t = tcase_create("network");
-	SRunner *r = srunner_create(s);
-	int failed;
 
 	tcase_add_loop_test(t, what_is_one_network, 0, sizeof(pairs) / sizeof(pairs[0]));
 	tcase_add_test(t, paces);
@@ -171,9 +169,5 @@ main(void)
 	tcase_add_test(t, leaves_and_comes_back);
 	tcase_add_test(t, known_for_a_day);
 	tcase_add_test(t, bounded);
-	suite_add_tcase(s, t);
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed != 0;
+	return run_case("network", t);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "queue/notice.h"
+#include "tests/unit/run.h"
 
 START_TEST(clean_whatever_comes)
 {
@@ -36,15 +37,8 @@ END_TEST
 int
 main(void)
 {
-	Suite *s = suite_create("notice");
 	TCase *t = tcase_create("notice");
-	SRunner *r = srunner_create(s);
-	int failed;
 
 	tcase_add_test(t, clean_whatever_comes);
-	suite_add_tcase(s, t);
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed == 0 ? 0 : 1;
+	return run_case("notice", t);
 }

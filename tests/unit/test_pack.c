@@ -5,6 +5,7 @@
 
 #include "lib/messages.h"
 #include "lib/pack.h"
+#include "tests/unit/run.h"
 
 static void
 fill(struct pack *p)
@@ -120,18 +121,11 @@ END_TEST
 int
 main(void)
 {
-	Suite *s = suite_create("pack");
 	TCase *t = tcase_create("pack");
-	SRunner *r = srunner_create(s);
-	int failed;
 
 	tcase_add_test(t, round_trip);
 	tcase_add_test(t, cut_short);
 	tcase_add_test(t, strings_that_are_none);
 	tcase_add_test(t, a_bound_of_ones_own);
-	suite_add_tcase(s, t);
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed != 0;
+	return run_case("pack", t);
 }

@@ -11,6 +11,7 @@
 
 #include "lib/messages.h"
 #include "master/master.h"
+#include "tests/unit/run.h"
 
 START_TEST(a_reader_sees_what_is_written)
 {
@@ -73,19 +74,11 @@ END_TEST
 int
 main(void)
 {
-	Suite *suite = suite_create("pages");
 	TCase *tc = tcase_create("all");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_test(tc, a_reader_sees_what_is_written);
 	tcase_add_test(tc, a_reader_cannot_write);
 	tcase_add_test(tc, it_cannot_be_opened_for_writing);
 	tcase_add_test(tc, its_size_is_fixed);
-	suite_add_tcase(suite, tc);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed > 0;
+	return run_case("pages", tc);
 }

@@ -6,6 +6,7 @@
 
 #include "lib/log.h"
 #include "lib/pairs.h"
+#include "tests/unit/run.h"
 
 static const struct { const char *value, *written; } values[] = {
 	{ "plain", "k=plain" },
@@ -106,9 +107,7 @@ END_TEST
 int
 main(void)
 {
-	Suite *s = suite_create("pairs");
 	TCase *t = tcase_create("pairs");
-	SRunner *r = srunner_create(s);
 	int n = (int)(sizeof(values) / sizeof(values[0]));
 
 	tcase_add_loop_test(t, there_and_back, 0, n);
@@ -116,9 +115,5 @@ main(void)
 	tcase_add_loop_test(t, odd_lines, 0, (int)(sizeof(odd) / sizeof(odd[0])));
 	tcase_add_test(t, many);
 	tcase_add_test(t, little_room);
-	suite_add_tcase(s, t);
-	srunner_run_all(r, CK_ENV);
-	n = srunner_ntests_failed(r);
-	srunner_free(r);
-	return n != 0;
+	return run_case("pairs", t);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "smtpd/params.h"
+#include "tests/unit/run.h"
 
 static const struct {
 	const char	*in;
@@ -196,10 +197,7 @@ END_TEST
 int
 main(void)
 {
-	Suite *s = suite_create("params");
 	TCase *t = tcase_create("params");
-	SRunner *r = srunner_create(s);
-	int failed;
 
 	tcase_add_loop_test(t, parameters_of_mail, 0, sizeof(mail) / sizeof(mail[0]));
 	tcase_add_test(t, unknown_parameter_is_named);
@@ -207,9 +205,5 @@ main(void)
 	tcase_add_loop_test(t, chunks, 0, sizeof(bdat) / sizeof(bdat[0]));
 	tcase_add_test(t, keyword_before_a_path);
 	tcase_add_loop_test(t, words_with_a_code, 0, sizeof(said) / sizeof(said[0]));
-	suite_add_tcase(s, t);
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed != 0;
+	return run_case("params", t);
 }

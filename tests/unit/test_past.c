@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "queue/past.h"
+#include "tests/unit/run.h"
 
 static void
 on_attempt(void *arg, int64_t at, const char *text, size_t len)
@@ -106,18 +107,10 @@ int
 main(void)
 {
 	TCase *t = tcase_create("past");
-	Suite *suite = suite_create("past");
-	SRunner *r;
-	int failures;
 
 	tcase_add_test(t, newest_first);
 	tcase_add_test(t, the_oldest_go);
 	tcase_add_test(t, long_answers_are_cut);
 	tcase_add_test(t, damaged_ones_do_no_harm);
-	suite_add_tcase(suite, t);
-	r = srunner_create(suite);
-	srunner_run_all(r, CK_NORMAL);
-	failures = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failures > 0;
+	return run_case("past", t);
 }

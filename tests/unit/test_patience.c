@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "queue/patience.h"
+#include "tests/unit/run.h"
 
 static const struct {
 	const char	*text;
@@ -50,15 +51,7 @@ int
 main(void)
 {
 	TCase *t = tcase_create("patience");
-	Suite *suite = suite_create("patience");
-	SRunner *r;
-	int failures;
 
 	tcase_add_loop_test(t, replies_are_read, 0, sizeof(replies) / sizeof(replies[0]));
-	suite_add_tcase(suite, t);
-	r = srunner_create(suite);
-	srunner_run_all(r, CK_NORMAL);
-	failures = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failures > 0;
+	return run_case("patience", t);
 }

@@ -12,6 +12,7 @@
 #include "delivery/pool.h"
 #include "lib/clock.h"
 #include "mx/mx.h"
+#include "tests/unit/run.h"
 
 #define JOBS	40
 #define MOST	20
@@ -146,17 +147,9 @@ int
 main(void)
 {
 	TCase *t = tcase_create("pool");
-	Suite *suite = suite_create("pool");
-	SRunner *r;
-	int failures;
 
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, success_raises_it);
 	tcase_add_test(t, failure_lowers_it);
-	suite_add_tcase(suite, t);
-	r = srunner_create(suite);
-	srunner_run_all(r, CK_NORMAL);
-	failures = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failures > 0;
+	return run_case("pool", t);
 }

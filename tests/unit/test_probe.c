@@ -10,6 +10,7 @@
 #include "mx/dns.h"
 #include "mx/probe.h"
 #include "tests/unit/fake_server.h"
+#include "tests/unit/run.h"
 
 #define ROWS(a)	(int)(sizeof(a) / sizeof((a)[0]))
 
@@ -188,17 +189,10 @@ END_TEST
 int
 main(void)
 {
-	Suite *suite = suite_create("probe");
 	TCase *t = tcase_create("probe");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
-	suite_add_tcase(suite, t);
 	tcase_add_loop_test(t, servers, 0, ROWS(rows));
 	tcase_add_test(t, next_host);
 	tcase_add_test(t, cancelled);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? 0 : 1;
+	return run_case("probe", t);
 }

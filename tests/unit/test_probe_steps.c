@@ -7,6 +7,7 @@
 
 #include "lib/reply.h"
 #include "mx/probe_steps.h"
+#include "tests/unit/run.h"
 
 #define ROWS(a)	(int)(sizeof(a) / sizeof((a)[0]))
 
@@ -178,18 +179,11 @@ END_TEST
 int
 main(void)
 {
-	Suite *suite = suite_create("probe_steps");
 	TCase *t = tcase_create("probe_steps");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
-	suite_add_tcase(suite, t);
 	tcase_add_loop_test(t, dialogs, 0, ROWS(rows));
 	tcase_add_test(t, not_ascii);
 	tcase_add_test(t, nobody);
 	tcase_add_test(t, longest);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? 0 : 1;
+	return run_case("probe_steps", t);
 }

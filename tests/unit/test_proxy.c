@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "smtpd/proxy.h"
+#include "tests/unit/run.h"
 
 #define V2	"\r\n\r\n\0\r\nQUIT\n"
 #define ROW(text)	text, sizeof(text) - 1
@@ -167,18 +168,10 @@ END_TEST
 int
 main(void)
 {
-	Suite *suite = suite_create("proxy");
 	TCase *t = tcase_create("proxy");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_loop_test(t, header, 0, sizeof(headers) / sizeof(headers[0]));
 	tcase_add_loop_test(t, xclient, 0, sizeof(words) / sizeof(words[0]));
 	tcase_add_test(t, long_word);
-	suite_add_tcase(suite, t);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return run_case("proxy", t);
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "lib/rate.h"
+#include "tests/unit/run.h"
 
 #define MINUTE	INT64_C(60000)
 
@@ -52,16 +53,9 @@ END_TEST
 int
 main(void)
 {
-	Suite *s = suite_create("rate");
 	TCase *t = tcase_create("rate");
-	SRunner *r = srunner_create(s);
-	int failed;
 
 	tcase_add_test(t, forgets_in_time);
 	tcase_add_test(t, every_slot);
-	suite_add_tcase(s, t);
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed == 0 ? 0 : 1;
+	return run_case("rate", t);
 }

@@ -11,6 +11,7 @@
 #include "delivery/reach.h"
 #include "lib/log.h"
 #include "mx/mx.h"
+#include "tests/unit/run.h"
 
 #define MINUTES	(60 * 1000)
 
@@ -106,18 +107,11 @@ no_log(void *arg, enum log_level level, const char *line)
 int
 main(void)
 {
-	Suite *s = suite_create("reach");
 	TCase *t = tcase_create("reach");
-	SRunner *r = srunner_create(s);
-	int failed;
 
 	log_set_sink(no_log, NULL);
 	tcase_add_test(t, no_route);
 	tcase_add_test(t, silence);
 	tcase_add_test(t, refused);
-	suite_add_tcase(s, t);
-	srunner_run_all(r, CK_ENV);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed == 0 ? 0 : 1;
+	return run_case("reach", t);
 }

@@ -16,6 +16,7 @@
 #include "lib/alias_file.h"
 #include "lib/clock.h"
 #include "lookup/recipients.h"
+#include "tests/unit/run.h"
 
 static struct conf *conf;
 static struct alias_file *file;
@@ -409,10 +410,7 @@ END_TEST
 int
 main(void)
 {
-	Suite *suite = suite_create("recipients");
 	TCase *tests = tcase_create("recipients");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_set_timeout(tests, 60);
 	tcase_add_test(tests, test_find);
@@ -428,9 +426,5 @@ main(void)
 	tcase_add_test(tests, test_include);
 	tcase_add_test(tests, test_deep);
 	tcase_add_test(tests, test_file);
-	suite_add_tcase(suite, tests);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? 0 : 1;
+	return run_case("recipients", tests);
 }

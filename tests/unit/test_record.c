@@ -6,6 +6,7 @@
 
 #include "queue/record.h"
 #include "queue/segment.h"
+#include "tests/unit/run.h"
 
 /* A record with something in every field. */
 static struct blob *
@@ -194,10 +195,7 @@ END_TEST
 int
 main(void)
 {
-	Suite *s = suite_create("record");
 	TCase *t = tcase_create("record");
-	SRunner *r;
-	int failed;
 
 	tcase_add_test(t, test_round_trip);
 	tcase_add_test(t, test_line);
@@ -205,10 +203,5 @@ main(void)
 	tcase_add_test(t, test_limits);
 	tcase_add_test(t, test_damage);
 	tcase_add_test(t, test_kinds);
-	suite_add_tcase(s, t);
-	r = srunner_create(s);
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed ? 1 : 0;
+	return run_case("record", t);
 }

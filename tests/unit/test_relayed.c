@@ -11,6 +11,7 @@
 #include "lib/clock.h"
 #include "lib/conf.h"
 #include "lookup/relayed.h"
+#include "tests/unit/run.h"
 
 #define N(a)	(sizeof(a) / sizeof((a)[0]))
 
@@ -135,16 +136,9 @@ END_TEST
 int
 main(void)
 {
-	Suite *suite = suite_create("relayed");
 	TCase *t = tcase_create("relayed");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
-	suite_add_tcase(suite, t);
 	tcase_add_test(t, texts);
 	tcase_add_test(t, verdicts);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? 0 : 1;
+	return run_case("relayed", t);
 }

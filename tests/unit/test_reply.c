@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "lib/reply.h"
+#include "tests/unit/run.h"
 
 static const struct {
 	const char		*in;
@@ -159,18 +160,11 @@ END_TEST
 int
 main(void)
 {
-	Suite *suite = suite_create("reply");
 	TCase *tests = tcase_create("reply");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_add_loop_test(tests, test_feed, 0, (int)(sizeof(rows) / sizeof(rows[0])));
 	tcase_add_test(tests, test_two_replies);
 	tcase_add_test(tests, test_limits);
 	tcase_add_test(tests, test_format);
-	suite_add_tcase(suite, tests);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? 0 : 1;
+	return run_case("reply", tests);
 }

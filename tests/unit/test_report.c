@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/unit/run.h"
 #include "tools/report.h"
 #include "tools/verify.h"
 
@@ -91,15 +92,8 @@ END_TEST
 int
 main(void)
 {
-	Suite *s = suite_create("report");
 	TCase *t = tcase_create("report");
-	SRunner *r = srunner_create(s);
-	int failed;
 
 	tcase_add_loop_test(t, answers, 0, (int)(sizeof(cases) / sizeof(cases[0])));
-	suite_add_tcase(s, t);
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed == 0 ? 0 : 1;
+	return run_case("report", t);
 }

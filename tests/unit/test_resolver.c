@@ -2,6 +2,7 @@
  * The direct face of mx/dns.h against a name server in the same loop that misbehaves as told.
  */
 #include "tests/unit/fake_dns.h"
+#include "tests/unit/run.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -448,10 +449,7 @@ END_TEST
 int
 main(void)
 {
-	Suite *suite = suite_create("resolver");
 	TCase *tc = tcase_create("resolver");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_checked_fixture(tc, setup, fake_teardown);
 	tcase_add_loop_test(tc, test_answers, 0, COUNT(answers));
@@ -471,10 +469,5 @@ main(void)
 	tcase_add_test(tc, test_two_servers);
 	tcase_add_test(tc, test_system_servers);
 	tcase_add_loop_test(tc, test_bad_servers, 0, 5);
-	suite_add_tcase(suite, tc);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return run_case("resolver", tc);
 }

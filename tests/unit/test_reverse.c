@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "filters/reverse.h"
+#include "tests/unit/run.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 #define NIBBLES	"0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2."
@@ -69,17 +70,9 @@ END_TEST
 int
 main(void)
 {
-	Suite *suite = suite_create("reverse");
 	TCase *tc = tcase_create("reverse");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_loop_test(tc, test_names, 0, COUNT(names));
 	tcase_add_test(tc, test_sockaddr);
-	suite_add_tcase(suite, tc);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return run_case("reverse", tc);
 }

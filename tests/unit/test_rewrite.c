@@ -7,6 +7,7 @@
 
 #include "lib/conf.h"
 #include "smtpd/rewrite.h"
+#include "tests/unit/run.h"
 
 #define N(a)	((int)(sizeof(a) / sizeof((a)[0])))
 
@@ -107,17 +108,10 @@ END_TEST
 int
 main(void)
 {
-	Suite *suite = suite_create("rewrite");
 	TCase *t = tcase_create("rewrite");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
-	suite_add_tcase(suite, t);
 	tcase_add_loop_test(t, address, 0, N(addresses));
 	tcase_add_loop_test(t, header, 0, N(headers));
 	tcase_add_test(t, plain);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? 0 : 1;
+	return run_case("rewrite", t);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "lib/route.h"
+#include "tests/unit/run.h"
 
 static struct conf *
 must(const char *text)
@@ -197,10 +198,7 @@ END_TEST
 int
 main(void)
 {
-	Suite *s = suite_create("route");
 	TCase *t = tcase_create("route");
-	SRunner *r = srunner_create(s);
-	int failed;
 
 	tcase_add_loop_test(t, there_and_back, 0, COUNT(routes));
 	tcase_add_test(t, without_sections);
@@ -208,9 +206,5 @@ main(void)
 	tcase_add_test(t, by_lmtp);
 	tcase_add_test(t, long_names);
 	tcase_add_loop_test(t, what_is_none, 0, COUNT(nonsense));
-	suite_add_tcase(s, t);
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed == 0 ? 0 : 1;
+	return run_case("route", t);
 }

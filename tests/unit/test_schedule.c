@@ -9,6 +9,7 @@
 
 #include "queue/lanes.h"
 #include "queue/schedule.h"
+#include "tests/unit/run.h"
 
 #define SECOND	INT64_C(1000)
 #define MINUTE	(60 * SECOND)
@@ -934,9 +935,6 @@ int
 main(void)
 {
 	TCase *t = tcase_create("schedule");
-	Suite *suite = suite_create("schedule");
-	SRunner *r;
-	int failed;
 
 	tcase_add_test(t, recipients_at_one_hop_go_together);
 	tcase_add_test(t, limit_grows_with_success);
@@ -966,10 +964,5 @@ main(void)
 	tcase_add_test(t, paused_while_active_and_suspect);
 	tcase_add_test(t, hops_are_told);
 	tcase_add_loop_test(t, twenty_days, 0, 3);
-	suite_add_tcase(suite, t);
-	r = srunner_create(suite);
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed > 0;
+	return run_case("schedule", t);
 }

@@ -12,6 +12,7 @@
 
 #include "queue/lanes.h"
 #include "queue/schedule.h"
+#include "tests/unit/run.h"
 
 #define SECOND		INT64_C(1000)
 #define MINUTE		(60 * SECOND)
@@ -369,16 +370,8 @@ int
 main(void)
 {
 	TCase *t = tcase_create("weeks");
-	Suite *suite = suite_create("schedule_weeks");
-	SRunner *r;
-	int failures;
 
 	tcase_set_timeout(t, 120);
 	tcase_add_loop_test(t, six_weeks, 0, 4);
-	suite_add_tcase(suite, t);
-	r = srunner_create(suite);
-	srunner_run_all(r, CK_NORMAL);
-	failures = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failures > 0;
+	return run_case("schedule_weeks", t);
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "queue/segment.h"
+#include "tests/unit/run.h"
 
 #define SIZE	(10U * SEGMENT_BLOCK)
 #define RECORDS	8
@@ -355,10 +356,7 @@ END_TEST
 int
 main(void)
 {
-	Suite *s = suite_create("segment");
 	TCase *t = tcase_create("segment");
-	SRunner *r;
-	int failed;
 
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, test_whole);
@@ -370,10 +368,5 @@ main(void)
 	tcase_add_test(t, test_unreadable);
 	tcase_add_test(t, test_header);
 	tcase_add_test(t, test_frame);
-	suite_add_tcase(s, t);
-	r = srunner_create(s);
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed ? 1 : 0;
+	return run_case("segment", t);
 }

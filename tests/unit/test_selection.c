@@ -7,6 +7,7 @@
 
 #include "lib/ids.h"
 #include "queue/selection.h"
+#include "tests/unit/run.h"
 
 static const struct {
 	const char	*pattern, *text;
@@ -116,17 +117,9 @@ int
 main(void)
 {
 	TCase *t = tcase_create("selection");
-	Suite *suite = suite_create("selection");
-	SRunner *r;
-	int failures;
 
 	tcase_add_loop_test(t, test_patterns, 0, sizeof(patterns) / sizeof(patterns[0]));
 	tcase_add_loop_test(t, test_words, 0, sizeof(selections) / sizeof(selections[0]));
 	tcase_add_test(t, test_many_ids);
-	suite_add_tcase(suite, t);
-	r = srunner_create(suite);
-	srunner_run_all(r, CK_NORMAL);
-	failures = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failures > 0;
+	return run_case("selection", t);
 }

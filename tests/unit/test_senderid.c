@@ -7,6 +7,7 @@
 
 #include "filters/senderid.h"
 #include "filters/spf_record.h"
+#include "tests/unit/run.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -75,16 +76,9 @@ END_TEST
 int
 main(void)
 {
-	Suite *s = suite_create("senderid");
 	TCase *t = tcase_create("senderid");
-	SRunner *r = srunner_create(s);
-	int failed;
 
 	tcase_add_loop_test(t, address, 0, COUNT(cases));
 	tcase_add_loop_test(t, record, 0, COUNT(records));
-	suite_add_tcase(s, t);
-	srunner_run_all(r, CK_ENV);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return run_case("senderid", t);
 }

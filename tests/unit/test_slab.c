@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "queue/slab.h"
+#include "tests/unit/run.h"
 
 #define RECORDS	(3 * SLAB_BLOCK + 100)
 
@@ -98,16 +99,8 @@ int
 main(void)
 {
 	TCase *t = tcase_create("slab");
-	Suite *suite = suite_create("slab");
-	SRunner *r;
-	int failed;
 
 	tcase_add_test(t, given_back_is_used_again);
 	tcase_add_loop_test(t, two_become_one, 0, 10);
-	suite_add_tcase(suite, t);
-	r = srunner_create(suite);
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed > 0;
+	return run_case("slab", t);
 }

@@ -4,6 +4,7 @@
  */
 #include "filters/spf.h"
 #include "tests/unit/fake_dns.h"
+#include "tests/unit/run.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 #define SPF(name, data) { name ".test", DNS_TXT, "v=spf1 " data, 0 }
@@ -255,10 +256,7 @@ END_TEST
 int
 main(void)
 {
-	Suite *suite = suite_create("spf");
 	TCase *tc = tcase_create("spf");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_checked_fixture(tc, setup, fake_teardown);
 	tcase_add_loop_test(tc, test_cases, 0, COUNT(cases));
@@ -267,10 +265,5 @@ main(void)
 	tcase_add_test(tc, test_deadline);
 	tcase_add_test(tc, test_late_explanation);
 	tcase_add_loop_test(tc, test_cancel, 0, 4);
-	suite_add_tcase(suite, tc);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return run_case("spf", tc);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "filters/spf_received.h"
+#include "tests/unit/run.h"
 
 START_TEST(test_plain)
 {
@@ -59,18 +60,10 @@ END_TEST
 int
 main(void)
 {
-	Suite *suite = suite_create("spf_received");
 	TCase *tc = tcase_create("spf_received");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_test(tc, test_plain);
 	tcase_add_test(tc, test_strangers);
 	tcase_add_test(tc, test_long);
-	suite_add_tcase(suite, tc);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return run_case("spf_received", tc);
 }

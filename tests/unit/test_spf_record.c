@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "filters/spf_record.h"
+#include "tests/unit/run.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -186,10 +187,7 @@ END_TEST
 int
 main(void)
 {
-	Suite *suite = suite_create("spf_record");
 	TCase *tc = tcase_create("spf_record");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_test(tc, test_is);
 	tcase_add_test(tc, test_read);
@@ -198,10 +196,5 @@ main(void)
 	tcase_add_test(tc, test_long_domain);
 	tcase_add_test(tc, test_explanation);
 	tcase_add_test(tc, test_need_name);
-	suite_add_tcase(suite, tc);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return run_case("spf_record", tc);
 }

@@ -13,6 +13,7 @@
 
 #include "lib/clock.h"
 #include "queue/log_private.h"
+#include "tests/unit/run.h"
 
 #define SEGMENT	(1U << 20)
 
@@ -772,10 +773,7 @@ test_sum(const void *data, size_t len)
 int
 main(void)
 {
-	Suite *s = suite_create("spool");
 	TCase *c = tcase_create("spool");
-	SRunner *r;
-	int failed;
 
 	tcase_add_checked_fixture(c, setup, teardown);
 	tcase_set_timeout(c, 60);
@@ -793,10 +791,5 @@ main(void)
 	tcase_add_test(c, test_flight);
 	tcase_add_test(c, test_group_commit);
 	tcase_add_test(c, test_several);
-	suite_add_tcase(s, c);
-	r = srunner_create(s);
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed ? 1 : 0;
+	return run_case("spool", c);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "filters/srs.h"
+#include "tests/unit/run.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 #define NOW	1795291200
@@ -124,10 +125,7 @@ END_TEST
 int
 main(void)
 {
-	Suite *suite = suite_create("srs");
 	TCase *tc = tcase_create("srs");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_test(tc, test_there_and_back);
 	tcase_add_test(tc, test_unchanged);
@@ -135,10 +133,5 @@ main(void)
 	tcase_add_test(tc, test_days);
 	tcase_add_test(tc, test_forged);
 	tcase_add_test(tc, test_malformed);
-	suite_add_tcase(suite, tc);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return run_case("srs", tc);
 }

@@ -21,6 +21,7 @@
 #include "lib/conf.h"
 #include "lib/log.h"
 #include "lookup/state.h"
+#include "tests/unit/run.h"
 
 #define DAY_MS	(INT64_C(86400) * 1000)
 
@@ -664,10 +665,7 @@ END_TEST
 int
 main(void)
 {
-	Suite *s = suite_create("state");
 	TCase *t = tcase_create("state");
-	SRunner *r = srunner_create(s);
-	int failed;
 
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_set_timeout(t, 120);
@@ -688,9 +686,5 @@ main(void)
 	tcase_add_test(t, files_come_late);
 	tcase_add_test(t, many);
 	tcase_add_test(t, commands);
-	suite_add_tcase(s, t);
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed == 0 ? 0 : 1;
+	return run_case("state", t);
 }

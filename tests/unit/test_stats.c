@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/unit/run.h"
 #include "tools/stats.h"
 
 #define NOON	1795262400	/* Saturday 21 November 2026, 12:00 UTC; day 20778, hour 498684 */
@@ -123,18 +124,11 @@ END_TEST
 int
 main(void)
 {
-	Suite *s = suite_create("stats");
 	TCase *t = tcase_create("stats");
-	SRunner *r = srunner_create(s);
-	int n;
 
 	setenv("TZ", "UTC", 1);
 	tcase_add_loop_test(t, views, 0, (int)(sizeof(shown) / sizeof(shown[0])));
 	tcase_add_loop_test(t, little, 0, 3);
 	tcase_add_test(t, percentiles);
-	suite_add_tcase(s, t);
-	srunner_run_all(r, CK_ENV);
-	n = srunner_ntests_failed(r);
-	srunner_free(r);
-	return n != 0;
+	return run_case("stats", t);
 }

@@ -4,6 +4,7 @@
 #include <check.h>
 
 #include "smtpd/stress.h"
+#include "tests/unit/run.h"
 
 static const struct {
 	unsigned		level;
@@ -61,16 +62,9 @@ END_TEST
 int
 main(void)
 {
-	Suite *s = suite_create("stress");
 	TCase *t = tcase_create("stress");
-	SRunner *r = srunner_create(s);
-	int failed;
 
 	tcase_add_loop_test(t, levels, 0, sizeof(rows) / sizeof(rows[0]));
 	tcase_add_test(t, limits);
-	suite_add_tcase(s, t);
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed != 0;
+	return run_case("stress", t);
 }

@@ -9,6 +9,7 @@
 #include "lib/ids.h"
 #include "lib/job.h"
 #include "lib/token.h"
+#include "tests/unit/run.h"
 
 #define NOW	1800000000
 
@@ -207,10 +208,7 @@ END_TEST
 int
 main(void)
 {
-	Suite *suite = suite_create("token");
 	TCase *tests = tcase_create("token");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_add_test(tests, test_token_is_bound);
 	tcase_add_test(tests, test_token_bits);
@@ -219,9 +217,5 @@ main(void)
 	tcase_add_test(tests, test_parts);
 	tcase_add_test(tests, test_job_targets);
 	tcase_add_test(tests, test_job);
-	suite_add_tcase(suite, tests);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? 0 : 1;
+	return run_case("token", tests);
 }

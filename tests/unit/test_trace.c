@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "smtpd/trace.h"
+#include "tests/unit/run.h"
 
 static const struct {
 	const char	*in;
@@ -66,17 +67,10 @@ END_TEST
 int
 main(void)
 {
-	Suite *s = suite_create("trace");
 	TCase *t = tcase_create("trace");
-	SRunner *r = srunner_create(s);
-	int failed;
 
 	tcase_add_loop_test(t, names_of_clients, 0, sizeof(helos) / sizeof(helos[0]));
 	tcase_add_test(t, too_long_a_name);
 	tcase_add_test(t, both_halves);
-	suite_add_tcase(s, t);
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed != 0;
+	return run_case("trace", t);
 }

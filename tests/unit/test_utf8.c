@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "lib/utf8.h"
+#include "tests/unit/run.h"
 
 static const struct {
 	const char	*text;
@@ -62,15 +63,8 @@ END_TEST
 int
 main(void)
 {
-	Suite *s = suite_create("utf8");
 	TCase *t = tcase_create("utf8");
-	SRunner *sr = srunner_create(s);
-	int failed;
 
 	tcase_add_loop_test(t, characters, 0, sizeof(rows) / sizeof(rows[0]));
-	suite_add_tcase(s, t);
-	srunner_run_all(sr, CK_NORMAL);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed != 0;
+	return run_case("utf8", t);
 }

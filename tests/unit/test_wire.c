@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "lib/wire.h"
+#include "tests/unit/run.h"
 
 #define SHORT_MAX	7
 
@@ -262,10 +263,7 @@ END_TEST
 int
 main(void)
 {
-	Suite *suite = suite_create("wire");
 	TCase *tests = tcase_create("wire");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_set_timeout(tests, 120);
 	tcase_add_test(tests, test_every_short_string);
@@ -276,9 +274,5 @@ main(void)
 	tcase_add_test(tests, test_every_place_in_a_line);
 	tcase_add_test(tests, test_there_and_back);
 	tcase_add_test(tests, test_command);
-	suite_add_tcase(suite, tests);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? 0 : 1;
+	return run_case("wire", tests);
 }
