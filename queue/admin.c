@@ -155,7 +155,7 @@ keep_pauses(struct request *r, const char *hop, const char *what)
 	FILE *f = alloc_stream(&names, &len);
 
 	r->own = alloc_text(hop);
-	dispatch_each_hop(r->queue->dispatch, note_hop, f);
+	schedule_each_hop(r->queue->schedule, note_hop, f);
 	alloc_stream_end(f);
 	r->with = what;
 	r->reading = true;

@@ -109,9 +109,9 @@ await_look(struct queue *q)
 
 	for (r = LIST_FIRST(&q->awaiting); r != NULL; r = next) {
 		next = LIST_NEXT(r, await);
-		if (r->caller == NULL || !dispatch_rests(q->dispatch, r->id))
+		if (r->caller == NULL || !schedule_rests(q->schedule, clock_ms(), r->id))
 			continue;
-		if (!r->told && dispatch_has(q->dispatch, r->id))
+		if (!r->told && schedule_has(q->schedule, r->id))
 			say(r, "deferred", "", 0, "4.4.0", "Its next hop is in trouble or paused");
 		caller_say(r->caller, "E\n");
 		caller_end(r->caller);

@@ -274,7 +274,7 @@ apply_bounce(struct request *r, const struct log_envelope *e, const uint32_t *in
 static bool
 is_not_active(const struct request *r, const struct log_envelope *e, uint32_t index)
 {
-	if (!dispatch_is_active(r->queue->dispatch, e->message.id, index))
+	if (!schedule_is_active(r->queue->schedule, e->message.id, index))
 		return true;
 	say_problem((struct request *)(uintptr_t)r, e->message.id, "a recipient is being tried now; hold it first, or try again");
 	return false;

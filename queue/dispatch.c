@@ -341,64 +341,6 @@ dispatch_pause(struct dispatch *d, const char *hop, enum schedule_agent agent, b
 	return changed;
 }
 
-void
-dispatch_each_hop(const struct dispatch *d, void (*fn)(void *arg, const struct schedule_hop *), void *arg)
-{
-	schedule_each_hop(d->schedule, fn, arg);
-}
-
-bool
-dispatch_is_paused(const struct dispatch *d, uint64_t id, uint32_t index)
-{
-	return schedule_is_paused(d->schedule, id, index);
-}
-
-bool
-dispatch_rests(const struct dispatch *d, uint64_t id)
-{
-	return schedule_rests(d->schedule, clock_ms(), id);
-}
-
-bool
-dispatch_has(const struct dispatch *d, uint64_t id)
-{
-	return schedule_has(d->schedule, id);
-}
-
-bool
-dispatch_is_active(const struct dispatch *d, uint64_t id, uint32_t index)
-{
-	return schedule_is_active(d->schedule, id, index);
-}
-
-const char *
-dispatch_waits(const struct dispatch *d, uint64_t id, uint32_t index, int64_t *until_r)
-{
-	const char *why = schedule_waits(d->schedule, id, index, until_r);
-
-	*until_r = clock_wall() + (*until_r - clock_ms()) / 1000;
-	return why;
-}
-
-const char *
-dispatch_reason(const struct dispatch *d, uint64_t id, uint32_t index)
-{
-	static const char *const reasons[] = { [SCHEDULE_UNKNOWN] = "", [SCHEDULE_TRIED] = "", [SCHEDULE_TIME] = "",
-	    [SCHEDULE_HOP] = "its next hop is in trouble", [SCHEDULE_PAUSED] = "",
-	    [SCHEDULE_PLACE] = "it waits for its turn: as many deliveries as there may be are under way",
-	    [SCHEDULE_PROCESS] = "the process that would try it is being restarted",
-	    [SCHEDULE_ALONE] = "it is tried when nothing else is: a process died while delivering it" };
-	int64_t until;
-
-	return reasons[schedule_reason(d->schedule, id, index, &until)];
-}
-
-void
-dispatch_count(const struct dispatch *d, struct schedule_counts *c)
-{
-	schedule_count(d->schedule, c);
-}
-
 /* mda and delivery have ended before queue is told to, so there is little left: what there is, is put back. */
 void
 dispatch_stop(struct dispatch *d, void (*done)(void *), void *arg)
@@ -486,7 +428,7 @@ dispatch_new(struct queue *q)
 	set_times(d);
 	LIST_INIT(&d->tells);
 	d->cap = bouncecap_new();
-	d->schedule = schedule_new(&limits, id_random());
+	q->schedule = d->schedule = schedule_new(&limits, id_random());
 	timer_set(&d->due, on_due, d);
 	timer_set(&d->sweep, on_sweep, d);
 	timer_start(&d->sweep, SWEEP_MS);

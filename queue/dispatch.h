@@ -34,21 +34,9 @@ uint32_t	 dispatch_drop(struct dispatch *, uint64_t id, uint32_t index);
 uint32_t	 dispatch_retry(struct dispatch *, uint64_t id, const char *hop);
 #define HOP_LOCAL	"local"		/* mda, by the name that people know */
 #define HOP_COMMAND	"command"	/* mda too: commands, which may be slow, hold up no mailbox */
-/* schedule_pause and schedule_each_hop. */
 bool		 dispatch_pause(struct dispatch *, const char *hop, enum schedule_agent, bool pause);
-void		 dispatch_each_hop(const struct dispatch *, void (*fn)(void *arg, const struct schedule_hop *), void *arg);
 /* The next hop for a recipient of a message as of now; to: ROUTE_HOP_MAX. Says who goes there. */
 enum schedule_agent dispatch_route(const struct dispatch *, const char *sender, const struct envelope_rcpt *, char *to);
-/* In words, why a recipient is not being tried now; "" where it is its own next time, or not known. */
-const char	*dispatch_reason(const struct dispatch *, uint64_t id, uint32_t index);
-/* The trouble of its hop that a recipient waits for, and until when (seconds since the epoch); NULL: none. */
-const char	*dispatch_waits(const struct dispatch *, uint64_t id, uint32_t index, int64_t *until_r);
-bool		 dispatch_is_paused(const struct dispatch *, uint64_t id, uint32_t index);
-bool		 dispatch_is_active(const struct dispatch *, uint64_t id, uint32_t index);
-/* Whether nothing of a message is being tried, or will be without another event or a pause; and whether anything is left. */
-bool		 dispatch_rests(const struct dispatch *, uint64_t id);
-bool		 dispatch_has(const struct dispatch *, uint64_t id);
-void		 dispatch_count(const struct dispatch *, struct schedule_counts *);
 /* No new attempts; `done` is called once none is under way any more, from the loop. */
 void		 dispatch_stop(struct dispatch *, void (*done)(void *arg), void *arg);
 

@@ -162,7 +162,7 @@ on_status(void *arg, char *to, size_t size)
 	put_rate(&to, &size, "delivered", &q->rates.delivered);
 	put_rate(&to, &size, "deferred", &q->rates.deferred);
 	put_rate(&to, &size, "failed", &q->rates.failed);
-	dispatch_count(q->dispatch, &c);
+	schedule_count(q->schedule, &c);
 	snprintf(to, size, "recipients=%u waiting=%u expanding=%u local=%u remote=%u hops=%u hops_in_trouble=%u hops_paused=%u "
 	    "incoming=%u %s%s%s", c.rcpts, c.waiting, c.active_jobs[SCHEDULE_LOOKUP], c.active_jobs[SCHEDULE_MDA],
 	    c.active_jobs[SCHEDULE_DELIVERY], c.hops, c.hops_in_trouble, c.hops_paused, intake_count(q->intake),

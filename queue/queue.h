@@ -17,6 +17,7 @@ struct request;
 struct dispatch;
 struct expand;
 struct intake;
+struct schedule;
 
 struct queue {
 	struct process	 p;
@@ -27,6 +28,7 @@ struct queue {
 	struct log	*log;
 	struct intake	*intake;	/* messages on their way in */
 	struct dispatch	*dispatch;	/* the schedule, and attempts under way */
+	const struct schedule *schedule; /* dispatch's own, to look at */
 	struct expand	*expand;	/* questions to lookup */
 	struct srs_secrets srs;		/* that sign rewritten senders; list[0] NULL: none are */
 	char		 srs_text[2][SRS_SECRET_MAX];

@@ -45,9 +45,9 @@ request_state(const struct request *r, const struct log_envelope *e, uint32_t in
 {
 	switch (e->rcpts[index].state) {
 	case LOG_OPEN:
-		if (dispatch_is_paused(r->queue->dispatch, e->message.id, index))
+		if (schedule_is_paused(r->queue->schedule, e->message.id, index))
 			return "paused";
-		return dispatch_is_active(r->queue->dispatch, e->message.id, index) ? "active" : "open";
+		return schedule_is_active(r->queue->schedule, e->message.id, index) ? "active" : "open";
 	case LOG_DELIVERED:
 		return "delivered";
 	case LOG_FAILED:
@@ -62,20 +62,34 @@ request_state(const struct request *r, const struct log_envelope *e, uint32_t in
 	return "?";
 }
 
+/* Why it is not being tried now; "" where it is its own next time, or not known. */
+static const char *
+waits_for(const struct schedule *s, uint64_t id, uint32_t index)
+{
+	static const char *const reasons[] = { [SCHEDULE_UNKNOWN] = "", [SCHEDULE_TRIED] = "", [SCHEDULE_TIME] = "",
+	    [SCHEDULE_HOP] = "its next hop is in trouble", [SCHEDULE_PAUSED] = "",
+	    [SCHEDULE_PLACE] = "it waits for its turn: as many deliveries as there may be are under way",
+	    [SCHEDULE_PROCESS] = "the process that would try it is being restarted",
+	    [SCHEDULE_ALONE] = "it is tried when nothing else is: a process died while delivering it" };
+	int64_t until;
+
+	return reasons[schedule_reason(s, id, index, &until)];
+}
+
 /* The last answer, or where there was none what it waits for. */
 static const char *
 reason_of(const struct request *r, const struct log_envelope *e, uint32_t index, int64_t *next_r)
 {
 	const struct log_envelope_rcpt *to = &e->rcpts[index];
 	const char *waits = NULL;
-	int64_t until = 0;
+	int64_t until_ms;
 
 	*next_r = to->next_try;
-	if (to->state == LOG_OPEN && (waits = dispatch_waits(r->queue->dispatch, e->message.id, index, &until)) != NULL)
-		*next_r = until;
+	if (to->state == LOG_OPEN && (waits = schedule_waits(r->queue->schedule, e->message.id, index, &until_ms)) != NULL)
+		*next_r = clock_wall() + (until_ms - clock_ms()) / 1000;
 	if (to->text[0] != '\0')
 		return to->text;
-	return waits != NULL ? waits : to->state == LOG_OPEN ? dispatch_reason(r->queue->dispatch, e->message.id, index) : "";
+	return waits != NULL ? waits : to->state == LOG_OPEN ? waits_for(r->queue->schedule, e->message.id, index) : "";
 }
 
 static bool
@@ -209,7 +223,7 @@ say_message(struct request *r, const struct log_envelope *e)
 		held |= e->rcpts[i].state == LOG_HELD;
 	caller_say(r->caller, "M\t%s\t%" PRId64 "\t%" PRIu64 "\t%s%s\t", id_text(e->message.id), e->message.arrived,
 	    e->message.size, held ? "!" : "",
-	    dispatch_is_active(r->queue->dispatch, e->message.id, SCHEDULE_ALL) ? "*" : "");
+	    schedule_is_active(r->queue->schedule, e->message.id, SCHEDULE_ALL) ? "*" : "");
 	put_field(r->caller, e->sender.address, REQUEST_LINE_MAX);
 	caller_put(r->caller, "\n", 1);
 }
@@ -471,7 +485,7 @@ void
 show_hops(struct request *r)
 {
 	caller_say(r->caller, "ok\n");
-	dispatch_each_hop(r->queue->dispatch, say_one_hop, r);
+	schedule_each_hop(r->queue->schedule, say_one_hop, r);
 	caller_say(r->caller, "E\n");
 	caller_end(r->caller);
 }

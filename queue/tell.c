@@ -421,7 +421,7 @@ tell_poke(struct dispatch *d, uint64_t message)
 {
 	struct tell *g = find_gathering(d, message);
 
-	if (g != NULL && (d->stopping || g->n >= GATHER_MAX || !dispatch_is_active(d, message, SCHEDULE_ALL)))
+	if (g != NULL && (d->stopping || g->n >= GATHER_MAX || !schedule_is_active(d->schedule, message, SCHEDULE_ALL)))
 		go(g);
 }
 
