@@ -85,6 +85,25 @@ stamp_anywhere(const struct network *n, unsigned stamp, int64_t most_us)
 	return others.stamp_us[stamp] > n->stamp_us[stamp] ? others.stamp_us[stamp] : n->stamp_us[stamp];
 }
 
+/* From before it was forgotten here, or from a predecessor, who is not believed that a pace is used up for longer than can be. */
+static void
+recall(struct network *n, int64_t now_us)
+{
+	struct tally own = { 0 };
+
+	if (n->of->tallies != NULL)
+		tallies_recall(n->of->tallies, n->key, &own);
+	for (int i = 0; i < TALLY_STAMPS; i++)
+		if (i == NETWORK_KNOWN || own.stamp_us[i] <= now_us + MINUTE_US)
+			n->stamp_us[i] = own.stamp_us[i];
+}
+
+void
+networks_inherit(struct networks *all, const struct tally_page *gone, int64_t now_ms)
+{
+	tallies_inherit(all->tallies, gone, now_ms * 1000, (now_ms + KNOWN_MS) * 1000);
+}
+
 uint64_t
 network_connections(const struct network *n)
 {
@@ -157,6 +176,7 @@ network_enter(struct networks *all, const struct sockaddr *address, int64_t now_
 			return NULL;
 		n->of = all;
 		memcpy(n->key, key, sizeof(key));
+		recall(n, now_ms * 1000);
 		HASH_ADD(hh, all->by_key, key, sizeof(n->key), n);
 	}
 	if (!network_known(n, now_ms))

@@ -52,6 +52,9 @@ struct networks {
 void	networks_init(struct networks *, size_t most, struct tallies *);
 void	networks_free(struct networks *);
 
+/* A process that counted with this one has ended: what its page says of paces and of who is known holds here. */
+void	networks_inherit(struct networks *, const struct tally_page *, int64_t now_ms);
+
 /* A connection from there; the network stays until network_leave(). NULL: no memory. */
 struct network *network_enter(struct networks *, const struct sockaddr *, int64_t now_ms);
 void	network_leave(struct networks *, struct network *, int64_t now_ms);

@@ -194,6 +194,51 @@ tallies_ask(const struct tallies *all, const uint8_t key[TALLY_KEY], int64_t mos
 	}
 }
 
+/* ---- what is left of others ---- */
+
+static void
+inherit_entry(struct tallies *all, const struct entry *from, int64_t now_us, int64_t most_us)
+{
+	uint64_t net = GET(from->net);
+	uint8_t key[TALLY_KEY] = { (uint8_t)GET(from->kind) };
+	struct tally t;
+	struct entry *e;
+
+	memcpy(key + 1, &net, sizeof(net));
+	if (key[0] == 0 || !read_entry(from, key, &t) || latest(t.stamp_us) <= now_us || latest(t.stamp_us) > most_us ||
+	    (e = place_for(all->own->entries[bucket_of(all, key)], key)) == NULL)
+		return;
+	if (e->kind != key[0] || e->net != net) {
+		if (latest(e->stamp_us) >= latest(t.stamp_us))
+			return;
+		take_place(e, key);
+	}
+	for (int i = 0; i < TALLY_STAMPS; i++)
+		if (t.stamp_us[i] > e->stamp_us[i])
+			PUT(e->stamp_us[i], t.stamp_us[i]);
+}
+
+void
+tallies_inherit(struct tallies *all, const struct tally_page *gone, int64_t now_us, int64_t most_us)
+{
+	if (all->own == NULL || GET(gone->format) != FORMAT)
+		return;
+	for (unsigned b = 0; b < BUCKETS; b++)
+		for (unsigned w = 0; w < WAYS; w++)
+			inherit_entry(all, &gone->entries[b][w], now_us, most_us);
+}
+
+void
+tallies_recall(const struct tallies *all, const uint8_t key[TALLY_KEY], struct tally *to)
+{
+	const struct entry *bucket = all->own != NULL ? all->own->entries[bucket_of(all, key)] : NULL;
+
+	*to = (struct tally){ 0 };
+	for (unsigned w = 0; bucket != NULL && w < WAYS; w++)
+		if (read_entry(&bucket[w], key, to))
+			return;
+}
+
 uint64_t
 tallies_sessions(const struct tallies *all)
 {

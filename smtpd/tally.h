@@ -48,6 +48,14 @@ void	tallies_tell(struct tallies *, const uint8_t key[TALLY_KEY], const struct t
  */
 void	tallies_ask(const struct tallies *, const uint8_t key[TALLY_KEY], int64_t most_us, struct tally *to);
 
+/*
+ * The page of a process that has ended: its stamps that lie ahead go into our own, as far as there is room, but for those beyond
+ * `most_us`, which are impossible.
+ */
+void	tallies_inherit(struct tallies *, const struct tally_page *, int64_t now_us, int64_t most_us);
+/* The stamps in our own page of a network that is not in the table now. */
+void	tallies_recall(const struct tallies *, const uint8_t key[TALLY_KEY], struct tally *to);
+
 /* So many sessions are here; and so many are elsewhere. */
 void	tallies_tell_sessions(struct tallies *, uint32_t);
 uint64_t tallies_sessions(const struct tallies *);

@@ -66,7 +66,9 @@ tally_map_on_gone(void *smtpd, struct ipc *master, struct ipc_message *m)
 
 	(void)master;
 	unpack_init(&u, m->data, m->len);
-	if ((page = tallies_remove(&srv->tallies, unpack_u32(&u))) != NULL)
-		munmap((void *)(uintptr_t)page, MSG_TALLY_SIZE);
+	if ((page = tallies_remove(&srv->tallies, unpack_u32(&u))) == NULL)
+		return 0;
+	networks_inherit(&srv->networks, page, clock_ms());
+	munmap((void *)(uintptr_t)page, MSG_TALLY_SIZE);
 	return 0;
 }

@@ -48,7 +48,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct sockaddr_in6 from = { .sin6_family = AF_INET6 };
 	struct tallies all = { .seed = 1 };
 	struct networks networks;
-	struct tally_page *page;
+	struct tally_page *page, *own;
 	struct network *n;
 	uint8_t key[TALLY_KEY] = { 6 };
 	struct tally t;
@@ -65,6 +65,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			claim(t.stamp_us[stamp] >= 0 && t.stamp_us[stamp] <= MOST_US, "a stamp that cannot be");
 	}
 	memcpy(&from.sin6_addr, data, size < 16 ? size : 16);
+	if ((own = calloc(1, MSG_TALLY_SIZE)) == NULL)
+		abort();
+	tallies_set_own(&all, 1, own);
+	networks_inherit(&networks, page, NOW_MS);
 	if ((n = network_enter(&networks, (const struct sockaddr *)&from, NOW_MS)) != NULL) {
 		claim(network_connections(n) >= 1, "fewer connections than there are here");
 		network_take(n, NETWORK_MESSAGES, 10, NOW_MS);
@@ -73,5 +77,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	networks_free(&networks);
 	free(page);
+	free(own);
 	return 0;
 }

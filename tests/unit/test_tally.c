@@ -173,6 +173,30 @@ START_TEST(who_is_known)
 }
 END_TEST
 
+/* What one that has ended knew its successor knows, of paces too, but for what cannot be. */
+START_TEST(a_successor)
+{
+	static const uint8_t liar[TALLY_KEY] = { 4, 203, 0, 113 };
+	struct network *n = enter(0, "192.0.2.1", 0);
+	struct tally got;
+
+	network_vouch(n, 0);
+	ck_assert(network_take(n, NETWORK_CONNECTIONS, 1, 0));
+	tallies_tell(&workers[0].tallies, key_number(1), &(struct tally){ .stamp_us = { 5, 6, 7, (DAY + 1) * INT64_C(1000) } }, 0);
+	tallies_tell(&workers[0].tallies, liar, &(struct tally){ .stamp_us = { DAY * INT64_C(1000) } }, 0);
+	ck_assert_ptr_eq(tallies_remove(&workers[1].tallies, 0), workers[0].page);
+	networks_inherit(&workers[1].networks, workers[0].page, 0);
+	n = enter(1, "192.0.2.7", 1000);
+	ck_assert(network_known(n, 1000));
+	ck_assert_uint_eq(network_connections(n), 1);
+	ck_assert(!network_take(n, NETWORK_CONNECTIONS, 1, 1000));
+	ck_assert(network_take(n, NETWORK_CONNECTIONS, 1, MINUTE));
+	tallies_recall(&workers[1].tallies, key_number(1), &got);
+	ck_assert_int_eq(got.stamp_us[NETWORK_KNOWN], 0);
+	ck_assert(network_take(enter(1, "203.0.113.1", 1000), NETWORK_CONNECTIONS, 1, 1000));
+}
+END_TEST
+
 /* Whatever the addresses: who has connections keeps his place, and the page stays as large as it is. */
 START_TEST(a_full_page)
 {
@@ -276,6 +300,7 @@ main(void)
 	tcase_add_test(tc, a_pace_outlives_connections);
 	tcase_add_test(tc, sessions_add_up);
 	tcase_add_test(tc, who_is_known);
+	tcase_add_test(tc, a_successor);
 	tcase_add_test(tc, a_full_page);
 	tcase_add_test(tc, room_is_made);
 	tcase_add_test(tc, a_page_of_lies);
