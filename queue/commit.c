@@ -312,10 +312,10 @@ struct commit *
 commit_new(struct event_base *base, int dirfd, const struct commit_options *o, const struct commit_events *events,
     void *arg, char *err, size_t size)
 {
-	struct commit *c = calloc(1, sizeof(*c));
+	struct commit *c = alloc_new(1, sizeof(*c));
 	unsigned readers = o->readers > 0 ? o->readers : READERS_DEFAULT;
 
-	if (c == NULL || (c->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) < 0)
+	if ((c->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) < 0)
 		log_fatal("event=start error=\"%s\"", strerror(errno));
 	c->events = *events;
 	c->arg = arg;

@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 #include <sysexits.h>
 
+#include "lib/alloc.h"
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "mx/dns.h"
@@ -333,10 +334,8 @@ check_input(struct check *c, size_t most, size_t *len_r)
 char *
 check_crlf(const char *raw, size_t len, size_t *len_r)
 {
-	char *message = malloc(len * 2 + 1);
+	char *message = alloc_raw(len * 2 + 1);
 
-	if (message == NULL)
-		log_fatal("out of memory");
 	*len_r = make_crlf(message, raw, len);
 	message[*len_r] = '\0';
 	return message;
@@ -459,11 +458,9 @@ say_expected(const char *verb, const char *wrong)
 static int
 run_json(const struct entry *e, int argc, char **argv)
 {
-	char **longer = calloc((size_t)argc + 2, sizeof(*longer)), json[] = "--json";
+	char **longer = alloc_new((size_t)argc + 2, sizeof(*longer)), json[] = "--json";
 	int code;
 
-	if (longer == NULL)
-		log_fatal("out of memory");
 	memcpy(longer, argv, 2 * sizeof(*argv));
 	longer[2] = json;
 	memcpy(longer + 3, argv + 2, (size_t)(argc - 2) * sizeof(*argv));

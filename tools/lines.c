@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "lib/alloc.h"
 #include "lib/utf8.h"
 #include "tools/lines.h"
 
@@ -154,13 +155,11 @@ struct json_object *
 lines_json(const char *text)
 {
 	static const char unknown[] = "\xef\xbf\xbd";
-	char *clean = malloc(strlen(text) * (sizeof(unknown) - 1) + 1), *to = clean;
+	char *clean = alloc_raw(strlen(text) * (sizeof(unknown) - 1) + 1), *to = clean;
 	struct json_object *o;
 	uint32_t c;
 	size_t n;
 
-	if (clean == NULL)
-		abort();
 	while (*text != '\0') {
 		n = character(text, &c);
 		memcpy(to, n > 0 ? text : unknown, n > 0 ? n : sizeof(unknown) - 1);

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sysexits.h>
 
+#include "lib/alloc.h"
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "tools/call.h"
@@ -430,13 +431,11 @@ give_help(const struct asked *a, char **words, int n)
 static int
 obey(const struct asked *a, char **given, int n)
 {
-	const char **words = calloc((size_t)(n + a->n_selecting) + 4, sizeof(*words));
+	const char **words = alloc_new((size_t)(n + a->n_selecting) + 4, sizeof(*words));
 	const struct command *c;
 	char since_text[24];
 	int code;
 
-	if (words == NULL)
-		return EX_OSERR;
 	for (int i = 0; i < n; i++)
 		words[i] = given[i];
 	for (int i = 0; i < a->n_selecting; i++)

@@ -3,6 +3,7 @@
  */
 #include <stdio.h>
 
+#include "lib/alloc.h"
 #include "lib/conf.h"
 #include "lib/log.h"
 #include "tools/select.h"
@@ -25,26 +26,19 @@ char *
 select_word(int number, const char *value, char *why, size_t size)
 {
 	const char *name = select_options[number - SELECT_FIRST].name;
-	char *word = NULL;
 	int64_t ms;
-	int n;
 
 	switch (number - SELECT_FIRST) {
 	case DRY_RUN:
-		n = asprintf(&word, "%s", name);
-		break;
+		return alloc_text(name);
 	case OLDER:
 	case NEWER:
 		if (conf_duration(value, &ms) != 0) {
 			snprintf(why, size, "--%s %s is not a duration; expected one as in 90s, 30m, 1h30m or 2d", name, logq(value));
 			return NULL;
 		}
-		n = asprintf(&word, "%s=%lld", name, (long long)(ms / 1000));
-		break;
+		return alloc_printf("%s=%lld", name, (long long)(ms / 1000));
 	default:
-		n = asprintf(&word, "%s=%s", name, value);
+		return alloc_printf("%s=%s", name, value);
 	}
-	if (n < 0)
-		log_fatal("event=out-of-memory");
-	return word;
 }

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "lib/address.h"
+#include "lib/alloc.h"
 #include "lib/clock.h"
 #include "lib/ids.h"
 #include "lib/log.h"
@@ -81,11 +82,9 @@ static int
 run_retry(const struct args *a, const char *path)
 {
 	const char *words[] = { "queue", "retry", NULL, NULL };
-	char *what;
+	char *what = alloc_printf("%s%s", a->retry_by, a->retry);
 	int rc;
 
-	if (asprintf(&what, "%s%s", a->retry_by, a->retry) < 0)
-		return complain(EX_OSERR, "out of memory");
 	words[2] = what;
 	rc = ask(path, words, changes_print);
 	free(what);
@@ -148,7 +147,7 @@ run_daemon(const struct args *a, const char *path)
 		words[n++] = foreground;
 	if (a->config != NULL) {
 		words[n++] = config;
-		words[n++] = strdup(a->config);
+		words[n++] = alloc_text(a->config);
 	}
 	if (len > 0) {
 		self[len] = '\0';
@@ -250,7 +249,6 @@ static char *
 canonical(const char *text, const char *origin, bool *utf8, char *why, size_t size)
 {
 	const char *reason = "it is no address";
-	char *whole = NULL;
 	struct address a;
 
 	if (address_parse(&a, text, ADDRESS_BARE | ADDRESS_UTF8, &reason) != ADDRESS_OK) {
@@ -258,9 +256,7 @@ canonical(const char *text, const char *origin, bool *utf8, char *why, size_t si
 		return NULL;
 	}
 	*utf8 |= a.utf8;
-	if (asprintf(&whole, a.domain[0] == '\0' ? "%s@%s" : "%s", a.text, origin) < 0)
-		log_fatal("event=out-of-memory");
-	return whole;
+	return alloc_printf(a.domain[0] == '\0' ? "%s@%s" : "%s", a.text, origin);
 }
 
 /* -f's argument is an address as in a header: "Anna <anna@example.org>" too. */
@@ -276,7 +272,7 @@ sender_address(const struct args *a, const struct caller *c, const char *envelop
 
 	*to = NULL;
 	if (text[0] == '\0') {
-		*to = strdup("");
+		*to = alloc_text("");
 		return 0;
 	}
 	if (given != NULL)

@@ -8,6 +8,7 @@
 #include <sysexits.h>
 
 #include "tools/call.h"
+#include "lib/alloc.h"
 #include "tools/lines.h"
 #include "tools/verify.h"
 
@@ -70,8 +71,8 @@ is_new(struct hops *h, const char *hop)
 			return false;
 	if (h->n == HOPS_MAX || strncmp(hop, "mx:", 3) != 0)
 		return false;
-	h->names[h->n] = strdup(hop);
-	return h->names[h->n++] != NULL;
+	h->names[h->n++] = alloc_text(hop);
+	return true;
 }
 
 /* Copies lookup's answer, and after each next hop that is new its hosts. */
@@ -84,8 +85,9 @@ gather(const char *path, FILE *from, FILE *to)
 	int rc = 0, hosts;
 
 	while (getline(&line, &room, from) > 0) {
-		if (line[0] == 'E' || (copy = strdup(line)) == NULL)
+		if (line[0] == 'E')
 			continue;
+		copy = alloc_text(line);
 		fputs(line, to);
 		lines_cut(copy, f, LINES_FIELDS_MAX);
 		if (f[0][0] == 'V')
