@@ -299,6 +299,8 @@ job_drop(struct schedule *s, struct schedule_job *j, uint32_t index)
 	struct hop *h = j->hop;
 	uint32_t dropped = 0;
 
+	if (index != SCHEDULE_ALL && !sched_job_may_have(j, index))
+		return 0;
 	for (uint32_t i = 0; i < j->n; i++) {
 		if (rcpts[i].flags != 0 || (index != SCHEDULE_ALL && rcpts[i].index != index))
 			continue;

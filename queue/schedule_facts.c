@@ -49,7 +49,7 @@ find_job(const struct schedule *s, uint64_t message, uint32_t index)
 	const struct schedule_job *j = NULL;
 
 	while ((j = sched_job_of(s, message, j)) != NULL)
-		for (uint32_t i = 0; i < j->n; i++)
+		for (uint32_t i = 0; i < j->n && sched_job_may_have(j, index); i++)
 			if (sched_job_rcpts(j)[i].index == index && sched_job_rcpts(j)[i].flags == 0)
 				return j;
 	return NULL;

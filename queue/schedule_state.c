@@ -265,6 +265,7 @@ void
 sched_job_append(struct schedule_job *j, struct rcpt r)
 {
 	struct rcpt *many = j->n > 1 ? j->many : NULL;
+	uint32_t at;
 
 	if (j->n == 0) {
 		j->one = r;
@@ -273,7 +274,9 @@ sched_job_append(struct schedule_job *j, struct rcpt r)
 			many = alloc_resize(many, room_for(j->n + 1U), sizeof(*many));
 		if (j->n == 1)
 			many[0] = j->one;
-		many[j->n] = r;
+		for (at = j->n; at > 0 && many[at - 1].index > r.index; at--)
+			many[at] = many[at - 1];
+		many[at] = r;
 		j->many = many;
 	}
 	j->n++;

@@ -144,6 +144,13 @@ sched_job_rcpts(const struct schedule_job *j)
 	return j->n > 1 ? j->many : (struct rcpt *)(uintptr_t)&j->one;
 }
 
+/* A job's recipients stand in the order of their index: of a list of fifty thousand most jobs are passed over by this. */
+static inline bool
+sched_job_may_have(const struct schedule_job *j, uint32_t index)
+{
+	return j->n > 0 && sched_job_rcpts(j)[0].index <= index && index <= sched_job_rcpts(j)[j->n - 1].index;
+}
+
 /* A time as a job keeps it. */
 static inline int64_t
 sched_ms(int64_t at)
