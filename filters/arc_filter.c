@@ -100,7 +100,7 @@ sealer_saw_pass(const struct facts *f, unsigned set)
 	struct header_field field;
 	size_t at = 0;
 
-	while (header_next(f->header, f->header_len, &at, &field))
+	while (header_next_any(f->header, f->header_len, &at, &field))
 		if (header_is(&field, "ARC-Authentication-Results") && arc_results_instance(&field) == set)
 			return says_dmarc_pass(field.value, field.value_len);
 	return false;

@@ -106,7 +106,7 @@ dkim_fields_new(const char *header, size_t len)
 
 	f->header = alloc_raw(len + 1);
 	memcpy(f->header, header, len);
-	for (size_t at = 0; f->n < NONE && header_next(f->header, len, &at, &field); f->n++) {
+	for (size_t at = 0; f->n < NONE && header_next_any(f->header, len, &at, &field); f->n++) {
 		if (f->n == f->room) {
 			f->room = f->room == 0 ? 32 : f->room * 2;
 			f->fields = alloc_resize(f->fields, f->room, sizeof(*f->fields));

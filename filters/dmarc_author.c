@@ -44,7 +44,7 @@ dmarc_author_find(struct dmarc_authors *authors, const char *block, size_t len)
 	bool broken = false;
 
 	authors->n = 0;
-	for (size_t at = 0; header_next(block, len, &at, &f); )
+	for (size_t at = 0; header_next_any(block, len, &at, &f); )
 		if (header_is(&f, "From")) {
 			fields++;
 			broken |= header_addresses(f.value, f.value_len, take_address, &r) == -1;

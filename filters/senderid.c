@@ -52,7 +52,7 @@ read_fields(struct fields *to, const char *header, size_t len)
 	size_t at = 0;
 
 	*to = (struct fields){ .trace_between = false };
-	for (size_t i = 0; header_next(header, len, &at, &f); i++) {
+	for (size_t i = 0; header_next_any(header, len, &at, &f); i++) {
 		if (header_is(&f, "Resent-Sender"))
 			take(&to->resent_sender, &f, i);
 		else if (header_is(&f, "Resent-From"))

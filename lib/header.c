@@ -58,6 +58,17 @@ header_next(const char *block, size_t len, size_t *at, struct header_field *f)
 }
 
 bool
+header_next_any(const char *block, size_t len, size_t *at, struct header_field *f)
+{
+	while (!header_next(block, len, at, f)) {
+		if (*at >= len || is_empty_line(block, len, *at))
+			return false;
+		*at = line_end(block, len, *at);
+	}
+	return true;
+}
+
+bool
 header_is(const struct header_field *f, const char *name)
 {
 	return strlen(name) == f->name_len && strncasecmp(f->name, name, f->name_len) == 0;
@@ -78,7 +89,7 @@ header_count(const char *block, size_t len, const char *name)
 	struct header_field f;
 	unsigned count = 0;
 
-	for (size_t at = 0; header_next(block, len, &at, &f); )
+	for (size_t at = 0; header_next_any(block, len, &at, &f); )
 		if (header_is(&f, name))
 			count++;
 	return count;
@@ -112,7 +123,7 @@ header_value(const char *block, size_t len, const char *name)
 {
 	struct header_field f;
 
-	for (size_t at = 0; header_next(block, len, &at, &f); )
+	for (size_t at = 0; header_next_any(block, len, &at, &f); )
 		if (header_is(&f, name))
 			return unfold(f.value, f.value_len);
 	return NULL;

@@ -17,10 +17,12 @@ struct header_field {
 
 /* The next field at *at (start with 0); false at the empty line, the end, or a line that is no field. */
 bool	header_next(const char *block, size_t len, size_t *at, struct header_field *);
+/* Likewise, past lines that are no field: some who read a mail stop there, some show what stands behind. */
+bool	header_next_any(const char *block, size_t len, size_t *at, struct header_field *);
 bool	header_is(const struct header_field *, const char *name);	/* without case */
 /* Where the body begins: after the empty line, or len without one. */
 size_t	header_end(const char *block, size_t len);
-/* How many fields of that name. */
+/* How many fields of that name, also behind lines that are none. */
 unsigned header_count(const char *block, size_t len, const char *name);
 /* The value unfolded, trimmed, as a new string; NUL and controls become '?'. NULL when the field is not there. */
 char	*header_value(const char *block, size_t len, const char *name);

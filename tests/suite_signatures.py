@@ -194,6 +194,9 @@ class Signatures:
 		said = self.check("dkim", b"DKIM-Signature: v=1; a=rsa-md5; d=example.org; s=x; h=from; bh=AAAA; b=AAAA\r\n" + message)
 		if not said.startswith("neutral d=example.org s=x (unknown algorithm"):
 			raise mt.Failed(said)
+		said = self.check("dkim", b">From somebody\r\n" + self.sign("dkim", "rsa", message))
+		if said.split()[0] != "pass":
+			raise mt.Failed(f"behind a line that is no field: {said}")
 		if self.check("dkim", message).split()[0] != "none" or self.check("arc", message).split()[0] != "none":
 			raise mt.Failed("unsigned mail is not none")
 

@@ -26,7 +26,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	int found = 0, count;
 
 	memcpy(block, data, size);
-	for (; header_next(block, size, &at, &f); before = at) {
+	for (; header_next_any(block, size, &at, &f); before = at) {
 		if (at <= before || at > size || f.value < f.name + f.name_len || f.value + f.value_len != block + at)
 			abort();
 		if (f.name_len >= sizeof(name))

@@ -347,6 +347,10 @@ static const struct {
 	{ "several authors, one in trouble", { .header = FINE "From: a@trouble.test, b@example.com\r\n\r\n" }, STAGE_END, CHAIN_PASS,
 	    0, "", "", "dmarc=temperror+0" },
 	/* the form of messages */
+	{ "an author behind a line that is no field", { .from = "a@neutral.test", .header = FINE "no field\r\nFrom: a@rejects.test\r\n\r\n" },
+	    STAGE_END, CHAIN_REFUSE, 550, "5.7.1", "dmarc", "dmarc=fail+10 from=pass+0" },
+	{ "a second From behind it", { .header = FINE "From: someone@example.com\r\nno field\r\nFrom: a@rejects.test\r\n\r\n" },
+	    STAGE_END, CHAIN_REFUSE, 554, "5.6.0", "from", "from=doubled+10" },
 	{ "two From", { .header = FINE "From: someone@example.com\r\nFrom: a@rejects.test\r\n\r\n" }, STAGE_END, CHAIN_REFUSE, 554,
 	    "5.6.0", "from", "" },
 	{ "nothing in it", { .header = "Subject: x\r\n\r\n" }, STAGE_END, CHAIN_PASS, 0, "", "", "conformity=odd+5" },

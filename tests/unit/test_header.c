@@ -64,10 +64,15 @@ END_TEST
 START_TEST(test_count_and_value)
 {
 	static const char block[] = "Received: a\r\nX: \r\n  y\r\n\tz  \r\nRECEIVED:b\r\nN: a\001\033b\xc3\xb6\rc\r\n\r\nReceived: body\r\n";
+	static const char broken[] = " no field\r\nFrom: a\r\n: none\r\n nor this\r\nFrom: b\r\n\xfc: x\nFrom: c\nend\n\nFrom: body\n";
 	char *value;
 
 	ck_assert_uint_eq(header_count(block, sizeof(block) - 1, "received"), 2);
 	ck_assert_uint_eq(header_count(block, sizeof(block) - 1, "none"), 0);
+	ck_assert_uint_eq(header_count(broken, sizeof(broken) - 1, "From"), 3);
+	value = header_value(broken, sizeof(broken) - 1, "From");
+	ck_assert_str_eq(value, "a");
+	free(value);
 	value = header_value(block, sizeof(block) - 1, "x");
 	ck_assert_str_eq(value, "y z");
 	free(value);
