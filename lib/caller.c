@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <event2/buffer.h>
 #include <event2/event.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,7 +20,7 @@
 
 #define FULL_BYTES	(64U * 1024)
 #define PIECES		16		/* of the buffer in one call */
-#define SLOW_MS		30000		/* without taking a byte */
+#define SLOW_MS		30000		/* without taking a byte of what waits for it */
 
 struct caller {
 	int		 fd;
@@ -73,11 +74,17 @@ on_turn(evutil_socket_t fd, short what, void *arg)
 	}
 }
 
+/* Who has nothing to read is not slow, as long as he is there: what he asked for may take minutes. */
 static void
 on_slow(void *arg)
 {
 	struct caller *c = arg;
+	struct pollfd p = { .fd = c->fd };
 
+	if (evbuffer_get_length(c->out) == 0 && poll(&p, 1, 0) >= 0 && (p.revents & (POLLHUP | POLLERR)) == 0) {
+		timer_start(&c->slow, SLOW_MS);
+		return;
+	}
 	c->lost = true;
 	event_active(c->turn, 0, 0);
 }

@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 
@@ -439,6 +440,24 @@ class Admin:
 		self.server.log.wait(rf"msg={mail_id} event=delivered", since)
 		self.far.add("rcpt reply 451 4.2.0 not now")
 
+	def deliver_waits(self):
+		"""Who waits for a delivery hears what comes of it however long it takes: nothing to read is not slow reading."""
+		mail_id = self.waiting()
+		self.far.gate.clear()
+		try:
+			with socket.socket(socket.AF_UNIX) as s:
+				s.settimeout(mt.DEADLINE)
+				s.connect(self.server.control)
+				s.sendall(f"queue\tdeliver\t{mail_id}\n".encode())
+				answer = s.makefile()
+				self.need(answer.readline(), "^ok$")
+				self.server.move_clock(45)
+				self.far.gate.set()
+				self.need(answer.read(), "deferred", "(?m)^E$")
+		finally:
+			self.far.gate.set()
+		self.remove_all()
+
 	def domain_becomes_ours(self):
 		"""What waits for another host is delivered here once its domain is ours."""
 		mail_id = self.waiting("carol@far.example")
@@ -461,7 +480,7 @@ class Admin:
 
 CASES = ("forms_of_a_message", "large_content", "filters", "hold_and_release", "held_in_flight", "changes_by_filter", "many", "long_list", "bounce", "reroute",
 	"other_recipients", "spool", "pause_local", "verify", "status", "log_level",
-	"help", "others", "poison", "domain_becomes_ours", "pause_and_resume")
+	"help", "others", "deliver_waits", "poison", "domain_becomes_ours", "pause_and_resume")
 
 
 def main():
