@@ -4,6 +4,7 @@
  */
 #include "filters/dmarc_author.h"
 
+#include <ctype.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -16,14 +17,12 @@ struct reading {
 };
 
 static void
-take_address(void *arg, const char *address)
+take_domain(struct reading *r, const char *text)
 {
-	struct reading *r = arg;
 	struct dmarc_authors *a = r->authors;
-	const char *at = strrchr(address, '@');
 	char domain[ADDRESS_DOMAIN_MAX + 1];
 
-	if (at == NULL || address_domain(domain, at + 1, ADDRESS_UTF8) == -1 || domain[0] == '[' || domain[0] == '\0') {
+	if (address_domain(domain, text, ADDRESS_UTF8) == -1 || domain[0] == '[' || domain[0] == '\0') {
 		r->missing = true;
 		return;
 	}
@@ -35,19 +34,50 @@ take_address(void *arg, const char *address)
 		snprintf(a->domains[a->n++], sizeof(a->domains[0]), "%s", domain);
 }
 
+static void
+take_address(void *arg, const char *address)
+{
+	const char *at = strrchr(address, '@');
+
+	take_domain(arg, at != NULL ? at + 1 : "");
+}
+
+/* In a field that is not all addresses: whatever stands behind an @, for a reader may show that. */
+static void
+take_all(struct reading *r, const char *p, size_t len)
+{
+	const char *end = p + len;
+	char text[ADDRESS_DOMAIN_MAX + 1];
+	size_t n;
+
+	while ((p = memchr(p, '@', (size_t)(end - p))) != NULL) {
+		for (p++; p < end && (*p == ' ' || *p == '\t'); p++)
+			;
+		for (n = 0; p + n < end && (isalnum((unsigned char)p[n]) || p[n] == '.' || p[n] == '-' || p[n] == '_' ||
+		    (unsigned char)p[n] >= 0x80); n++)
+			;
+		snprintf(text, sizeof(text), "%.*s", n < sizeof(text) ? (int)n : 0, p);
+		take_domain(r, text);
+		p += n;
+	}
+}
+
 enum dmarc_author
 dmarc_author_find(struct dmarc_authors *authors, const char *block, size_t len)
 {
 	struct reading r = { .authors = authors };
 	struct header_field f;
 	unsigned fields = 0;
-	bool broken = false;
+	bool broken = false, all;
 
 	authors->n = 0;
 	for (size_t at = 0; header_next_any(block, len, &at, &f); )
 		if (header_is(&f, "From")) {
 			fields++;
-			broken |= header_addresses(f.value, f.value_len, take_address, &r) == -1;
+			all = header_addresses(f.value, f.value_len, take_address, &r) != -1;
+			if (!all || r.missing)
+				take_all(&r, f.value, f.value_len);
+			broken |= !all;
 		}
 	if (fields > 1 || r.several)
 		return DMARC_AUTHOR_SEVERAL;

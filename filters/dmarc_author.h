@@ -1,6 +1,6 @@
 /*
  * The author domain of a message: that of the addresses in its From field, RFC 9989, 5.3.1. There should be one. Where there
- * are several, or something that is no address stands beside it, it is told, and those that were found are named. Pure.
+ * are several, or something that is no address stands there, it is told, and those that can be seen in it are named. Pure.
  */
 #ifndef FILTERS_DMARC_AUTHOR_H
 #define FILTERS_DMARC_AUTHOR_H

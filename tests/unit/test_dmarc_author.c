@@ -36,13 +36,21 @@ static const struct {
 	{ "From:\r\n\r\n", DMARC_AUTHOR_NONE, "" },
 	{ "To: a@example.com\r\n\r\n", DMARC_AUTHOR_NONE, "" },
 	{ "", DMARC_AUTHOR_NONE, "" },
+	/* what cannot be read may still be shown */
+	{ "From: (a@example.com\r\n\r\n", DMARC_AUTHOR_BROKEN, "example.com" },
+	{ "From: \"a@example.com\r\n\r\n", DMARC_AUTHOR_BROKEN, "example.com" },
+	{ "From: <a@example.com\r\n\r\n", DMARC_AUTHOR_BROKEN, "example.com" },
+	{ "From: b@example.net, <a@ example.com. x\r\n\r\n", DMARC_AUTHOR_SEVERAL, "example.net example.com" },
+	{ "From: \"a@example.com\"\r\n\r\n", DMARC_AUTHOR_NONE, "example.com" },
+	{ "From: a@example.com@@\r\n\r\n", DMARC_AUTHOR_NONE, "example.com" },
+	{ "From: nobody (at home)\r\n\r\n", DMARC_AUTHOR_NONE, "" },
 	/* behind a line that is no field there is still what many a reader shows */
 	{ "To: b@example.net\r\nno field\r\nFrom: a@example.com\r\n\r\n", DMARC_AUTHOR_ONE, "example.com" },
 	{ ">From x\r\n more\r\nFrom: a@example.com\r\n\r\n", DMARC_AUTHOR_ONE, "example.com" },
 	{ "From: a@example.com\r\n: x\r\nFrom: b@example.net\r\n\r\n", DMARC_AUTHOR_SEVERAL, "example.com example.net" },
 	{ "From: a@example.com <b@example.net>\r\n\r\n", DMARC_AUTHOR_ONE, "example.net" },
-	{ "From: <a@example.com> <b@example.net>\r\n\r\n", DMARC_AUTHOR_BROKEN, "" },
-	{ "From: a@example.com (\r\n\r\n", DMARC_AUTHOR_BROKEN, "" },
+	{ "From: <a@example.com> <b@example.net>\r\n\r\n", DMARC_AUTHOR_SEVERAL, "example.com example.net" },
+	{ "From: a@example.com (\r\n\r\n", DMARC_AUTHOR_BROKEN, "example.com" },
 };
 
 START_TEST(test_cases)

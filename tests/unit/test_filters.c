@@ -357,7 +357,11 @@ static const struct {
 	{ "doubled", { .header = FINE FINE "From: someone@example.com\r\n\r\n" }, STAGE_END, CHAIN_PASS, 0, "", "", "conformity=odd+4" },
 	/* A From that DMARC cannot be asked about, whatever is wrong with it. */
 	{ "authors of two domains", { .header = FINE "From: a@neutral.test, b@nodmarc.test\r\n\r\n" }, STAGE_END, CHAIN_PASS, 0, "", "", "conformity=odd+3" },
-	{ "two addresses for one", { .header = FINE "From: <a@neutral.test> <b@rejects.test>\r\n\r\n" }, STAGE_END, CHAIN_PASS, 0, "", "", "conformity=odd+3" },
+	{ "two addresses for one", { .header = FINE "From: <a@neutral.test> <b@nodmarc.test>\r\n\r\n" }, STAGE_END, CHAIN_PASS, 0, "", "", "conformity=odd+3" },
+	{ "two addresses for one, and one is forged", { .header = FINE "From: <a@neutral.test> <b@rejects.test>\r\n\r\n" }, STAGE_END,
+	    CHAIN_REFUSE, 550, "5.7.1", "dmarc", "dmarc=fail+10" },
+	{ "an author that can be seen and not be read", { .header = FINE "From: (a@rejects.test\r\n\r\n" }, STAGE_END, CHAIN_REFUSE,
+	    550, "5.7.1", "dmarc", "dmarc=fail+10" },
 	{ "empty", { .header = FINE "From:\r\n\r\n" }, STAGE_END, CHAIN_PASS, 0, "", "", "conformity=odd+3" },
 	{ "a folded one", { .header = FINE "From:\r\n \r\n someone@example.com\r\n\r\n" }, STAGE_END, CHAIN_PASS, 0, "", "", "conformity=pass+0" },
 	{ "a group without members", { .header = FINE "From: \"b@rejects.test\":;\r\n\r\n" }, STAGE_END, CHAIN_PASS, 0, "", "", "conformity=odd+3" },
