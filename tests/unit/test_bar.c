@@ -42,6 +42,7 @@ drawn(int64_t ms, bool output_too)
 	ck_assert_int_eq(openpty(&master, &slave, NULL, NULL, NULL), 0);
 	dup2(slave, STDERR_FILENO);
 	dup2(output_too ? slave : null, STDOUT_FILENO);
+	clock_hold(true);		/* else a machine that stands still draws it twice */
 	bar_begin(&b, "work", 4);
 	bar_at(&b, 1);
 	clock_shift(ms);
