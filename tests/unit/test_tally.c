@@ -8,6 +8,7 @@
 
 #include "lib/messages.h"
 #include "smtpd/network.h"
+#include "tests/unit/run.h"
 
 #define MINUTE		60000
 #define DAY		(24 * 60 * MINUTE)
@@ -287,10 +288,7 @@ END_TEST
 int
 main(void)
 {
-	Suite *suite = suite_create("tally");
 	TCase *tc = tcase_create("all");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, a_page_fits);
@@ -306,10 +304,5 @@ main(void)
 	tcase_add_test(tc, a_page_of_lies);
 	tcase_add_test(tc, another_format_is_left_alone);
 	tcase_add_test(tc, not_too_many_pages);
-	suite_add_tcase(suite, tc);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed > 0;
+	return run_case("tally", tc);
 }
