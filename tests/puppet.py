@@ -105,6 +105,7 @@ def main():
 		report.fail("sandbox", "these deeds need root")
 		return report.finish()
 	leave_out()
+	os.chdir("/")		# the processes' folder, too: not one that only root may enter
 	server, numbers = Stage(), {}
 	scene = None
 	try:
