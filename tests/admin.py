@@ -454,6 +454,19 @@ class Admin:
 				self.server.move_clock(45)
 				self.far.gate.set()
 				self.need(answer.read(), "deferred", "(?m)^E$")
+			self.far.gate.clear()
+			mark = self.server.log.mark()
+			tool = subprocess.Popen([os.path.join(mt.BIN, "minimtactl"), "queue", "deliver", mail_id], stdout=subprocess.PIPE,
+				stderr=subprocess.STDOUT, text=True, env={**os.environ, "MINIMTA_CONTROL": self.server.control})
+			self.server.log.wait_for(lambda: [p["jobs"] for p in self.json("status")["processes"] if p["name"] == "delivery"] == [1],
+				"no delivery is under way")
+			self.server.signal("queue")
+			self.need(tool.communicate(timeout=mt.DEADLINE)[0], "the answer is cut short")
+			if tool.returncode != 75:
+				raise mt.Failed(f"a delivery of which nothing was heard: exit {tool.returncode}, expected 75")
+			self.server.log.wait("event=died process=queue", mark)
+			self.server.move_clock(2)
+			self.server.log.wait("event=restarted process=queue", mark)
 		finally:
 			self.far.gate.set()
 		self.remove_all()

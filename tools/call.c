@@ -19,6 +19,7 @@
 #define CONFIG_MAX	(1024 * 1024)
 #define PAUSE_MS	250
 #define ANSWER_MS	60000
+#define DELIVERY_MS	(30 * 60000)	/* the queue itself tries for hours */
 
 /* Not conf_read: a tool must not wait for the DNS to tell it a host name that it does not need. */
 static struct conf *
@@ -200,4 +201,12 @@ call_command(const char *path, const char *const *words, int *code_r, char *why,
 	else
 		close(fd);
 	return NULL;
+}
+
+void
+call_wait_long(FILE *f)
+{
+	struct timeval patience = { .tv_sec = DELIVERY_MS / 1000 };
+
+	setsockopt(fileno(f), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
 }

@@ -27,5 +27,7 @@ int	call_open(const char *path, int wait_ms, void (*waiting)(const char *why), i
 /* Sends the words as a line and reads "ok": what follows is the answer's body. NULL with a code and why: after "error: ",
  * "denied: " (EX_NOPERM) or "later: " (EX_TEMPFAIL) the server says it. words ends with NULL. */
 FILE	*call_command(const char *path, const char *const *words, int *code_r, char *why, size_t size);
+/* What follows may take as long as a delivery: half an hour for each line, where it is a minute otherwise. */
+void	call_wait_long(FILE *);
 
 #endif

@@ -7,13 +7,10 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sysexits.h>
 
 #include "tools/call.h"
 #include "tools/lines.h"
-
-#define PATIENCE_MIN	30		/* until the next line; the queue itself tries for hours */
 
 enum { KIND, ADDRESS, CODE, STATUS, REPLY, FIELDS };
 
@@ -59,7 +56,6 @@ int
 deliver_now(const char *path, const char *id, FILE *results, FILE *errors)
 {
 	const char *words[] = { "queue", "deliver", id, NULL };
-	struct timeval patience = { .tv_sec = PATIENCE_MIN * 60 };
 	char why[8192], *line = NULL;
 	size_t room = 0;
 	bool complete = false;
@@ -71,7 +67,7 @@ deliver_now(const char *path, const char *id, FILE *results, FILE *errors)
 		fprintf(errors, "sendmail: %s was accepted, but what becomes of it is not known: %s\n", id, why);
 		return EX_TEMPFAIL;
 	}
-	setsockopt(fileno(f), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	call_wait_long(f);
 	while (!complete && (len = getline(&line, &room, f)) > 0 && line[len - 1] == '\n') {
 		line[len - 1] = '\0';
 		complete = strcmp(line, "E") == 0;

@@ -35,6 +35,7 @@ struct command {
 };
 
 static int	print_all(FILE *, FILE *);
+static int	print_awaited(FILE *, FILE *);
 static int	print_said_json(FILE *, FILE *);
 
 #define ID_HELP		"ID is the first word of each message in the list; capitals do not matter.\n"
@@ -65,7 +66,7 @@ static const struct command commands[] = {
 	    "minimtactl queue cat 7K2QF > message.eml" },
 	{ { "queue", "retry" }, "FILTER...", changes_print, changes_print_json, "try now instead of at the planned time",
 	    CHANGE_HELP, "minimtactl queue retry @example.net" },
-	{ { "queue", "deliver" }, "ID", print_all, print_said_json, "try one message now, and wait for what comes of it",
+	{ { "queue", "deliver" }, "ID", print_awaited, print_said_json, "try one message now, and wait for what comes of it",
 	    ID_HELP "A line for each recipient that is tried, its fields between tabs: what became of it, address, code, status, reply;\n"
 	    "E is the end. Who has sent the message may do this, too.\n", "minimtactl queue deliver 7K2QF" },
 	{ { "queue", "hold" }, "FILTER...", changes_print, changes_print_json, "keep mail, but do not try to deliver it", CHANGE_HELP,
@@ -134,6 +135,23 @@ print_all(FILE *from, FILE *to)
 	while ((c = getc(from)) != EOF)
 		putc(c, to);
 	return 0;
+}
+
+/* Lines as they come; the last one says that it is. */
+static int
+print_awaited(FILE *from, FILE *to)
+{
+	bool complete = false;
+	char *line = NULL;
+	size_t room = 0;
+
+	while (!complete && getline(&line, &room, from) > 0) {
+		complete = strcmp(line, "E\n") == 0;
+		fputs(line, to);
+		fflush(to);
+	}
+	free(line);
+	return complete ? 0 : -1;
 }
 
 /* An answer that is words: { "ok": true, "text": "…" }. */
@@ -320,6 +338,8 @@ run(const struct command *c, const char *const *words, const char *config, bool 
 	}
 	if (f == NULL)
 		return fail(json, code, why);
+	if (c->print == print_awaited)
+		call_wait_long(f);
 	if (print(f, stdout) != 0)
 		code = fail(json, EX_TEMPFAIL, "the answer is cut short");
 	fclose(f);
