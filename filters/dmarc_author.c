@@ -51,14 +51,16 @@ take_all(struct reading *r, const char *p, size_t len)
 	size_t n;
 
 	while ((p = memchr(p, '@', (size_t)(end - p))) != NULL) {
-		for (p++; p < end && (*p == ' ' || *p == '\t'); p++)
+		for (p++; p < end && (*p == ' ' || *p == '\t' || *p == '.'); p++)
 			;
 		for (n = 0; p + n < end && (isalnum((unsigned char)p[n]) || p[n] == '.' || p[n] == '-' || p[n] == '_' ||
 		    (unsigned char)p[n] >= 0x80); n++)
 			;
 		snprintf(text, sizeof(text), "%.*s", n < sizeof(text) ? (int)n : 0, p);
-		take_domain(r, text);
 		p += n;
+		for (n = strlen(text); n > 0 && text[n - 1] == '.'; n--)
+			text[n - 1] = '\0';
+		take_domain(r, text);
 	}
 }
 

@@ -43,6 +43,7 @@ static const struct {
 	{ "From: b@example.net, <a@ example.com. x\r\n\r\n", DMARC_AUTHOR_SEVERAL, "example.net example.com" },
 	{ "From: \"a@example.com\"\r\n\r\n", DMARC_AUTHOR_NONE, "example.com" },
 	{ "From: a@example.com@@\r\n\r\n", DMARC_AUTHOR_NONE, "example.com" },
+	{ "From: a@..example.com..\r\n\r\n", DMARC_AUTHOR_NONE, "example.com" },
 	{ "From: nobody (at home)\r\n\r\n", DMARC_AUTHOR_NONE, "" },
 	/* behind a line that is no field there is still what many a reader shows */
 	{ "To: b@example.net\r\nno field\r\nFrom: a@example.com\r\n\r\n", DMARC_AUTHOR_ONE, "example.com" },
