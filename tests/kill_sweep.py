@@ -403,7 +403,7 @@ def early_is_found():
 			mail.stop()
 			site.far.clear()
 			site.server.start()
-			if stream.settle(site.server, mail.promises, [site.far], deadline=4).lost:
+			if stream.settle(site.server, mail.promises, [site.far], moves=4).lost:
 				return
 		finally:
 			site.close(check=False)

@@ -101,9 +101,9 @@ class Machine:
 		self.far.clear()
 		return promises
 
-	def verdict(self, promises, deadline=None):
+	def verdict(self, promises, moves=None):
 		self.start()
-		return stream.settle(self.server, promises, [self.far], deadline)
+		return stream.settle(self.server, promises, [self.far], moves)
 
 	def close(self):
 		try:
@@ -115,11 +115,11 @@ class Machine:
 			self.disk.remove()
 
 
-def round_with(acknowledged, deadline=None):
+def round_with(acknowledged, moves=None):
 	machine = Machine()
 	try:
 		promises = machine.run_until_cut(acknowledged)
-		verdict = machine.verdict(promises, deadline)
+		verdict = machine.verdict(promises, moves)
 		log = list(machine.server.log.lines)
 	finally:
 		machine.close()
@@ -176,7 +176,7 @@ def nosync():
 	good, mt.BIN = mt.BIN, BROKEN
 	try:
 		for i in range(3):
-			_, verdict, _ = round_with(25 + 10 * i, deadline=4)
+			_, verdict, _ = round_with(25 + 10 * i, moves=4)
 			if verdict.lost:
 				print(f"        without fdatasync {len(verdict.lost)} recipients' mails were lost: found out", flush=True)
 				return

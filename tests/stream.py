@@ -187,12 +187,12 @@ def release_held(server):
 			message = None
 
 
-def settle(server, promises, sinks=(), deadline=None):
+def settle(server, promises, sinks=(), moves=None):
 	"""
 	Waits until every promise has arrived, and nothing is torn: what died in the middle of an mbox is cut off by the next
 	delivery to it, and nobody here keeps to its lock. Returns the verdict. Whenever nothing has happened for a while and nothing
 	is under way (or only what never ends) the clock is moved, so that nothing waits for its retry; all together by less than the
-	time after which mail is given up.
+	time after which mail is given up. With `moves` it is so many moves, after which nothing more is expected.
 	"""
 	state = {"quiet": 0, "mark": 0, "moves": 0}
 
@@ -201,15 +201,18 @@ def settle(server, promises, sinks=(), deadline=None):
 		mark = server.log.mark()
 		state["quiet"] = state["quiet"] + 1 if mark == state["mark"] else 0
 		state["mark"] = mark
-		quiet = state["quiet"] >= 5 and (state["quiet"] >= 200 or server.at_rest())
-		if (verdict.lost or verdict.torn) and quiet and state["moves"] < 24:
+		missing = verdict.lost or verdict.torn
+		rests = missing and state["quiet"] >= 5 and (state["quiet"] >= 200 or server.at_rest())
+		if rests and state["moves"] == moves:
+			return True
+		if rests and state["moves"] < 24:
 			state["quiet"] = 0
 			state["moves"] += 1
 			release_held(server)
 			server.move_clock(4 * 3600)
-		return not verdict.lost and not verdict.torn
+		return not missing
 	try:
-		server.log.wait_for(all_there, "not all has arrived", deadline)
+		server.log.wait_for(all_there, "not all has arrived")
 	except mt.Failed:
 		pass
 	return state["verdict"]
