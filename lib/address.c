@@ -106,7 +106,7 @@ scan_quoted(struct scan *s, struct address *a)
 			return result;
 	}
 	s->p++;
-	if (len == 0)
+	if (len == 0 && !(s->flags & ADDRESS_GRAMMAR))
 		return refuse(s, ADDRESS_SYNTAX, "nothing before the @");
 	return ADDRESS_OK;
 }
@@ -145,9 +145,9 @@ static enum address_result
 check_labels(struct scan *s, char *to, const char *from)
 {
 	size_t len = strlen(from), label = 0;
-	bool digits = true;
+	bool digits = true, letter = s->flags & ADDRESS_GRAMMAR;
 
-	if (len > 0 && from[len - 1] == '.')
+	if (len > 0 && from[len - 1] == '.' && !letter)
 		len--;
 	if (len > ADDRESS_DOMAIN_MAX)
 		return refuse(s, ADDRESS_TOO_LONG, "the domain is longer than 255 bytes");
@@ -166,7 +166,7 @@ check_labels(struct scan *s, char *to, const char *from)
 			}
 			continue;
 		}
-		if (!is_letter(from[i]) && !is_digit(from[i]) && from[i] != '-' && from[i] != '_')
+		if (!is_letter(from[i]) && !is_digit(from[i]) && from[i] != '-' && (from[i] != '_' || letter))
 			return refuse(s, ADDRESS_SYNTAX, "a character that no domain has");
 		digits = digits && is_digit(from[i]);
 		to[i] = from[i] >= 'A' && from[i] <= 'Z' ? (char)(from[i] - 'A' + 'a') : from[i];
@@ -174,7 +174,7 @@ check_labels(struct scan *s, char *to, const char *from)
 	}
 	to[len] = '\0';
 	/* No top-level domain is a number; without this "127.0.0.1" would be taken for an address further down. */
-	if (digits)
+	if (digits && !letter)
 		return refuse(s, ADDRESS_SYNTAX, "an IP address belongs in brackets: [192.0.2.1]");
 	return ADDRESS_OK;
 }

@@ -33,6 +33,11 @@ enum address_flags {
 	ADDRESS_UTF8 = 1,		/* RFC 6531 forms are allowed */
 	ADDRESS_NULL = 2,		/* "<>" is allowed (reverse-path) */
 	ADDRESS_BARE = 4,		/* no domain is allowed: "<postmaster>", local submission, aliases */
+	/*
+	 * RFC 5321, 4.1.2 to the letter. Without it a domain may have underscores and a final dot, for there is honest mail
+	 * from such, but its last label is no number, and the local part is never empty.
+	 */
+	ADDRESS_GRAMMAR = 8,
 };
 
 /*

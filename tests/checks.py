@@ -14,9 +14,10 @@ from sink import Sink
 
 ADDRESSES = {
 	"valid": ("a@example.com", "a.b+c@example.com", '"a b"@example.com', '"\\""@example.com', "a@[192.0.2.1]", "a@[IPv6:2001:db8::1]",
-		"jörg@example.com", "a@bücher.example", "a@xn--bcher-kva.example", "a" * 64 + "@example.com", "!#$%&'*+-/=?^_`{|}~@example.com"),
+		"jörg@example.com", "a@bücher.example", "a@xn--bcher-kva.example", "a" * 64 + "@example.com", "!#$%&'*+-/=?^_`{|}~@example.com",
+		'""@example.com', "a@192.0.2.1"),
 	"invalid": ("", "a", "@example.com", "a@", "a@@example.com", "a b@example.com", ".a@example.com", "a.@example.com", "a..b@example.com",
-		'"a@example.com', "a@-.example", "a@example..com", "a@[192.0.2]", "a@[IPv6:x]", "a@192.0.2.1", "a" * 65 + "@example.com",
+		'"a@example.com', "a@-.example", "a@example..com", "a@[192.0.2]", "a@[IPv6:x]", "a" * 65 + "@example.com",
 		"a@" + "b" * 64 + ".example", "<a@example.com>", "a@example.com\n", "a@exa mple.com", "a@b_c.example", "a@example.com."),
 }
 SPF_ZONE = ("example.com TXT v=spf1 ip4:192.0.2.0/24 -all exp=why.example.com", "why.example.com TXT %{i} is none of ours")

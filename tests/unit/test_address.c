@@ -108,6 +108,12 @@ static const struct {
 	{ "<a@2130706433>", 0, ADDRESS_SYNTAX, NULL, NULL },
 	{ "<a@3com.example>", 0, ADDRESS_OK, "a@3com.example", "" },
 	{ "<a@localhost>", 0, ADDRESS_OK, "a@localhost", "" },
+	/* to the letter */
+	{ "<a@x_y.example>", ADDRESS_GRAMMAR, ADDRESS_SYNTAX, NULL, NULL },
+	{ "<a@x.example.>", ADDRESS_GRAMMAR, ADDRESS_SYNTAX, NULL, NULL },
+	{ "<a@192.0.2.1>", ADDRESS_GRAMMAR, ADDRESS_OK, "a@192.0.2.1", "" },
+	{ "<\"\"@x.example>", ADDRESS_GRAMMAR, ADDRESS_OK, "\"\"@x.example", "" },
+	{ "<@x.example>", ADDRESS_GRAMMAR, ADDRESS_SYNTAX, NULL, NULL },
 	/* literals */
 	{ "<a@[192.0.2.1]>", 0, ADDRESS_OK, "a@[192.0.2.1]", "" },
 	{ "<a@[IPv6:2001:DB8:0:0::1]>", 0, ADDRESS_OK, "a@[IPv6:2001:db8::1]", "" },
