@@ -326,6 +326,7 @@ minimtactl_SRC	:= \
 	tools/check_spf.c \
 	tools/check_srs.c \
 	tools/explain.c \
+	tools/explain_json.c \
 	tools/story.c \
 	tools/lines.c \
 	tools/mailq.c \
