@@ -23,7 +23,7 @@ LETTER = "From: Alice <alice@demo.example>\nTo: bob@demo.example\nSubject: {}\n\
 
 class Tools:
 	def __init__(self):
-		self.far = sink.Sink("127.0.0.2", 0, ["rcpt reply 451 4.2.0 not now"])
+		self.far = sink.Sink("127.0.0.2", 0, ["rcpt reply 451 4.2.0 not now \\xe2\\x80\\xaeback"])
 		self.dns = fake_dns.FakeDNS(["far.example MX 10 mx.far.example", "mx.far.example A 127.0.0.2"])
 		self.server = mt.Server(replace={"filters": "yes", "trusted_networks": '{"127.0.0.0/8"}', "deliver_to_private_mx": "yes",
 			"smtp_port": str(self.far.port), "dns_servers": f'{{"127.0.0.1:{self.dns.port}"}}'}, aliases="team: alice, bob\n")
@@ -127,7 +127,7 @@ class Tools:
 			raise mt.Failed("still in mailq")
 
 	def hostile_words(self):
-		"""A header may hold what steers a terminal; it is shown, and steers nothing."""
+		"""A header, or a server's reply, may hold what steers a terminal; it is shown, and steers nothing."""
 		since = self.server.log.mark()
 		self.sendmail("-i", "-f", "alice@demo.example", "x@far.example", text="Subject: \x1b]0;title\x07 \u202eback\n\nx\n")
 		mail_id = self.server.log.wait(r"msg=(\w+) .*x@far\.example.*code=451", since).group(1)
@@ -136,6 +136,9 @@ class Tools:
 			raise mt.Failed(f"queue show says {shown!r}")
 		if "\x1b]0;title" not in "".join(json.loads(self.call("minimtactl", "-j", "queue", "show", mail_id))["header"]):
 			raise mt.Failed("the JSON has another header")
+		shown = self.call("minimtactl", "queue", "deliver", mail_id)
+		if "not now ?back\nE\n" not in shown:
+			raise mt.Failed(f"queue deliver says {shown!r}")
 		self.call("minimtactl", "queue", "remove", mail_id)
 
 	def output_lost(self):

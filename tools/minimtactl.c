@@ -147,6 +147,7 @@ print_awaited(FILE *from, FILE *to)
 
 	while (!complete && getline(&line, &room, from) > 0) {
 		complete = strcmp(line, "E\n") == 0;
+		lines_tame(line);
 		fputs(line, to);
 		fflush(to);
 	}
