@@ -177,6 +177,7 @@ class Admin:
 		self.need(self.call("mailq"), mail_id + "!", "held by uid")
 		self.ctl("queue", "release", mail_id)
 		self.server.log.wait_for(lambda: any(b"held in flight" in m for m in self.server.mailbox("alice")), "no report after the release")
+		self.server.log.wait(rf"queue: msg={mail_id} event=done")	# the log may come later than the report
 		if len(self.server.log.find(rf"queue: msg={mail_id} event=failed to=x@far\.example")) != 1:
 			raise mt.Failed("told as failed while it was held")
 		self.far.clear()
