@@ -94,6 +94,8 @@ decision_begin_session(struct decision_text *d, char *room, size_t size, const s
 	pairs_put(t, "helo", s->helo);
 	pairs_put(t, "listener", s->listener);
 	pairs_put_number(t, "waited", s->waited_ms);
+	if (s->would_ms > 0)
+		pairs_put_number(t, "would-wait", s->would_ms);
 	pairs_put_number(t, "lasted", s->lasted_ms);
 	pairs_put_number(t, "messages", s->messages);
 	pairs_put_number(t, "refused", s->refused);

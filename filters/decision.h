@@ -48,6 +48,7 @@ struct decision_session {		/* the end of one */
 	int64_t		 time_ms;
 	const char	*session, *client, *helo, *listener;
 	int64_t		 waited_ms, lasted_ms;
+	int64_t		 would_ms;	/* that filters which only observe would have kept it longer */
 	unsigned	 messages;	/* taken */
 	unsigned	 refused;	/* replies of 4xx and 5xx */
 	const char	*end;		/* "quit", "lost", "early", … as in the log's reason= */

@@ -71,6 +71,7 @@ account_end(struct session *s)
 	if (s->guard == NULL || s->pretend != NULL)
 		return;
 	end.waited_ms = s->guard->spent_ms;
+	end.would_ms = s->guard->would_ms;
 	end.refused = s->guard->hard + s->guard->soft;
 	decision_begin_session(&text, room, sizeof(room), &end);
 	finish(s, &text, room, !s->guard->told);

@@ -310,14 +310,16 @@ tell_end(struct telling *t, const struct story_event *e)
 		{ "pipelining", "the client did not wait for a reply" }, { "early-talker", "the client did not wait for the greeting" },
 		{ "evicted", "others needed its place" }, { "stop", "the server was stopped" } };
 	const char *words = get(e, "reason");
-	long long waited = 0;
+	long long waited = 0, would = 0;
 
 	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
 		if (strcmp(words, ends[i].reason) == 0)
 			words = ends[i].words;
 	for (size_t i = 0; i < t->s->n_events; i++)
-		if (t->s->events[i].letter == 'S' && is(&t->s->events[i], "session", get(e, "session")))
+		if (t->s->events[i].letter == 'S' && is(&t->s->events[i], "session", get(e, "session"))) {
 			waited = pairs_number(t->s->events[i].pairs, "waited");
+			would = pairs_number(t->s->events[i].pairs, "would-wait");
+		}
 	begin(t, e);
 	fputs("The session ended: ", t->to);
 	put(t->to, words);
@@ -326,6 +328,10 @@ tell_end(struct telling *t, const struct story_event *e)
 		fputs("; it was kept waiting for ", t->to);
 		put_span_ms(t->to, waited);
 		fputs(" in all", t->to);
+	}
+	if (would > 0) {
+		fputs("; filters that only observe would have kept it waiting for another ", t->to);
+		put_span_ms(t->to, would);
 	}
 	fputs(".\n", t->to);
 }

@@ -11,7 +11,7 @@
 static struct json_object *
 json_pairs(const struct pairs *ps)
 {
-	static const char *const numbers[] = { "t", "v", "score", "points", "code", "ms", "waited", "lasted", "nrcpt", "messages",
+	static const char *const numbers[] = { "t", "v", "score", "points", "code", "ms", "waited", "lasted", "would-wait", "nrcpt", "messages",
 		"refused", "size", "attempt", "delay", "recipients", "commands", "errors" };
 	struct json_object *o = json_object_new_object();
 

@@ -119,7 +119,7 @@ END_TEST
 START_TEST(a_session)
 {
 	static char room[DECISION_MAX];
-	struct decision_session s = { 1795300000123, "3FQ7K9M2", "192.0.2.7", "", "0.0.0.0:25", 6000, 31000, 2, 1, "quit" };
+	struct decision_session s = { 1795300000123, "3FQ7K9M2", "192.0.2.7", "", "0.0.0.0:25", 6000, 31000, 4000, 2, 1, "quit" };
 	struct decision_text text;
 	struct pairs lines[64];
 	char letters[65];
@@ -129,6 +129,7 @@ START_TEST(a_session)
 	cut(room, letters, lines);
 	ck_assert_str_eq(letters, "SE");
 	ck_assert_int_eq(pairs_number(&lines[0], "waited"), 6000);
+	ck_assert_int_eq(pairs_number(&lines[0], "would-wait"), 4000);
 	ck_assert_int_eq(pairs_number(&lines[0], "messages"), 2);
 	ck_assert_str_eq(pairs_get(&lines[0], "end"), "quit");
 }

@@ -18,7 +18,7 @@ static const char refused[] =
     "F filter=dkim mode=observe stage=end result=fail asks=refuse ms=0\n"
     "E filters=3\n"
     "L t=1795262409001 p=smtpd session=3FQ7K9M2 event=refused client=192.0.2.7 command=\"RCPT TO:<anna@a.example>\" code=550 text=\"It is on a block list (see 7K2QF)\"\n"
-    "S v=1 t=1795262410000 session=3FQ7K9M2 client=192.0.2.7 waited=26000 messages=0 end=quit\nE filters=0\n"
+    "S v=1 t=1795262410000 session=3FQ7K9M2 client=192.0.2.7 waited=26000 would-wait=3000 messages=0 end=quit\nE filters=0\n"
     "L t=1795262410001 p=smtpd session=3FQ7K9M2 event=session client=192.0.2.7 helo=mail.x.example listener=0.0.0.0:25 messages=0 reason=quit\n";
 
 /* "Where is my mail?": it came, was tried, and came back. */
@@ -80,7 +80,7 @@ static const struct {
 	    "              reverse        none         +2  192.0.2.7: no name, 0.012 s\n",
 	    "            * dnsbl          listed      +10  192.0.2.7: bl.example lists it [127.0.0.2], 1.5 s\n",
 	    "dkim           fail              (only observed; it would refuse)\n",
-	    "12:00:10  The session ended: the client took its leave; 0 messages were taken; it was kept waiting for 26s in all.\n" },
+	    "12:00:10  The session ended: the client took its leave; 0 messages were taken; it was kept waiting for 26s in all; filters that only observe would have kept it waiting for another 3.0 s.\n" },
 	    { "RCPT TO" } },
 	{ bounced, END, 0, {
 	    "Mail from c@c.example to d@d.example passed all checks, with 2 points.\n",
