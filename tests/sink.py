@@ -135,11 +135,15 @@ class Session:
 	def forget(self):
 		self.sender, self.recipients, self.content = None, [], b""
 
-	def act(self, stage, default):
-		"""The script's action for this stage, or the default reply (None: none). Whether the default was sent."""
+	def act(self, stage, default, taken=()):
+		"""
+		The script's action for this stage, or the default reply (None: none). Whether the default was sent. It answers for the
+		mails `taken`, which are there before it: who has read it may look for them at once.
+		"""
 		self.sink.gate.wait(60)
 		rule = self.sink.rule(stage)
 		if rule is None:
+			self.sink.mails.extend(taken)
 			if default is not None:
 				self.conn.sendall(default.encode() + b"\r\n")
 			return True
@@ -264,8 +268,7 @@ class Session:
 		self.forget()
 		if self.sink.lmtp:
 			for address in mail[1]:
-				if self.act("dot", f"250 2.0.0 stored for {address}"):
-					self.sink.mails.append((mail[0], [address], mail[2]))
+				self.act("dot", f"250 2.0.0 stored for {address}", [(mail[0], [address], mail[2])])
 			self.sink.on_change()
 			return
 		rule = self.sink.rule("reply-to-dot")
@@ -273,6 +276,6 @@ class Session:
 			self.sink.mails.append(mail)
 			self.sink.script.insert(0, {**rule, "stage": "now", "left": 1})
 			self.act("now", None)
-		elif self.act("dot", "250 2.0.0 taken"):
-			self.sink.mails.append(mail)
+		else:
+			self.act("dot", "250 2.0.0 taken", [mail])
 		self.sink.on_change()
