@@ -53,7 +53,7 @@ static void
 look_at_author(struct sum *s, const struct facts *f, const struct options *o)
 {
 	static const char *const whys[] = { [DMARC_AUTHOR_NONE] = "without a domain", [DMARC_AUTHOR_SEVERAL] = "of several domains",
-	    [DMARC_AUTHOR_BROKEN] = "that cannot be read" };
+	    [DMARC_AUTHOR_BROKEN] = "that cannot be read", [DMARC_AUTHOR_MANY] = "of domains without end" };
 	struct dmarc_authors authors;
 	enum dmarc_author author = dmarc_author_find(&authors, f->header, f->header_len);
 	unsigned n = count(f, "From");

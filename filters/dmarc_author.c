@@ -13,7 +13,7 @@
 
 struct reading {
 	struct dmarc_authors *authors;
-	bool	 several, missing;
+	bool	 several, missing, many;
 };
 
 static void
@@ -32,6 +32,8 @@ take_domain(struct reading *r, const char *text)
 	r->several = r->several || a->n > 0;
 	if (a->n < DMARC_AUTHORS_MAX)
 		snprintf(a->domains[a->n++], sizeof(a->domains[0]), "%s", domain);
+	else
+		r->many = true;
 }
 
 static void
@@ -81,6 +83,8 @@ dmarc_author_find(struct dmarc_authors *authors, const char *block, size_t len)
 				take_all(&r, f.value, f.value_len);
 			broken |= !all;
 		}
+	if (r.many)
+		return DMARC_AUTHOR_MANY;
 	if (fields > 1 || r.several)
 		return DMARC_AUTHOR_SEVERAL;
 	if (broken)

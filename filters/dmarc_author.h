@@ -9,13 +9,14 @@
 
 #include "lib/address.h"
 
-#define DMARC_AUTHORS_MAX	3		/* named; more of them cost questions and have no honest use */
+#define DMARC_AUTHORS_MAX	3		/* named and asked; more have no honest use */
 
 enum dmarc_author {
 	DMARC_AUTHOR_ONE,		/* one domain, however many addresses it has */
 	DMARC_AUTHOR_NONE,		/* no From field, or no domain in it that could have a policy */
 	DMARC_AUTHOR_SEVERAL,		/* several fields, or addresses of several domains */
 	DMARC_AUTHOR_BROKEN,		/* what is in the field cannot be read as addresses */
+	DMARC_AUTHOR_MANY,		/* of more domains than are named */
 };
 
 struct dmarc_authors {

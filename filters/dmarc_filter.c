@@ -118,6 +118,20 @@ settle(struct filter_run *run)
 	    "; but not all of SPF and DKIM is known" : "", s->unclear != NULL ? "; " : "", s->unclear != NULL ? s->unclear : "");
 }
 
+/* Behind some domains of one's own another's could hide, who is not asked: refused unasked. */
+static enum filter_progress
+refuse_many(struct filter_run *run)
+{
+	const struct options *o = run->config->options;
+
+	run->finding.action = FILTER_REFUSE;
+	run->finding.code = 550;
+	snprintf(run->finding.enhanced, sizeof(run->finding.enhanced), "5.7.1");
+	snprintf(run->finding.text, sizeof(run->finding.text), "From has authors of more than %d domains", DMARC_AUTHORS_MAX);
+	run->facts->dmarc.result = DMARC_PERMERROR;
+	return filter_say(run, dmarc_result_name(DMARC_PERMERROR), o->reject, "there are author domains without end");
+}
+
 /* No domain has failed: that does not make a From that can be read in two ways a good one. */
 static void
 settle_unclear(struct filter_run *run)
@@ -159,6 +173,8 @@ run_dmarc(struct filter_run *run)
 	size_t n = identifiers(run->facts, ids);
 
 	memset(&run->facts->dmarc, 0, sizeof(run->facts->dmarc));
+	if (author == DMARC_AUTHOR_MANY)
+		return refuse_many(run);
 	s->unclear = author != DMARC_AUTHOR_ONE ? whys[author] : NULL;
 	if (authors.n == 0) {
 		run->facts->dmarc.result = author == DMARC_AUTHOR_NONE ? DMARC_NONE : DMARC_PERMERROR;
