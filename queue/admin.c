@@ -23,6 +23,7 @@
 #include "queue/request.h"
 
 #define REQUESTS_MAX	32		/* at once */
+#define REQUESTS_KEPT	8		/* of them for who may change the queue: others can wait here for half an hour */
 
 typedef void	command_fn(struct request *);
 
@@ -469,11 +470,16 @@ admin_on_control(void *arg, struct ipc *ipc, struct ipc_message *m)
 	struct admin *ad = ((struct queue *)arg)->admin;
 	struct request *r;
 	struct unpack u;
+	uint32_t uid;
+	bool may_change;
 
 	(void)ipc;
 	if (m->fd < 0)
 		return 0;
-	if (ad->n >= REQUESTS_MAX) {
+	unpack_init(&u, m->data, m->len);
+	uid = unpack_u32(&u);
+	may_change = unpack_u8(&u) == 1;
+	if (ad->n + (may_change ? 0 : REQUESTS_KEPT) >= REQUESTS_MAX) {
 		send(m->fd, busy, sizeof(busy) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
 		close(m->fd);
 		return 0;
@@ -484,9 +490,8 @@ admin_on_control(void *arg, struct ipc *ipc, struct ipc_message *m)
 	r->caller = caller_new(ad->queue->p.base, m->fd, request_more, on_gone, r);
 	LIST_INSERT_HEAD(&ad->requests, r, next);
 	ad->n++;
-	unpack_init(&u, m->data, m->len);
-	r->uid = unpack_u32(&u);
-	r->may_change = unpack_u8(&u) == 1;
+	r->uid = uid;
+	r->may_change = may_change;
 	r->line = unpack_str(&u);
 	r->with = "";
 	selection_init(&r->selection);

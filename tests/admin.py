@@ -19,6 +19,20 @@ import sink
 
 
 EVERYBODY = 50000
+# Asks as often as it is let, and keeps what it was given; says how often that was.
+WAITERS = """
+import socket, sys
+held = []
+while len(held) < 100:
+	s = socket.socket(socket.AF_UNIX)
+	s.connect(sys.argv[1])
+	s.sendall(f"queue\\tdeliver\\t{sys.argv[2]}\\n".encode())
+	if s.makefile().readline() != "ok\\n":
+		break
+	held.append(s)
+print(len(held), flush=True)
+sys.stdin.read()
+"""
 
 
 class Admin:
@@ -473,6 +487,28 @@ class Admin:
 			self.far.gate.set()
 		self.remove_all()
 
+	def waiters(self):
+		"""One user waits for a delivery in all places that he gets: root has places of his own."""
+		if os.geteuid() != 0:
+			return
+		since = self.server.log.mark()
+		self.far.gate.clear()
+		try:
+			self.call("sendmail", "-i", "x@far.example", text="Subject: waits\n\nx\n", user="nobody")
+			mail_id = self.server.log.wait(r"event=message msg=(\w+)", since).group(1)
+			with subprocess.Popen(["setpriv", "--reuid=nobody", "--clear-groups", "/usr/bin/python3", "-c", WAITERS, self.server.control,
+				mail_id], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
+				held = int(child.stdout.readline())
+				try:
+					self.need(self.ctl("queue", "list"), "x@far.example")
+				finally:
+					child.stdin.close()
+			if not 1 < held < 100:
+				raise mt.Failed(f"{held} waited at once")
+		finally:
+			self.far.gate.set()
+		self.remove_all()
+
 	def domain_becomes_ours(self):
 		"""What waits for another host is delivered here once its domain is ours."""
 		mail_id = self.waiting("carol@far.example")
@@ -495,7 +531,7 @@ class Admin:
 
 CASES = ("forms_of_a_message", "large_content", "filters", "hold_and_release", "held_in_flight", "changes_by_filter", "many", "long_list", "bounce", "reroute",
 	"other_recipients", "spool", "pause_local", "verify", "status", "log_level",
-	"help", "others", "deliver_waits", "poison", "domain_becomes_ours", "pause_and_resume")
+	"help", "others", "deliver_waits", "waiters", "poison", "domain_becomes_ours", "pause_and_resume")
 
 
 def main():
