@@ -445,24 +445,35 @@ def case_counts_together(server):
 	gone(server, second)
 
 
-def move_clock_without_waiting(server, seconds):
+def turns_of(pid):
+	"""How often a process got a processor, and whether it has nothing to do now."""
+	with open(f"/proc/{pid}/schedstat") as f, open(f"/proc/{pid}/stat") as g:
+		return int(f.read().split()[2]), g.read().rpartition(")")[2].split()[0] == "S"
+
+
+def move_clock_without_waiting(server, seconds, others):
+	"""Without waiting for who cannot answer; the others have had a turn, for on a busy machine they would seem silent, too."""
+	before = {pid: turns_of(pid)[0] for pid in others}
 	server.clock_offset += seconds * 1000
 	s = socket.socket(socket.AF_UNIX)
 	s.connect(server.control)
 	s.sendall(f"clock\t{server.clock_offset}\t{server.wall_offset}\n".encode())
 	for _ in range(3):
-		server.ask("queue", "list")		# master has been through its loop, and others had time
+		server.ask("queue", "list")		# master has been through its loop
+	for pid in others:
+		server.log.wait_for(lambda: turns_of(pid)[0] > before[pid] and turns_of(pid)[1], f"process {pid} had no turn")
 	return s
 
 
 def case_silent_process(server):
 	"""A stopped process is reported after a minute, in the log and in status, and is not killed."""
 	pid = pid_of(server, "lookup")
+	others = [p["pid"] for name, p in status(server).items() if name != "lookup"]
 	mark = server.log.mark()
 	os.kill(pid, signal.SIGSTOP)
 	try:
 		# While nobody knows that lookup is silent each of these would be waited for: the next one ends that.
-		waiting = [move_clock_without_waiting(server, 5) for _ in range(12)]
+		waiting = [move_clock_without_waiting(server, 5, others) for _ in range(12)]
 		for _ in range(30):
 			server.move_clock(5)
 			if server.log.find(r"event=silent process=lookup", mark):
