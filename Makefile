@@ -585,6 +585,9 @@ $(OUT)/tests/bench-log: $(OUT)/tests/bench-log.o $(PARTS) $(ARCHIVE)
 units: $(UNIT:%=$(OUT)/tests/unit/test_%)
 fuzzers: $(FUZZ:%=$(OUT)/tests/fuzz/fuzz_%)
 
+run:
+	./run
+
 check:
 	./check
 
@@ -633,7 +636,7 @@ uninstall:
 clean:
 	rm -rf build
 
-.PHONY: all units fuzzers interop bench bench-filters bench-log clean check install uninstall
+.PHONY: all units fuzzers interop bench bench-filters bench-log clean run check install uninstall
 .SECONDARY:
 
 -include $(shell find build/$(VARIANT) $(if $(OWN_WORDS),build/plain) -name '*.d' 2>/dev/null)
